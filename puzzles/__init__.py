@@ -1,0 +1,1 @@
+"""Temporal Clue puzzles: nights in Tudor Mansion, and minimal clue sets with exactly one solution."""

@@ -1,0 +1,204 @@
+"""Statements about a night, as data, and whether they hold: the truth view of a clue.
+
+Each kind of statement is one small frozen dataclass whose fields are the names that occur in the sentence. The other two
+views are elsewhere: English in `english.py`, constraints in `solver.py` (CP-SAT) and `cnf.py` (SAT).
+
+A question is a statement with a hole: the one field that is None is what the detective must fill in.
+
+`who` and `other` are references: a piece's name, `MURDERER`, `MURDER_WEAPON`, or a motive's name, which stands for "a
+suspect motivated by it". A statement about a shared motive holds if it holds of one and the same suspect throughout.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+from puzzles.scenario import Night, Setting
+
+# What can be asked about the murder, and the noun that stands for the answer on an answer sheet.
+ASPECTS = {"murderer": "SUSPECT", "weapon": "WEAPON", "room": "ROOM", "time": "TIME", "motive": "MOTIVE"}
+
+
+@dataclass(frozen=True)
+class At:
+    """`who` was in `room` at `time`."""
+
+    who: str
+    room: str | None
+    time: str
+
+    def holds(self, night: Night) -> bool:
+        return any(night.place[p, self.time] == self.room for p in night.bearers(self.who))
+
+
+@dataclass(frozen=True)
+class Or:
+    """Exactly one of two statements holds."""
+
+    first: At
+    second: At
+
+    def holds(self, night: Night) -> bool:
+        return self.first.holds(night) != self.second.holds(night)
+
+
+@dataclass(frozen=True)
+class Iff:
+    """Both statements hold, or neither."""
+
+    first: At
+    second: At
+
+    def holds(self, night: Night) -> bool:
+        return self.first.holds(night) == self.second.holds(night)
+
+
+@dataclass(frozen=True)
+class SameRoom:
+    """`who` and `other` were in one room at `time`."""
+
+    who: str
+    other: str
+    time: str
+
+    def holds(self, night: Night) -> bool:
+        return any(night.place[p, self.time] == night.place[self.other, self.time] for p in night.bearers(self.who))
+
+
+@dataclass(frozen=True)
+class Together:
+    """`who` and `other` were in `room` at the same time, at least once."""
+
+    who: str
+    other: str
+    room: str
+
+    def holds(self, night: Night) -> bool:
+        return any(
+            night.place[p, t] == night.place[self.other, t] == self.room
+            for p in night.bearers(self.who)
+            for t in night.setting.times
+        )
+
+
+@dataclass(frozen=True)
+class Moved:
+    """`who` was in `origin` just before `time`, and in `destination` at `time`."""
+
+    who: str
+    origin: str
+    destination: str
+    time: str
+
+    def holds(self, night: Night) -> bool:
+        return any(_moved(night, p, self) for p in night.bearers(self.who))
+
+
+@dataclass(frozen=True)
+class Carried:
+    """`who` and `weapon` both moved from `origin` to `destination` at `time`."""
+
+    who: str
+    weapon: str
+    origin: str
+    destination: str
+    time: str
+
+    def holds(self, night: Night) -> bool:
+        return all(any(_moved(night, p, self) for p in night.bearers(ref)) for ref in (self.who, self.weapon))
+
+
+def _moved(night: Night, piece: str, move: Moved | Carried) -> bool:
+    before = night.setting.before(move.time)
+    return night.place[piece, before] == move.origin and night.place[piece, move.time] == move.destination
+
+
+@dataclass(frozen=True)
+class Beside:
+    """`who` was in the room just `direction` of `other` at `time`."""
+
+    who: str
+    direction: str
+    other: str
+    time: str
+
+    def holds(self, night: Night) -> bool:
+        here, there = night.place[self.other, self.time], night.place[self.who, self.time]
+        return night.setting.beside(here, self.direction) == there
+
+
+@dataclass(frozen=True)
+class Motivated:
+    """`suspect` is motivated by `motive`."""
+
+    suspect: str | None
+    motive: str | None
+
+    def holds(self, night: Night) -> bool:
+        return night.motive[self.suspect] == self.motive
+
+
+@dataclass(frozen=True)
+class Murder:
+    """The murder's `aspect` (who, with what, where, when or why: a key of `ASPECTS`) is `value`."""
+
+    aspect: str
+    value: str | None
+
+    def holds(self, night: Night) -> bool:
+        return murder_aspect(night, self.aspect) == self.value
+
+
+Clue = At | Or | Iff | SameRoom | Together | Moved | Carried | Beside | Motivated | Murder
+
+
+def murder_aspect(night: Night, aspect: str) -> str:
+    return night.motive[night.murderer] if aspect == "motive" else getattr(night, aspect)
+
+
+def hole(question: Clue) -> str:
+    """The name of the field that a question leaves open."""
+    (name,) = (f.name for f in fields(question) if getattr(question, f.name) is None)
+    return name
+
+
+def noun(question: Clue) -> str:
+    """What kind of thing answers the question: SUSPECT, WEAPON, ROOM, TIME or MOTIVE."""
+    return ASPECTS[question.aspect] if isinstance(question, Murder) else hole(question).upper()
+
+
+def fill(question: Clue, answer: str) -> Clue:
+    """The statement that a question becomes with an answer in its hole."""
+    return replace(question, **{hole(question): answer})
+
+
+def answer(question: Clue, night: Night) -> str:
+    """The true answer to a question.
+
+    Raises:
+        ValueError: if the question has no single answer on this night.
+    """
+    match question:
+        case At(who, None, time):
+            answers = {night.place[p, time] for p in night.bearers(who)}
+        case Motivated(None, motive):
+            answers = set(night.bearers(motive))
+        case Motivated(suspect, None):
+            answers = {night.motive[suspect]}
+        case Murder(aspect, None):
+            answers = {murder_aspect(night, aspect)}
+        case _:
+            raise ValueError(f"{question} is not a question.")
+    if len(answers) != 1:
+        raise ValueError(f"{question} has {len(answers)} answers on this night: {sorted(answers)}.")
+    return answers.pop()
+
+
+@dataclass(frozen=True)
+class Puzzle:
+    """All that the detective is told. The last `bonus` questions are about more than the murder itself."""
+
+    setting: Setting
+    clues: tuple[Clue, ...]
+    questions: tuple[Clue, ...]
+    bonus: int = 0

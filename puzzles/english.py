@@ -1,0 +1,340 @@
+"""Sentences and prompts, written and read: the English view of a clue.
+
+One table of templates serves both directions. `render` fills a template from a statement's fields; `read` turns the same
+template into a regular expression and the sentence back into the statement. The clue and question sentences are those of
+the published format, so results compare; `WORDINGS` frames them in three ways:
+
+    clear      the default: also states the three rules that the published prompt leaves unsaid ("or" means exactly one,
+               Mr. Boddy is not moved after his death, weapons move only in a suspect's hands)
+    published  without those three rules, as the published prompt
+    compact    the same clues and questions without a story, for models that count tokens
+
+`read_prompt` reads all of them, and the published prompts themselves, since it goes by the shape of the lines.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+
+from puzzles.clues import (
+    At,
+    Beside,
+    Carried,
+    Clue,
+    Iff,
+    Moved,
+    Motivated,
+    Murder,
+    Or,
+    Puzzle,
+    SameRoom,
+    Together,
+    noun,
+)
+from puzzles.scenario import BODDY, MURDER_WEAPON, MURDERER, Setting
+
+WORDINGS = ("clear", "published", "compact")
+ONLY_TIME = "12:00 AM"  # the unspoken time of a night that has just one
+
+# (class, fields fixed by the sentence, template). `{field:kind}` stands for a field's value as a phrase of that kind.
+SENTENCES = (
+    (At, {}, "{who:piece} was {room:place}{time:when}"),
+    (SameRoom, {}, "{who:piece} was in the same room as {other:piece}{time:when}"),
+    (Together, {}, "{who:piece} and {other:piece} were {room:place} together at least once"),
+    (Moved, {}, "{who:piece} moved from {origin:room} to {destination:room}{time:when}"),
+    (Carried, {}, "{who:piece} moved {weapon:piece} from {origin:room} to {destination:room}{time:when}"),
+    (Beside, {}, "{who:piece} was in the room just {direction:way} of {other:piece}{time:when}"),
+    (Motivated, {}, "{suspect:suspect} is motivated by {motive:motive}"),
+    (Murder, {"aspect": "murderer"}, "Mr. Boddy was murdered by {value:suspect}"),
+    (Murder, {"aspect": "weapon"}, "Mr. Boddy was killed with {value:weapon}"),
+    (Murder, {"aspect": "room"}, "Mr. Boddy was murdered {value:place}"),
+    (Murder, {"aspect": "time"}, "Mr. Boddy was murdered{value:when}"),
+    (Murder, {"aspect": "motive"}, "Mr. Boddy was murdered by {value:culprit}"),
+)
+QUESTIONS = (
+    (Murder, {"aspect": "murderer", "value": None}, "Who murdered Mr. Boddy?"),
+    (Murder, {"aspect": "weapon", "value": None}, "What weapon did the murderer use?"),
+    (Murder, {"aspect": "room", "value": None}, "Where was the murder committed?"),
+    (Murder, {"aspect": "time", "value": None}, "When did the murder occur?"),
+    (Murder, {"aspect": "motive", "value": None}, "Why did the murderer do it?"),
+    (Motivated, {"motive": None}, "What motivates {suspect:suspect}?"),
+    (Motivated, {"suspect": None}, "Who is motivated by {motive:motive}?"),
+    (At, {"room": None}, "Where was {who:piece}{time:when}?"),
+)
+NAME = r"[A-Z][\w.'-]*(?: [A-Z][\w.'-]*)*"
+CLOCK = r"\d\d?:\d\d [AP]M"
+KINDS = {  # each kind of phrase, as it is read
+    "piece": rf"(?:[Tt]he murderer|[Tt]he murder weapon|(?:[Tt]he|[Aa]) suspect motivated by {NAME}|(?:[Tt]he )?{NAME})",
+    "culprit": rf"(?:the|a) suspect motivated by {NAME}",
+    "place": rf"(?:in|at) the {NAME}",
+    "room": rf"the {NAME}",
+    "weapon": rf"the {NAME}",
+    "suspect": NAME,
+    "motive": NAME,
+    "when": rf"(?: at {CLOCK})?",
+    "way": "north|south|east|west",
+}
+FIELD = re.compile(r"\{(\w+):(\w+)\}")
+
+
+# ---------------------------------------------------------------- statements and questions
+
+
+def render(statement: Clue, setting: Setting) -> str:
+    """The sentence of a statement (without a full stop) or of a question."""
+    match statement:
+        case Or(first, second):
+            return f"{render(first, setting)} or {_phrase_of(second, setting)}"
+        case Iff(first, second):
+            return f"{render(first, setting)} if and only if {_phrase_of(second, setting)}"
+    sentence = _phrase_of(statement, setting)
+    return sentence[0].upper() + sentence[1:]
+
+
+def _phrase_of(statement: Clue, setting: Setting) -> str:
+    template = _template(statement)
+    if len(setting.times) == 1:
+        template = template.removesuffix(" at least once")
+    return FIELD.sub(lambda m: _phrase(m[2], getattr(statement, m[1]), setting), template)
+
+
+def _template(statement: Clue) -> str:
+    for kind, fixed, template in QUESTIONS + SENTENCES:  # questions first: they fix the field that is their hole
+        if isinstance(statement, kind) and all(getattr(statement, f) == v for f, v in fixed.items()):
+            return template
+    raise TypeError(f"{statement!r} is neither a statement nor a question.")
+
+
+def _phrase(kind: str, value: str, setting: Setting) -> str:
+    if kind == "when":
+        return f" at {value}" if len(setting.times) > 1 else ""
+    if kind == "place":
+        return f"{'at' if value == 'Fountain' else 'in'} the {value}"
+    if kind in ("room", "weapon") or (kind == "piece" and value in setting.weapons):
+        return f"the {value}"
+    if kind in ("culprit", "piece") and value in setting.motive_counts:
+        return f"{'the' if setting.motive_counts[value] == 1 else 'a'} suspect motivated by {value}"
+    return value
+
+
+def read(sentence: str, setting: Setting) -> Clue:
+    """The statement or question that a sentence makes: the inverse of `render`.
+
+    Raises:
+        ValueError: if the sentence has no known form, or names somebody or something that `setting` does not have.
+    """
+    for connective, kind in ((" if and only if ", Iff), (" or ", Or)):
+        first, found, second = sentence.partition(connective)
+        if found:
+            sides = read(first, setting), read(second, setting)
+            if not all(isinstance(side, At) for side in sides):
+                raise ValueError(f"{sentence!r} joins statements other than where somebody was, which is not a known form.")
+            return kind(*sides)
+    for kind, fixed, pattern, kinds in _patterns():
+        if match := pattern.fullmatch(sentence):
+            values = {f: _value(kinds[f], text, setting, sentence) for f, text in match.groupdict().items()}
+            return kind(**fixed, **values)
+    raise ValueError(f"{sentence!r} is not a sentence of a known form.")
+
+
+@cache
+def _patterns() -> list[tuple[type, dict, re.Pattern, dict[str, str]]]:
+    patterns = []
+    for kind, fixed, template in SENTENCES + QUESTIONS:
+        kinds = dict(FIELD.findall(template))
+        literal = re.sub(r"[.?]", r"\\\g<0>", template).replace(" at least once", "(?: at least once)?")
+        patterns.append((kind, fixed, re.compile(FIELD.sub(lambda m: f"(?P<{m[1]}>{KINDS[m[2]]})", literal)), kinds))
+    return patterns
+
+
+def _value(kind: str, phrase: str, setting: Setting, sentence: str) -> str:
+    """The name within a phrase, checked against the setting."""
+    if kind == "way":
+        return phrase
+    if kind == "when":
+        if not phrase and len(setting.times) > 1:
+            raise ValueError(f"{sentence!r} gives no time, but the night has {len(setting.times)}.")
+        return _known("time", phrase.removeprefix(" at ") or setting.times[0], setting.times, sentence)
+    if phrase.lower() in (MURDERER, MURDER_WEAPON):
+        return phrase.lower()
+    if " motivated by " in phrase:
+        return _known("motive", phrase.rpartition(" motivated by ")[2], setting.motive_names, sentence)
+    name = re.sub(r"^(?:(?:in|at) )?[Tt]he ", "", phrase)
+    noun, names = {
+        "piece": ("suspect or weapon", setting.pieces),
+        "place": ("room", setting.rooms),
+        "room": ("room", setting.rooms),
+        "weapon": ("weapon", setting.weapons),
+        "suspect": ("suspect", setting.suspects),
+        "motive": ("motive", setting.motive_names),
+    }[kind]
+    return _known(noun, name, names, sentence)
+
+
+def _known(noun: str, name: str, names: tuple[str, ...], sentence: str) -> str:
+    if name not in names:
+        raise ValueError(f"{sentence!r} names the {noun} {name!r}, which is not one of: {', '.join(names) or 'none'}.")
+    return name
+
+
+# ---------------------------------------------------------------- prompts
+
+
+def prompt(puzzle: Puzzle, wording: str = "clear") -> str:
+    """The whole puzzle as text, in one of `WORDINGS`."""
+    if wording not in WORDINGS:
+        raise ValueError(f"wording={wording!r} is unknown: choose one of {', '.join(WORDINGS)}.")
+    return "\n".join(_compact(puzzle)) if wording == "compact" else "\n\n".join(_story(puzzle, wording == "clear"))
+
+
+def _story(puzzle: Puzzle, clear: bool) -> Iterator[str]:
+    s = puzzle.setting
+    yield (
+        "Mr. Boddy invited a few of his closest associates to dinner at Tudor Mansion, and by the next morning he had been "
+        "murdered. You are the detective. These are the suspects:"
+    )
+    yield _bullets(s.suspects)
+    yield "These are the weapons that were found:"
+    yield _bullets(s.weapons)
+    yield "The murder took place in one of these rooms:"
+    width = len(str(len(s.rooms)))
+    yield "\n".join(f"{i:0{width}d}. {room}" for i, room in enumerate(s.rooms, 1))
+    yield "This is the floor plan, with a room's number in its place:"
+    yield _floor_plan(s, width)
+    if len(s.times) > 1:
+        yield "The murder happened at one of these times:"
+        yield _bullets(s.times)
+        carried = (
+            "A weapon changed rooms only if a suspect made the same move at the same time."
+            if clear
+            else "Suspects could carry weapons from room to room."
+        )
+        yield (
+            "From one time to the next, each suspect and Mr. Boddy either stayed where they were or moved to the next room "
+            f"to the north, south, east or west. {carried}"
+        )
+    if s.motives:
+        unique = all(count == 1 for _, count in s.motives)
+        yield f"Each suspect had {'a different one' if unique else 'one'} of these motives:"
+        yield _bullets(
+            motive if unique else f"{motive} ({count} suspect{'s' if count > 1 else ''})" for motive, count in s.motives
+        )
+    rules = ["When the murder happened, Mr. Boddy and the murder weapon were in the room, and the murderer was the only suspect there."]
+    if len(s.times) > 1:
+        if clear:
+            rules.append("From then on Mr. Boddy stayed in that room.")
+        rules.append("A clue about where Mr. Boddy was may speak of him alive or dead.")
+    if clear:
+        rules.append('A clue that says "or" means that exactly one of its two statements is true.')
+    yield " ".join(rules)
+    yield "These are the clues:"
+    yield "\n".join(f"- {render(clue, s)}" for clue in puzzle.clues)
+    asked = [f"{chr(65 + i)}. {render(q, s)}" for i, q in enumerate(puzzle.questions)]
+    first = len(asked) - puzzle.bonus
+    yield "Answer these questions:"
+    yield "\n".join(asked[:first])
+    if puzzle.bonus:
+        yield "And these bonus questions:"
+        yield "\n".join(asked[first:])
+    yield "Think it through, then finish with your answers in exactly this form:"
+    yield "\n".join(f"{chr(65 + i)}. {noun(q)}" for i, q in enumerate(puzzle.questions))
+
+
+def _bullets(items) -> str:
+    return "\n".join(f"• {item}" for item in items)
+
+
+def _floor_plan(s: Setting, width: int) -> str:
+    numbers = [f"{i:0{width}d}" for i in range(1, len(s.rooms) + 1)]
+    numbers += ["-"] * (-len(numbers) % s.columns)
+    rows = [f"W {'|'.join(numbers[i : i + s.columns])} E" for i in range(0, len(numbers), s.columns)]
+    return "\n".join([f"  {' '.join(['N' * width] * s.columns)}  ", *rows, f"  {' '.join(['S' * width] * s.columns)}  "])
+
+
+def _compact(puzzle: Puzzle) -> Iterator[str]:
+    s = puzzle.setting
+    yield f"Suspects: {', '.join(s.suspects)}"
+    yield f"Weapons: {', '.join(s.weapons)}"
+    yield f"Rooms: {' / '.join(' | '.join(s.rooms[i : i + s.columns]) for i in range(0, len(s.rooms), s.columns))}"
+    if len(s.times) > 1:
+        yield f"Times: {', '.join(s.times)}"
+    if s.motives:
+        yield f"Motives: {', '.join(f'{motive} {count}' for motive, count in s.motives)}"
+    yield "Clues:"
+    for clue in puzzle.clues:
+        yield f"- {render(clue, s)}"
+    yield "Questions:"
+    for i, question in enumerate(puzzle.questions):
+        if i == len(puzzle.questions) - puzzle.bonus:
+            yield "Bonus:"
+        yield f"{chr(65 + i)}. {render(question, s)}"
+
+
+def read_prompt(text: str) -> Puzzle:
+    """The puzzle that a prompt describes: the inverse of `prompt`, for every wording and for the published prompts.
+
+    Raises:
+        ValueError: naming the line and what is wrong with it, or the section that is missing.
+    """
+    lists: dict[str, list[str]] = {"suspects": [], "weapons": [], "times": [], "motives": []}
+    rooms: list[str] = []
+    columns = bonus_from = 0
+    clues: list[str] = []
+    questions: list[str] = []
+    nouns: list[str] = []
+    said = ""  # the last line of prose: it tells what the bullets below it are
+    for line in text.splitlines():
+        if match := re.fullmatch(r"• (.+)", line):
+            topic = max(lists, key=said.lower().rfind)
+            lists[topic].append(match[1])
+        elif match := re.fullmatch(r"(Suspects|Weapons|Times|Motives): (.+)", line):
+            lists[match[1].lower()] = [re.sub(r" (\d+)$", r" (\1 suspects)", item) for item in match[2].split(", ")]
+        elif match := re.fullmatch(r"Rooms: (.+)", line):
+            rows = [row.split(" | ") for row in match[1].split(" / ")]
+            rooms, columns = [room for row in rows for room in row], len(rows[0])
+        elif match := re.fullmatch(rf"\d+\. ({NAME})", line):
+            rooms.append(match[1])
+        elif match := re.fullmatch(r"W ([\d|-]+) E", line):
+            columns = match[1].count("|") + 1
+        elif match := re.fullmatch(r"- (.+)", line):
+            clues.append(match[1])
+        elif match := re.fullmatch(r"([A-Z])\. (.+\?)", line):
+            if match[1] != chr(65 + len(questions)):
+                raise ValueError(f"question {line!r} is out of order: {chr(65 + len(questions))} comes next.")
+            questions.append(match[2])
+        elif match := re.fullmatch(r"[A-Z]\. ([A-Z]+)", line):
+            nouns.append(match[1])
+        elif line.strip():
+            said = line
+            if re.search(r"\bbonus\b", line, re.IGNORECASE):
+                bonus_from = len(questions)
+    sections = {"suspects": lists["suspects"], "weapons": lists["weapons"], "rooms": rooms, "floor plan": columns}
+    for section, found in (*sections.items(), ("clues", clues), ("questions", questions)):
+        if not found:
+            raise ValueError(f"the prompt has no {section}: is it whole, and a Temporal Clue puzzle?")
+    setting = Setting(
+        suspects=tuple(lists["suspects"]),
+        weapons=tuple(lists["weapons"]),
+        rooms=tuple(rooms),
+        columns=columns,
+        times=tuple(lists["times"]) or (ONLY_TIME,),
+        motives=tuple(_motive(item) for item in lists["motives"]),
+    )
+    puzzle = Puzzle(
+        setting,
+        tuple(read(clue, setting) for clue in clues),
+        tuple(read(question, setting) for question in questions),
+        bonus=len(questions) - bonus_from if bonus_from else 0,
+    )
+    if nouns and nouns != [noun(question) for question in puzzle.questions]:
+        raise ValueError(f"the answer form {nouns} does not fit the {len(questions)} questions: is the prompt whole?")
+    return puzzle
+
+
+def _motive(item: str) -> tuple[str, int]:
+    match = re.fullmatch(rf"({NAME})(?: \((\d+) suspects?\))?", item)
+    if not match:
+        raise ValueError(f"{item!r} is not a motive.")
+    return match[1], int(match[2] or 1)

@@ -1,0 +1,262 @@
+"""From a night to a puzzle: candidate clues, a minimal set of them, and the questions.
+
+Candidates of every kind are drawn in the published proportions. Then they are left out one by one, in random order with
+plain statements first (`BIAS`), as long as the rest still determines the whole night: "some cell is not as it was" must
+be unsatisfiable together with the rules and the clues that remain. What is left is minimal: no clue can be spared.
+
+The rules are encoded once (`cnf.py`), each candidate gets one literal, and an incremental SAT solver takes the remaining
+literals as assumptions. After each success the solver names a core, the assumptions that it used. A clue outside the last
+core can go without another call, since the core is still there without it, so the result is that of one call a clue.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice, pairwise
+
+from pysat.solvers import Solver
+
+from puzzles.clues import (
+    ASPECTS,
+    At,
+    Beside,
+    Carried,
+    Clue,
+    Iff,
+    Moved,
+    Motivated,
+    Murder,
+    Or,
+    Puzzle,
+    SameRoom,
+    Together,
+    answer,
+    fill,
+    murder_aspect,
+)
+from puzzles.cnf import CNF
+from puzzles.scenario import BODDY, DIRECTIONS, MURDER_WEAPON, MURDERER, Night, Size, night
+
+# Candidates are left out in the order of bias + uniform(0, 1), so a low bias makes a kind rare in the finished puzzle.
+# The values are the published generator's.
+BIAS = {Murder: -0.2, At: -0.15, Motivated: 0.0, SameRoom: 0.5, Together: 0.8, Moved: 0.1, Carried: 0.2, Beside: 0.2}
+BIAS_OF_UNKNOWN = {  # ... and what is added if the statement is about the murderer or the murder weapon
+    At: 0.05,
+    SameRoom: 1.5,
+    Together: 1.5,
+    Moved: 0.1,
+    Carried: 0.15,
+}
+BIAS_OF_PAIR = {Or: 0.1, Iff: 0.2}  # added to the mean of the two sides
+QUESTIONS = 8  # the most that a puzzle asks, bonus included
+
+
+@dataclass(frozen=True)
+class Case:
+    """A puzzle together with the night it is about and the address that regenerates it."""
+
+    puzzle: Puzzle
+    night: Night
+    seed: int
+    index: int
+
+    @property
+    def solution(self) -> dict[str, str]:
+        """The answer sheet: {"A": "Mrs. White", "B": …}."""
+        return {chr(65 + i): answer(q, self.night) for i, q in enumerate(self.puzzle.questions)}
+
+
+def generate(seed: int, index: int, size: Size | None = None, players: tuple[int, int] = (1, 6)) -> Case:
+    """The puzzle `index` of the series `seed`: the same arguments give the same puzzle, on every machine.
+
+    Args:
+        seed, index: address of the puzzle; any integers.
+        size: how large it is; without one it is drawn from the published mix.
+        players: range of players, within (1, 6), for the published mix.
+    """
+    truth = night(seed, index, size, players)
+    rng = random.Random(f"clues {seed} {index}")
+    candidates = list(dict.fromkeys(_candidates(rng, truth)))
+    candidates.sort(key=lambda clue: _bias(clue) + rng.random())
+    clues = minimal(truth, candidates)
+    rng.shuffle(clues)
+    questions, bonus = _questions(rng, truth, set(clues))
+    return Case(Puzzle(truth.setting, tuple(clues), (*questions, *bonus), len(bonus)), truth, seed, index)
+
+
+def minimal(night: Night, candidates: list[Clue]) -> list[Clue]:
+    """Leave out candidates, first to last, wherever the rest still determines the whole night.
+
+    Raises:
+        ValueError: if not even all candidates together determine it.
+    """
+    cnf = CNF(night.setting)
+    literals = [cnf.literal(clue) for clue in candidates]
+    cnf.clauses.append(cnf.differs(night))
+    with Solver(name="minisat-gh", bootstrap_with=cnf.clauses) as solver:
+        if solver.solve(assumptions=literals):
+            raise ValueError("the candidate clues leave the night undetermined.")
+        core = set(solver.get_core())
+        needed: list[int] = []
+        for i, literal in enumerate(literals):
+            if literal not in core:
+                continue
+            if solver.solve(assumptions=literals[i + 1 :] + needed):
+                needed.append(literal)
+            else:
+                core = set(solver.get_core())
+    wanted = set(needed)
+    return [clue for clue, literal in zip(candidates, literals, strict=True) if literal in wanted]
+
+
+def _bias(clue: Clue) -> float:
+    if isinstance(clue, (Or, Iff)):
+        return (_bias(clue.first) + _bias(clue.second)) / 2 + BIAS_OF_PAIR[type(clue)]
+    unknown = {MURDERER, MURDER_WEAPON} & {getattr(clue, "who", None), getattr(clue, "weapon", None)}
+    return BIAS[type(clue)] + (BIAS_OF_UNKNOWN[type(clue)] if unknown else 0)
+
+
+# ---------------------------------------------------------------- candidates
+
+
+def _candidates(rng: random.Random, night: Night) -> Iterator[Clue]:
+    """True statements of every kind. A third as many of each indirect kind as there are direct ones, as published."""
+    direct = [*_murder(night), *_places(rng, night), *_motives(night)]
+    yield from direct
+    share = round(len(direct) / 6) * 2
+    yield from _pairs(rng, night, share)
+    yield from islice(_meetings(rng, night), share)
+    yield from islice(_steps(rng, night), share)
+    yield from _carryings(rng, night)
+    yield from _besides(rng, night, share)
+
+
+def _murder(night: Night) -> Iterator[Murder]:
+    for aspect in ASPECTS:
+        if (aspect != "time" or len(night.setting.times) > 1) and (aspect != "motive" or night.motive):
+            yield Murder(aspect, murder_aspect(night, aspect))
+
+
+def _motives(night: Night) -> Iterator[Motivated]:
+    yield from (Motivated(suspect, motive) for suspect, motive in night.motive.items())
+
+
+def _references(night: Night, piece: str) -> list[str]:
+    """All ways to refer to a piece."""
+    references = [piece]
+    if piece == night.murderer:
+        references.append(MURDERER)
+    if piece == night.weapon:
+        references.append(MURDER_WEAPON)
+    if piece in night.motive:
+        references.append(night.motive[piece])
+    return references
+
+
+def _shuffled(rng: random.Random, items) -> list:
+    items = list(items)
+    rng.shuffle(items)
+    return items
+
+
+def _places(rng: random.Random, night: Night) -> Iterator[At]:
+    for (piece, time), room in _shuffled(rng, night.place.items()):
+        yield from (At(who, room, time) for who in _references(night, piece))
+
+
+def _wrong_places(rng: random.Random, night: Night) -> Iterator[At]:
+    for at in _places(rng, night):
+        wrong = At(at.who, rng.choice([room for room in night.setting.rooms if room != at.room]), at.time)
+        if not wrong.holds(night):  # a shared motive may have somebody else there
+            yield wrong
+
+
+def _pairs(rng: random.Random, night: Night, share: int) -> Iterator[Or | Iff]:
+    """Exclusive alternatives of one true and one false place; equivalences of two true or two false ones."""
+    for true, false in zip(islice(_places(rng, night), share), islice(_wrong_places(rng, night), share), strict=False):
+        yield Or(*_shuffled(rng, (true, false)))
+    for places in (_places, _wrong_places):
+        sides = zip(islice(places(rng, night), share // 2), islice(places(rng, night), share // 2), strict=False)
+        yield from (Iff(first, second) for first, second in sides if first != second)
+
+
+def _meetings(rng: random.Random, night: Night) -> Iterator[SameRoom | Together]:
+    """For each room and time with company, two who were there; one of them perhaps not by name."""
+    s = night.setting
+    for time in _shuffled(rng, s.times):
+        for room in _shuffled(rng, s.rooms):
+            present = [p for p in s.pieces if night.place[p, time] == room]
+            if len(present) < 2:
+                continue
+            who, other = rng.sample(present, 2)
+            if who == night.murderer and other not in s.suspects and rng.random() < 0.66:
+                who = MURDERER
+            elif who in night.motive and other not in s.suspects and rng.random() < 0.5:
+                who = night.motive[who]
+            elif who == night.weapon and other not in s.weapons and rng.random() < 0.66:
+                who = MURDER_WEAPON
+            if rng.random() < 0.5:
+                yield SameRoom(who, other, time)
+            elif len(s.times) > 1:
+                yield Together(who, other, room)
+
+
+def _steps(rng: random.Random, night: Night) -> Iterator[Moved]:
+    for piece in _shuffled(rng, night.setting.people):
+        for before, time in _shuffled(rng, pairwise(night.setting.times)):
+            origin, destination = night.place[piece, before], night.place[piece, time]
+            if origin != destination:
+                yield from (Moved(who, origin, destination, time) for who in _references(night, piece))
+
+
+def _carryings(rng: random.Random, night: Night) -> Iterator[Carried]:
+    """Each move of a weapon, in the hands of one who made the same step."""
+    s = night.setting
+    for weapon in _shuffled(rng, s.weapons):
+        for before, time in pairwise(s.times):
+            step = origin, destination = night.place[weapon, before], night.place[weapon, time]
+            if origin == destination:
+                continue
+            carrier = rng.choice([x for x in s.suspects if (night.place[x, before], night.place[x, time]) == step])
+            yield from (Carried(who, weapon, *step, time) for who in _references(night, carrier))
+            if weapon == night.weapon:
+                yield Carried(carrier, MURDER_WEAPON, *step, time)
+
+
+def _besides(rng: random.Random, night: Night, tries: int) -> Iterator[Beside]:
+    """Two pieces in neighbouring rooms, found by `tries` draws of two rooms in use."""
+    s = night.setting
+    for _ in range(tries):
+        time = rng.choice(s.times)
+        used = [room for room in s.rooms if any(night.place[p, time] == room for p in s.pieces)]
+        if len(used) < 2:
+            continue
+        there, here = rng.sample(used, 2)
+        who, other = (rng.choice([p for p in s.pieces if night.place[p, time] == room]) for room in (there, here))
+        yield from (Beside(who, way, other, time) for way in DIRECTIONS if s.beside(here, way) == there)
+
+
+# ---------------------------------------------------------------- questions
+
+
+def _questions(rng: random.Random, night: Night, stated: set[Clue]) -> tuple[list[Clue], list[Clue]]:
+    """The questions about the murder and the bonus ones; never one whose answer a clue states verbatim."""
+    s = night.setting
+
+    def unstated(question: Clue) -> bool:
+        return fill(question, answer(question, night)) not in stated
+
+    questions = [q for q in (Murder(clue.aspect, None) for clue in _murder(night)) if unstated(q)]
+    bonus: list[Clue] = []
+    for piece, time in night.place:
+        if piece != BODDY:
+            bonus.append(At(piece, None, time))
+        if s.motive_counts.get(night.motive.get(piece)) == 1:
+            bonus.append(At(night.motive[piece], None, time))
+    for suspect, motive in night.motive.items():
+        by_motive = s.motive_counts[motive] == 1 and rng.random() < 0.5
+        bonus.append(Motivated(None, motive) if by_motive else Motivated(suspect, None))
+    rng.shuffle(bonus)
+    return questions, [q for q in bonus[: QUESTIONS - len(questions)] if unstated(q)]
