@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import combinations
 
-from puzzles.clues import At, Beside, Carried, Clue, Iff, Moved, Motivated, Murder, Or, SameRoom, Together
+from puzzles.clues import At, Beside, Carried, Clue, Iff, Motivated, Moved, Murder, Or, SameRoom, Together
 from puzzles.scenario import BODDY, MURDER_WEAPON, MURDERER, Night, Setting
 
 
@@ -118,13 +118,9 @@ class CNF:
             case Iff(first, second):
                 return self.same(self.literal(first), self.literal(second))
             case SameRoom(who, other, time):
-                return self.any(
-                    self.all(*c, at[p, time][r], at[other, time][r]) for p, c in self.bearers(who) for r in s.rooms
-                )
+                return self.any(self.all(*c, at[p, time][r], at[other, time][r]) for p, c in self.bearers(who) for r in s.rooms)
             case Together(who, other, room):
-                return self.any(
-                    self.all(*c, at[p, t][room], at[other, t][room]) for p, c in self.bearers(who) for t in s.times
-                )
+                return self.any(self.all(*c, at[p, t][room], at[other, t][room]) for p, c in self.bearers(who) for t in s.times)
             case Moved(who, origin, destination, time):
                 return self._moved(who, origin, destination, time)
             case Carried(who, weapon, origin, destination, time):
@@ -142,9 +138,7 @@ class CNF:
 
     def _moved(self, who: str, origin: str, destination: str, time: str) -> int:
         before = self.setting.before(time)
-        return self.any(
-            self.all(*c, self.at[p, before][origin], self.at[p, time][destination]) for p, c in self.bearers(who)
-        )
+        return self.any(self.all(*c, self.at[p, before][origin], self.at[p, time][destination]) for p, c in self.bearers(who))
 
     def differs(self, night: Night) -> list[int]:
         """A clause that is true exactly if some cell of the night is not as in `night`."""

@@ -24,8 +24,8 @@ from puzzles.clues import (
     Carried,
     Clue,
     Iff,
-    Moved,
     Motivated,
+    Moved,
     Murder,
     Or,
     Puzzle,
@@ -33,7 +33,7 @@ from puzzles.clues import (
     Together,
     noun,
 )
-from puzzles.scenario import BODDY, MURDER_WEAPON, MURDERER, Setting
+from puzzles.scenario import MURDER_WEAPON, MURDERER, Setting
 
 WORDINGS = ("clear", "published", "compact")
 ONLY_TIME = "12:00 AM"  # the unspoken time of a night that has just one
@@ -221,7 +221,7 @@ def _story(puzzle: Puzzle, clear: bool) -> Iterator[str]:
         yield _bullets(
             motive if unique else f"{motive} ({count} suspect{'s' if count > 1 else ''})" for motive, count in s.motives
         )
-    rules = ["When the murder happened, Mr. Boddy and the murder weapon were in the room, and the murderer was the only suspect there."]
+    rules = ["At the murder, Mr. Boddy and the murder weapon were in the room, and the murderer was the only suspect there."]
     if len(s.times) > 1:
         if clear:
             rules.append("From then on Mr. Boddy stayed in that room.")

@@ -25,8 +25,8 @@ from puzzles.clues import (
     Carried,
     Clue,
     Iff,
-    Moved,
     Motivated,
+    Moved,
     Murder,
     Or,
     Puzzle,
@@ -99,16 +99,17 @@ def minimal(night: Night, candidates: list[Clue]) -> list[Clue]:
         if solver.solve(assumptions=literals):
             raise ValueError("the candidate clues leave the night undetermined.")
         core = set(solver.get_core())
+        kept: list[Clue] = []
         needed: list[int] = []
-        for i, literal in enumerate(literals):
+        for i, (clue, literal) in enumerate(zip(candidates, literals, strict=True)):
             if literal not in core:
                 continue
             if solver.solve(assumptions=literals[i + 1 :] + needed):
+                kept.append(clue)
                 needed.append(literal)
             else:
                 core = set(solver.get_core())
-    wanted = set(needed)
-    return [clue for clue, literal in zip(candidates, literals, strict=True) if literal in wanted]
+    return kept
 
 
 def _bias(clue: Clue) -> float:

@@ -36,7 +36,10 @@ DIRECTIONS = {"north": (-1, 0), "south": (1, 0), "east": (0, 1), "west": (0, -1)
 
 @dataclass(frozen=True)
 class Size:
-    """How large a puzzle is. `motives=0` leaves motives out; fewer motives than suspects means shared ones.
+    """How large a puzzle is.
+
+    Args:
+        motives: 0 leaves motives out, fewer than suspects means shared ones, None means one for each suspect.
 
     Raises:
         ValueError: if a number is outside what the names, the grid or the rules allow.
@@ -46,9 +49,11 @@ class Size:
     weapons: int = 3
     rooms: int = 4
     times: int = 2
-    motives: int = 3
+    motives: int | None = None
 
     def __post_init__(self):
+        if self.motives is None:
+            object.__setattr__(self, "motives", self.suspects)
         for field, low, high in (
             ("suspects", 2, len(SUSPECTS)),
             ("weapons", 2, len(WEAPONS)),

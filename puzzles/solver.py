@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from ortools.sat.python import cp_model
 
-from puzzles.clues import At, Beside, Carried, Clue, Iff, Moved, Motivated, Murder, Or, SameRoom, Together
+from puzzles.clues import At, Beside, Carried, Clue, Iff, Motivated, Moved, Murder, Or, SameRoom, Together
 from puzzles.scenario import BODDY, MURDER_WEAPON, MURDERER, Night, Setting
 
 

@@ -6,8 +6,6 @@ is; the names and phrases of the puzzle sentences are added tokens, so that "Mis
 
 from __future__ import annotations
 
-import re
-
 import torch
 from tokenizers import AddedToken, pre_tokenizers
 from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
@@ -37,9 +35,30 @@ def tiny_tokenizer() -> Qwen2Tokenizer:
 def _phrases() -> list[str]:
     templates = [template for _, _, template in english.SENTENCES + english.QUESTIONS]
     between = [text for template in templates for text in english.FIELD.split(template)[::3]]
-    rows = ["\n- ", "\nClues:", "\nQuestions:", "\nBonus:", "Suspects: ", "\nWeapons: ", "\nRooms: ", "\nTimes: ", "\nMotives: "]
+    rows = [
+        "\n- ",
+        "\nClues:",
+        "\nQuestions:",
+        "\nBonus:",
+        "Suspects: ",
+        "\nWeapons: ",
+        "\nRooms: ",
+        "\nTimes: ",
+        "\nMotives: ",
+    ]
     rows += [f"{chr(65 + i)}. " for i in range(8)] + [f"\n{chr(65 + i)}. " for i in range(8)]
-    words = [" or ", " if and only if ", ", ", " | ", " / ", " at ", " was in the ", " was at the ", " were in the ", " were at the "]
+    words = [
+        " or ",
+        " if and only if ",
+        ", ",
+        " | ",
+        " / ",
+        " at ",
+        " was in the ",
+        " was at the ",
+        " were in the ",
+        " were at the ",
+    ]
     words += ["in the ", "at the ", "the ", "The ", "the suspect motivated by ", "The suspect motivated by "]
     words += ["a suspect motivated by ", "A suspect motivated by ", "the murderer", "The murderer", "the murder weapon"]
     words += ["The murder weapon", "<|im_start|>user\n", "\n<|im_start|>assistant\n", "<|im_start|>assistant\n"]

@@ -1,0 +1,1 @@
+"""Rewards for completions: what is a good answer to a puzzle."""
