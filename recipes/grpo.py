@@ -18,6 +18,8 @@ from argparse import RawDescriptionHelpFormatter
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
+import yaml
+
 # `accelerate launch recipes/grpo.py` puts recipes/ on the path, not the folder above it.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -27,6 +29,7 @@ from trl import GRPOConfig, GRPOTrainer, ModelConfig, TrlParser, get_peft_config
 from puzzles.dataset import HELD_OUT, build
 from puzzles.english import WORDINGS
 from puzzles.scenario import Size
+from recipes.run_folder import last_checkpoint, same_run, write_json
 from rewards.accuracy import accuracy, published_accuracy
 
 
@@ -78,44 +81,6 @@ def puzzles(args: PuzzleArguments, seed: int) -> tuple[Dataset, Dataset]:
     given = {f.name: getattr(args, f.name) for f in fields(Size) if getattr(args, f.name) is not None}
     how = {"size": Size(**given) if given else None, "players": tuple(args.players), "wording": args.wording}
     return build(seed, 0, args.num_train_puzzles or 1024, **how), build(seed, HELD_OUT, args.num_eval_puzzles, **how)
-
-
-def same_run(output_dir: Path, arguments: dict) -> None:
-    """Record what this run is in its folder, so that no other run is mixed into it.
-
-    Raises:
-        ValueError: if the folder holds something else, or a run with other arguments.
-    """
-    record = output_dir / "run.json"
-    if record.exists():
-        recorded = json.loads(record.read_text())
-        changed = [k for k in {**recorded, **arguments} if recorded.get(k) != arguments.get(k)]
-        if changed:
-            was = ", ".join(f"{k} was {recorded.get(k)!r}, now {arguments.get(k)!r}" for k in changed[:3])
-            raise ValueError(f"{output_dir} holds another run ({was}). Choose another output_dir, or delete that folder.")
-    elif output_dir.exists() and any(output_dir.iterdir()):
-        raise ValueError(f"{output_dir} is not empty and holds no run of this recipe. Choose another output_dir.")
-    write_json(record, arguments)
-
-
-def write_json(path: Path, content: dict) -> None:
-    """Write a file that is whole or not there at all, whatever interrupts it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content, indent=2, default=str) + "\n")
-    os.replace(partial, path)
-
-
-def last_checkpoint(output_dir: Path) -> str | None:
-    """The newest checkpoint that was written to its end: the trainer's state is the last file of one."""
-    checkpoints = sorted(output_dir.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
-    for checkpoint in checkpoints:
-        try:
-            json.loads((checkpoint / "trainer_state.json").read_text())
-            return str(checkpoint)
-        except (OSError, ValueError):
-            print(f"{checkpoint} was not written to its end and is passed over.")
-    return None
 
 
 def held_out_score(trainer: GRPOTrainer) -> dict[str, float]:
@@ -181,17 +146,26 @@ def identity(puzzle_args: PuzzleArguments, training_args: GRPOConfig, model_args
 
 def parse() -> tuple[PuzzleArguments, GRPOConfig, ModelConfig]:
     """The command line and the YAML file it names; an unknown key or an impossible value ends the program."""
+    usage = "accelerate launch recipes/grpo.py --config RECIPE.yaml [--key value ...]"
     parser = TrlParser(
-        (PuzzleArguments, GRPOConfig, ModelConfig), description=__doc__, formatter_class=RawDescriptionHelpFormatter
+        (PuzzleArguments, GRPOConfig, ModelConfig),
+        usage=usage,
+        description=__doc__,
+        formatter_class=RawDescriptionHelpFormatter,
     )
     try:
+        if "--config" in sys.argv[:-1]:  # name unknown keys before anything is made of the known ones
+            recipe = Path(sys.argv[sys.argv.index("--config") + 1])
+            known = [action.dest for action in parser._actions] + ["env"]
+            for key in yaml.safe_load(recipe.read_text()) or {}:
+                if key not in known:
+                    close = difflib.get_close_matches(str(key), known, 1)
+                    raise ValueError(
+                        f"{recipe} has the unknown key {key!r}." + (f" Did you mean {close[0]!r}?" if close else "")
+                    )
         return parser.parse_args_and_config()
-    except (ValueError, OSError) as error:
-        known = [action.dest for action in parser._actions]
-        hints = [
-            close[0] for word in str(error).split("'") if (close := difflib.get_close_matches(word.lstrip("-"), known, 1, 0.7))
-        ]
-        parser.error(f"{error}" + (f" Did you mean {' or '.join(hints)}?" if hints else ""))
+    except (ValueError, OSError, yaml.YAMLError) as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from puzzles.clues import Murder, answer, fill
 from puzzles.english import prompt, read_prompt
 from puzzles.generate import generate, minimal
-from puzzles.scenario import Size
+from puzzles.scenario import BODDY, Night, Size
 from puzzles.solver import counterexample, entailed, find_night, unique
 from puzzles.verify import faults
 from tests.test_scenario import SIZES
@@ -128,3 +129,25 @@ def test_all_published_puzzles_are_certified():
     run = subprocess.run([sys.executable, "-m", "puzzles.verify", PUBLISHED], capture_output=True, text=True)
     assert "64 of 64" in run.stdout, run.stdout
     assert run.returncode == 0
+
+
+def every_night(setting):
+    """All nights of a single-time setting without motives, from the rules alone, without a solver."""
+    (time,) = setting.times
+    for rooms in product(setting.rooms, repeat=len(setting.pieces)):
+        place = {(piece, time): room for piece, room in zip(setting.pieces, rooms, strict=True)}
+        for murderer, weapon in product(setting.suspects, setting.weapons):
+            room = place[BODDY, time]
+            alone = [x for x in setting.suspects if place[x, time] == room] == [murderer]
+            if alone and place[weapon, time] == room:
+                yield Night(setting, place, {}, murderer, weapon, room, time)
+
+
+@pytest.mark.parametrize("index", range(20))
+def test_small_puzzles_have_one_solution_by_counting_all_nights(index):
+    case = generate(index, 0, Size(2, 2, 2 + index % 3, 1, 0))
+    fitting = [night for night in every_night(case.puzzle.setting) if all(clue.holds(night) for clue in case.puzzle.clues)]
+    assert fitting == [case.night]
+    for clue in case.puzzle.clues:
+        rest = [other for other in case.puzzle.clues if other != clue]
+        assert sum(all(c.holds(night) for c in rest) for night in every_night(case.puzzle.setting)) > 1

@@ -1,0 +1,229 @@
+"""The recipe, run for real on the CPU: real puzzles, a real Qwen2 (tiny, untrained), TRL's own GRPOTrainer."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2Tokenizer
+
+from puzzles.dataset import FEATURES, HELD_OUT, build
+from puzzles.english import prompt
+from puzzles.generate import generate
+from puzzles.scenario import Size
+from recipes.grpo import PuzzleArguments, parse, puzzles
+from recipes.run_folder import last_checkpoint, same_run
+from recipes.tiny import tiny_model, tiny_tokenizer
+
+ROOT = Path(__file__).parents[1]
+SMALL = {"suspects": 2, "weapons": 2, "rooms": 2, "times": 1, "motives": 0}
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tiny")
+    tokenizer = tiny_tokenizer()
+    tokenizer.save_pretrained(folder)
+    tiny_model(tokenizer, seed=0).save_pretrained(folder)
+    return folder
+
+
+def test_the_saved_tokenizer_loads_as_what_it_is(tiny):
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    assert type(tokenizer) is Qwen2Tokenizer
+    assert AutoModelForCausalLM.from_pretrained(tiny).config.vocab_size == len(tokenizer)
+    text = prompt(generate(0, 0, Size()).puzzle, "compact")
+    assert tokenizer(text).input_ids == tiny_tokenizer()(text).input_ids
+    assert tokenizer.tokenize("Miss Scarlet was in the Hall") == ["Miss Scarlet", " was in the ", "Hall"]
+    for foreign in (text, "Détective • 5 ünits\n\tof “proof”", "Miss Scarlett"):
+        assert tokenizer.decode(tokenizer(foreign).input_ids) == foreign
+    chat = tokenizer.apply_chat_template([{"role": "user", "content": text}], add_generation_prompt=True, tokenize=False)
+    assert chat == f"<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n"
+
+
+def command(tiny, output_dir, *overrides):
+    sizes = [part for name, value in SMALL.items() for part in (f"--{name}", str(value))]
+    return [
+        *(
+            sys.executable,
+            "-m",
+            "accelerate.commands.launch",
+            "--config_file",
+            "accelerate_configs/cpu.yaml",
+            "recipes/grpo.py",
+        ),
+        *("--config", "recipes/tiny-cpu.yaml", "--model_name_or_path", tiny, "--output_dir", output_dir, *sizes),
+        *(
+            "--num_train_puzzles",
+            "32",
+            "--num_eval_puzzles",
+            "4",
+            "--max_steps",
+            "3",
+            "--save_steps",
+            "2",
+            "--logging_steps",
+            "1",
+        ),
+        *("--per_device_train_batch_size", "8", "--num_generations", "4", "--per_device_eval_batch_size", "4"),
+        *("--max_completion_length", "16", *overrides),
+    ]
+
+
+def launch(*args):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(list(map(str, command(*args))), cwd=ROOT, env=environment, capture_output=True, text=True)
+
+
+def test_three_steps_of_grpo_and_what_they_leave_behind(tiny, tmp_path):
+    run = launch(tiny, tmp_path / "run")
+    assert run.returncode == 0, run.stderr
+    assert "held-out accuracy" in run.stdout
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert set(result["before"]) == set(result["after"]) >= {"accuracy", "published_accuracy", "solved"}
+    assert type(AutoTokenizer.from_pretrained(tmp_path / "run" / "model")) is Qwen2Tokenizer
+    state = json.loads((tmp_path / "run" / "checkpoint-3" / "trainer_state.json").read_text())
+    steps = [log for log in state["log_history"] if "rewards/accuracy/mean" in log]
+    assert [log["step"] for log in steps] == [1, 2, 3]
+    assert all(
+        {"solved", "rewards/published_accuracy/mean", "entropy", "completions/clipped_ratio"} <= set(log) for log in steps
+    )
+
+    again = launch(tiny, tmp_path / "run")
+    assert again.returncode == 0
+    assert "This run is finished" in again.stdout
+
+    other = launch(tiny, tmp_path / "run", "--learning_rate", "0.5")
+    assert other.returncode != 0
+    assert "holds another run (learning_rate was" in other.stderr
+    assert result == json.loads((tmp_path / "run" / "result.json").read_text())
+
+
+def test_an_interrupted_run_goes_on_and_ends_with_the_same_weights(tiny, tmp_path):
+    """Ctrl-C after the checkpoint at step 2 of 6; the same command again; then the same in one go."""
+    longer = ("--max_steps", "6", "--learning_rate", "1e-3")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        list(map(str, command(tiny, tmp_path / "cut", *longer))),
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 240
+    while not (tmp_path / "cut" / "checkpoint-2" / "trainer_state.json").exists():
+        assert time.monotonic() < deadline, "no checkpoint within four minutes"
+        assert process.poll() is None, process.stdout.read().decode()
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    process.wait(60)
+    assert not (tmp_path / "cut" / "model").exists()
+
+    assert launch(tiny, tmp_path / "cut", *longer).returncode == 0
+    assert launch(tiny, tmp_path / "whole", *longer).returncode == 0
+    cut, whole = (AutoModelForCausalLM.from_pretrained(tmp_path / name / "model").state_dict() for name in ("cut", "whole"))
+    start = AutoModelForCausalLM.from_pretrained(tiny).state_dict()
+    assert all(cut[name].equal(whole[name]) for name in whole)
+    assert not all(start[name].equal(whole[name]) for name in whole)
+
+
+def parsed(monkeypatch, *args):
+    monkeypatch.setattr(sys, "argv", ["grpo.py", *map(str, args)])
+    return parse()
+
+
+def test_every_recipe_parses(monkeypatch):
+    for recipe in (ROOT / "recipes").glob("*.yaml"):
+        _, training_args, model_args = parsed(monkeypatch, "--config", recipe)
+        assert training_args.output_dir.startswith("outputs/")
+        assert not training_args.trust_remote_code
+        assert model_args.model_name_or_path
+
+
+@pytest.mark.parametrize(
+    ("yaml", "complaint"),
+    [
+        ("learning_rat: 1e-5", "unknown key 'learning_rat'. Did you mean 'learning_rate'?"),
+        ("learning_rate: [", "while parsing"),
+        (
+            "num_generations: 3\nper_device_train_batch_size: 8\nuse_cpu: true\nbf16: false",
+            "must be divisible by num_generations",
+        ),
+        ("- a list", "unknown key 'a list'"),
+    ],
+)
+def test_a_faulty_recipe_is_refused(monkeypatch, tmp_path, capsys, yaml, complaint):
+    (recipe := tmp_path / "recipe.yaml").write_text(yaml)
+    with pytest.raises(SystemExit):
+        parsed(monkeypatch, "--config", recipe)
+    assert complaint in capsys.readouterr().err
+
+
+def test_a_missing_recipe_is_named(monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        parsed(monkeypatch, "--config", "recipes/none.yaml")
+    assert "recipes/none.yaml" in capsys.readouterr().err
+
+
+def test_help_teaches(monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        parsed(monkeypatch, "--help")
+    text = capsys.readouterr().out
+    assert "accelerate launch recipes/grpo.py --config recipes/tiny-cpu.yaml" in text
+    assert text.index("--num_train_puzzles") < text.index("--learning_rate LEARNING_RATE")
+
+
+def test_puzzles_on_the_spot_are_disjoint_and_repeatable():
+    args = PuzzleArguments(num_train_puzzles=20, num_eval_puzzles=10, **SMALL)
+    train, held_out = puzzles(args, seed=4)
+    assert (len(train), len(held_out)) == (20, 10)
+    assert train.features == FEATURES
+    assert {row["index"] for row in train} == set(range(20))
+    assert min(row["index"] for row in held_out) == HELD_OUT
+    assert not {str(row["prompt"]) for row in train} & {str(row["prompt"]) for row in held_out}
+    assert train.to_list() == build(4, 0, 20, Size(**SMALL), num_proc=2).to_list()
+    assert train[0]["solution"] == list(generate(4, 0, Size(**SMALL)).solution.values())
+    with pytest.raises(ValueError, match="rooms=1 is impossible"):
+        puzzles(PuzzleArguments(rooms=1), seed=0)
+
+
+def test_a_dataset_folder_is_loaded_and_its_faults_are_named(tmp_path):
+    rows = build(4, 0, 6, Size(**SMALL))
+    rows.to_parquet(tmp_path / "train.parquet")
+    with pytest.raises(ValueError, match="has no split 'validation', only train"):
+        puzzles(PuzzleArguments(dataset=str(tmp_path)), seed=0)
+    rows.to_parquet(tmp_path / "validation.parquet")
+    with pytest.raises(ValueError, match="'validation', has 6 rows, not 64"):
+        puzzles(PuzzleArguments(dataset=str(tmp_path)), seed=0)
+    train, held_out = puzzles(PuzzleArguments(dataset=str(tmp_path), num_eval_puzzles=2), seed=0)
+    assert (train.to_list(), held_out.to_list()) == (rows.to_list(), rows.to_list()[:2])
+    for split in ("train", "validation"):
+        rows.remove_columns("solution").to_parquet(tmp_path / f"{split}.parquet")
+    with pytest.raises(ValueError, match=r"lacks the column\(s\) solution"):
+        puzzles(PuzzleArguments(dataset=str(tmp_path), num_eval_puzzles=2), seed=0)
+
+
+def test_a_folder_belongs_to_one_run(tmp_path):
+    same_run(tmp_path / "run", {"seed": 1})
+    same_run(tmp_path / "run", {"seed": 1})
+    with pytest.raises(ValueError, match="seed was 1, now 2"):
+        same_run(tmp_path / "run", {"seed": 2})
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").touch()
+    with pytest.raises(ValueError, match="is not empty and holds no run"):
+        same_run(tmp_path / "mine", {"seed": 1})
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
+
+
+def test_a_half_written_checkpoint_is_passed_over(tmp_path):
+    for name, state in (("checkpoint-5", '{"global_step": 5}'), ("checkpoint-10", '{"global_st'), ("checkpoint-20", None)):
+        (tmp_path / name).mkdir()
+        if state:
+            (tmp_path / name / "trainer_state.json").write_text(state)
+    assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-5")
+    assert last_checkpoint(tmp_path / "checkpoint-20") is None
