@@ -5,7 +5,7 @@ INDEX ?= 0
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install train-tiny puzzle test test-slow quality format clean
+.PHONY: help install train-tiny tiny-base puzzle test test-slow quality format clean
 
 help: ## Print this help
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ install: .venv/cpu ## Set up .venv for a laptop without a GPU
 
 train-tiny: .venv/cpu ## Teach a tiny model on the CPU, and show it before and after (SEED=0)
 	$(BIN)/python recipes/train_tiny.py --seed $(SEED)
+
+tiny-base: .venv/cpu ## Make the base checkpoint that train-tiny starts from, from nothing (20 to 30 minutes)
+	$(BIN)/python recipes/sft.py --config recipes/tiny-base.yaml
 
 puzzle: .venv/cpu ## Print a puzzle and its solution (SEED=0 INDEX=0)
 	$(BIN)/python -m puzzles --seed $(SEED) --index $(INDEX)
@@ -39,6 +42,8 @@ clean: ## Delete .venv and outputs
 # A stamp a set of requirements: made again when the file changes. torch comes first and by exact version, so that nothing
 # else can pull another build of it. PIP_ARGS may name an index of CPU builds of torch (see the README).
 .venv/cpu: requirements-cpu.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is too old: Python 3.11 or newer \
+	is needed. Name one with: make PYTHON=python3.11"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) $$(grep '^torch==' requirements-cpu.txt)

@@ -68,18 +68,22 @@ class Case:
         return {chr(65 + i): answer(q, self.night) for i, q in enumerate(self.puzzle.questions)}
 
 
-def generate(seed: int, index: int, size: Size | None = None, players: tuple[int, int] = (1, 6)) -> Case:
+def generate(
+    seed: int, index: int, size: Size | None = None, players: tuple[int, int] = (1, 6), directness: float = 0.0
+) -> Case:
     """The puzzle `index` of the series `seed`: the same arguments give the same puzzle, on every machine.
 
     Args:
         seed, index: address of the puzzle; any integers.
         size: how large it is; without one it is drawn from the published mix.
         players: range of players, within (1, 6), for the published mix.
+        directness: added to the bias of statements that give a fact outright; 0 is as published, from about 2 on nearly
+            all clues are such statements and the puzzle is easy.
     """
     truth = night(seed, index, size, players)
     rng = random.Random(f"clues {seed} {index}")
     candidates = list(dict.fromkeys(_candidates(rng, truth)))
-    candidates.sort(key=lambda clue: _bias(clue) + rng.random())
+    candidates.sort(key=lambda clue: _bias(clue) + directness * isinstance(clue, (At, Motivated, Murder)) + rng.random())
     clues = minimal(truth, candidates)
     rng.shuffle(clues)
     questions, bonus = _questions(rng, truth, set(clues))

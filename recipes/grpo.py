@@ -10,25 +10,22 @@ Interrupted? The same command goes on from the last whole checkpoint in `output_
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import sys
-from argparse import RawDescriptionHelpFormatter
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-
-import yaml
 
 # `accelerate launch recipes/grpo.py` puts recipes/ on the path, not the folder above it.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from datasets import Dataset, load_dataset
-from trl import GRPOConfig, GRPOTrainer, ModelConfig, TrlParser, get_peft_config
+from trl import GRPOConfig, GRPOTrainer, ModelConfig, get_peft_config
 
 from puzzles.dataset import HELD_OUT, build
 from puzzles.english import WORDINGS
 from puzzles.scenario import Size
+from recipes.arguments import parse
 from recipes.run_folder import last_checkpoint, same_run, write_json
 from rewards.accuracy import accuracy, published_accuracy
 
@@ -144,32 +141,8 @@ def identity(puzzle_args: PuzzleArguments, training_args: GRPOConfig, model_args
     return json.loads(json.dumps({**asdict(puzzle_args), **training, **asdict(model_args)}, default=str))
 
 
-def parse() -> tuple[PuzzleArguments, GRPOConfig, ModelConfig]:
-    """The command line and the YAML file it names; an unknown key or an impossible value ends the program."""
-    usage = "accelerate launch recipes/grpo.py --config RECIPE.yaml [--key value ...]"
-    parser = TrlParser(
-        (PuzzleArguments, GRPOConfig, ModelConfig),
-        usage=usage,
-        description=__doc__,
-        formatter_class=RawDescriptionHelpFormatter,
-    )
-    try:
-        if "--config" in sys.argv[:-1]:  # name unknown keys before anything is made of the known ones
-            recipe = Path(sys.argv[sys.argv.index("--config") + 1])
-            known = [action.dest for action in parser._actions] + ["env"]
-            for key in yaml.safe_load(recipe.read_text()) or {}:
-                if key not in known:
-                    close = difflib.get_close_matches(str(key), known, 1)
-                    raise ValueError(
-                        f"{recipe} has the unknown key {key!r}." + (f" Did you mean {close[0]!r}?" if close else "")
-                    )
-        return parser.parse_args_and_config()
-    except (ValueError, OSError, yaml.YAMLError) as error:
-        parser.error(str(error))
-
-
 if __name__ == "__main__":
     try:
-        main(*parse())
+        main(*parse((PuzzleArguments, GRPOConfig, ModelConfig), __doc__))
     except KeyboardInterrupt:
         sys.exit("Interrupted. The same command goes on from the last checkpoint.")

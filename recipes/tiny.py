@@ -35,6 +35,7 @@ def tiny_tokenizer() -> Qwen2Tokenizer:
 def _phrases() -> list[str]:
     templates = [template for _, _, template in english.SENTENCES + english.QUESTIONS]
     between = [text for template in templates for text in english.FIELD.split(template)[::3]]
+    between += [text + "the " for text in between if text.endswith(" ")]
     rows = [
         "\n- ",
         "\nClues:",
@@ -67,14 +68,14 @@ def _phrases() -> list[str]:
     return list(dict.fromkeys(p for p in (*names, *hours, *rows, *words, *between) if p.strip()))
 
 
-def tiny_model(tokenizer: Qwen2Tokenizer, seed: int, layers: int = 2, width: int = 128) -> Qwen2ForCausalLM:
+def tiny_model(tokenizer: Qwen2Tokenizer, seed: int, layers: int = 3, width: int = 128) -> Qwen2ForCausalLM:
     """A randomly initialised Qwen2 with heads of 32 (the smallest that vLLM takes) and tied embeddings."""
     torch.manual_seed(seed)
     return Qwen2ForCausalLM(
         Qwen2Config(
             vocab_size=len(tokenizer),
             hidden_size=width,
-            intermediate_size=4 * width,
+            intermediate_size=2 * width,
             num_hidden_layers=layers,
             num_attention_heads=width // 32,
             num_key_value_heads=width // 32,

@@ -1,4 +1,4 @@
-"""The recipe, run for real on the CPU: real puzzles, a real Qwen2 (tiny, untrained), TRL's own GRPOTrainer."""
+"""The recipe, run for real on the CPU: real puzzles, a real (tiny) Qwen2, TRL's own GRPOTrainer."""
 
 import json
 import os
@@ -10,32 +10,28 @@ from pathlib import Path
 
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2Tokenizer
+from trl import GRPOConfig, ModelConfig, SFTConfig, TrlParser
 
 from puzzles.dataset import FEATURES, HELD_OUT, build
 from puzzles.english import prompt
 from puzzles.generate import generate
 from puzzles.scenario import Size
-from recipes.grpo import PuzzleArguments, parse, puzzles
+from recipes import grpo
+from recipes.arguments import parse
+from recipes.grpo import PuzzleArguments, puzzles
 from recipes.run_folder import last_checkpoint, same_run
-from recipes.tiny import tiny_model, tiny_tokenizer
+from recipes.sft import SftArguments
+from recipes.tiny import tiny_tokenizer
 
 ROOT = Path(__file__).parents[1]
+BASE = ROOT / "recipes" / "tiny-base"
 SMALL = {"suspects": 2, "weapons": 2, "rooms": 2, "times": 1, "motives": 0}
 
 
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tiny")
-    tokenizer = tiny_tokenizer()
-    tokenizer.save_pretrained(folder)
-    tiny_model(tokenizer, seed=0).save_pretrained(folder)
-    return folder
-
-
-def test_the_saved_tokenizer_loads_as_what_it_is(tiny):
-    tokenizer = AutoTokenizer.from_pretrained(tiny)
+def test_the_saved_tokenizer_loads_as_what_it_is():
+    tokenizer = AutoTokenizer.from_pretrained(BASE)
     assert type(tokenizer) is Qwen2Tokenizer
-    assert AutoModelForCausalLM.from_pretrained(tiny).config.vocab_size == len(tokenizer)
+    assert AutoModelForCausalLM.from_pretrained(BASE).config.vocab_size == len(tokenizer)
     text = prompt(generate(0, 0, Size()).puzzle, "compact")
     assert tokenizer(text).input_ids == tiny_tokenizer()(text).input_ids
     assert tokenizer.tokenize("Miss Scarlet was in the Hall") == ["Miss Scarlet", " was in the ", "Hall"]
@@ -45,42 +41,21 @@ def test_the_saved_tokenizer_loads_as_what_it_is(tiny):
     assert chat == f"<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n"
 
 
-def command(tiny, output_dir, *overrides):
-    sizes = [part for name, value in SMALL.items() for part in (f"--{name}", str(value))]
-    return [
-        *(
-            sys.executable,
-            "-m",
-            "accelerate.commands.launch",
-            "--config_file",
-            "accelerate_configs/cpu.yaml",
-            "recipes/grpo.py",
-        ),
-        *("--config", "recipes/tiny-cpu.yaml", "--model_name_or_path", tiny, "--output_dir", output_dir, *sizes),
-        *(
-            "--num_train_puzzles",
-            "32",
-            "--num_eval_puzzles",
-            "4",
-            "--max_steps",
-            "3",
-            "--save_steps",
-            "2",
-            "--logging_steps",
-            "1",
-        ),
-        *("--per_device_train_batch_size", "8", "--num_generations", "4", "--per_device_eval_batch_size", "4"),
-        *("--max_completion_length", "16", *overrides),
-    ]
+def command(output_dir, *overrides):
+    small = "--num_train_puzzles 32 --num_eval_puzzles 4 --max_steps 3 --save_steps 2 --eval_strategy no"
+    batch = "--per_device_train_batch_size 8 --num_generations 4 --per_device_eval_batch_size 4"
+    accelerate = (sys.executable, "-m", "accelerate.commands.launch", "--config_file", "accelerate_configs/cpu.yaml")
+    recipe = ("recipes/grpo.py", "--config", "recipes/tiny-cpu.yaml", "--output_dir", str(output_dir))
+    return [*accelerate, *recipe, *small.split(), *batch.split(), *overrides]
 
 
 def launch(*args):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(list(map(str, command(*args))), cwd=ROOT, env=environment, capture_output=True, text=True)
+    return subprocess.run(command(*args), cwd=ROOT, env=environment, capture_output=True, text=True)
 
 
-def test_three_steps_of_grpo_and_what_they_leave_behind(tiny, tmp_path):
-    run = launch(tiny, tmp_path / "run")
+def test_three_steps_of_grpo_and_what_they_leave_behind(tmp_path):
+    run = launch(tmp_path / "run")
     assert run.returncode == 0, run.stderr
     assert "held-out accuracy" in run.stdout
     result = json.loads((tmp_path / "run" / "result.json").read_text())
@@ -93,22 +68,22 @@ def test_three_steps_of_grpo_and_what_they_leave_behind(tiny, tmp_path):
         {"solved", "rewards/published_accuracy/mean", "entropy", "completions/clipped_ratio"} <= set(log) for log in steps
     )
 
-    again = launch(tiny, tmp_path / "run")
+    again = launch(tmp_path / "run")
     assert again.returncode == 0
     assert "This run is finished" in again.stdout
 
-    other = launch(tiny, tmp_path / "run", "--learning_rate", "0.5")
+    other = launch(tmp_path / "run", "--learning_rate", "0.5")
     assert other.returncode != 0
     assert "holds another run (learning_rate was" in other.stderr
     assert result == json.loads((tmp_path / "run" / "result.json").read_text())
 
 
-def test_an_interrupted_run_goes_on_and_ends_with_the_same_weights(tiny, tmp_path):
+def test_an_interrupted_run_goes_on_and_ends_with_the_same_weights(tmp_path):
     """Ctrl-C after the checkpoint at step 2 of 6; the same command again; then the same in one go."""
     longer = ("--max_steps", "6", "--learning_rate", "1e-3")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
-        list(map(str, command(tiny, tmp_path / "cut", *longer))),
+        command(tmp_path / "cut", *longer),
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,
@@ -124,25 +99,31 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_weights(tiny, tmp_pat
     process.wait(60)
     assert not (tmp_path / "cut" / "model").exists()
 
-    assert launch(tiny, tmp_path / "cut", *longer).returncode == 0
-    assert launch(tiny, tmp_path / "whole", *longer).returncode == 0
+    assert launch(tmp_path / "cut", *longer).returncode == 0
+    assert launch(tmp_path / "whole", *longer).returncode == 0
     cut, whole = (AutoModelForCausalLM.from_pretrained(tmp_path / name / "model").state_dict() for name in ("cut", "whole"))
-    start = AutoModelForCausalLM.from_pretrained(tiny).state_dict()
+    start = AutoModelForCausalLM.from_pretrained(BASE).state_dict()
     assert all(cut[name].equal(whole[name]) for name in whole)
     assert not all(start[name].equal(whole[name]) for name in whole)
 
 
 def parsed(monkeypatch, *args):
     monkeypatch.setattr(sys, "argv", ["grpo.py", *map(str, args)])
-    return parse()
+    return parse((PuzzleArguments, GRPOConfig, ModelConfig), grpo.__doc__)
 
 
 def test_every_recipe_parses(monkeypatch):
-    for recipe in (ROOT / "recipes").glob("*.yaml"):
-        _, training_args, model_args = parsed(monkeypatch, "--config", recipe)
+    recipes = sorted((ROOT / "recipes").glob("*.yaml"))
+    assert recipes
+    for recipe in recipes:
+        if recipe.stem in ("tiny-base", "tiny-warm-start"):  # imitation, not GRPO
+            args, training_args = TrlParser((SftArguments, SFTConfig)).parse_args_and_config(["--config", str(recipe)])
+            assert all(len(stage.split(":")) == 4 for stage in args.stages)
+        else:
+            _, training_args, model_args = parsed(monkeypatch, "--config", recipe)
+            assert model_args.model_name_or_path
+            assert not training_args.trust_remote_code
         assert training_args.output_dir.startswith("outputs/")
-        assert not training_args.trust_remote_code
-        assert model_args.model_name_or_path
 
 
 @pytest.mark.parametrize(

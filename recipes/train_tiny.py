@@ -1,0 +1,193 @@
+"""The main job on a laptop: puzzles → warm start → GRPO → held-out scores before and after, and a control.
+
+  python recipes/train_tiny.py --seed 0          (or: make train-tiny SEED=0)
+
+1. warm start   a few steps of imitation turn the base checkpoint into a detective of poor memory
+2. GRPO         `accelerate launch recipes/grpo.py --config recipes/tiny-cpu.yaml`, from the reward alone
+3. control      the warm start's imitation goes on for at least as long as GRPO took
+4. scores       fresh puzzles, sampled and greedy, with 95 % intervals; a table, a picture and result.json
+
+Each part is skipped if it is already there, so that after Ctrl-C the same command goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+# `python recipes/train_tiny.py` puts recipes/ on the path, not the folder above it.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import matplotlib.pyplot as plt
+import torch
+import yaml
+from datasets import Dataset
+from tqdm import tqdm
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from puzzles.dataset import HELD_OUT, build
+from puzzles.english import read_prompt
+from puzzles.scenario import Size
+from recipes.run_folder import write_json
+from recipes.sft import candidates
+from rewards.accuracy import accuracy
+
+ROOT = Path(__file__).resolve().parents[1]
+SCORED = 400  # held-out puzzles in the table: other ones than those that GRPO is watched on while it trains
+LONGEST = 160  # tokens in a completion
+CONTROL_STAGE = "250:0:0:0.25"  # the warm start's stage, longer: chosen so that it takes no less time than GRPO
+
+
+def score(folder: Path, rows: Dataset, decoding: str, seed: int) -> dict[str, float]:
+    """How a model does on puzzles: the mean fraction of answers right (under the name of the decoding), half the width of
+    its 95 % interval over puzzles (…_interval), and the share of puzzles with every answer right (…_solved).
+
+    Args:
+        decoding: "sampled" (one answer a puzzle at temperature 1) or "greedy".
+    """
+    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
+    model = AutoModelForCausalLM.from_pretrained(folder).eval()
+    torch.manual_seed(seed)
+    sampling = {"do_sample": True, "temperature": 1.0, "top_k": 0} if decoding == "sampled" else {"do_sample": False}
+    scores: list[float] = []
+    for batch in tqdm(rows.batch(100), desc=f"{folder.parent.name}/{folder.name}, {decoding}", unit="batch"):
+        inputs = tokenizer.apply_chat_template(
+            batch["prompt"], add_generation_prompt=True, padding=True, return_dict=True, return_tensors="pt"
+        )
+        with torch.inference_mode():
+            tokens = model.generate(**inputs, max_new_tokens=LONGEST, **sampling)
+        texts = tokenizer.batch_decode(tokens[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+        scores += accuracy(texts, batch["solution"])
+    mean = sum(scores) / len(scores)
+    deviation = math.sqrt(sum((x - mean) ** 2 for x in scores) / (len(scores) - 1))
+    return {
+        decoding: mean,
+        f"{decoding}_interval": 1.96 * deviation / math.sqrt(len(scores)),
+        f"{decoding}_solved": sum(x == 1 for x in scores) / len(scores),
+    }
+
+
+def chance(rows: Dataset) -> float:
+    """The mean fraction right of a sheet filled in at random with candidates of the right kind."""
+    total = 0.0
+    for (message,) in rows["prompt"]:
+        puzzle = read_prompt(message["content"])
+        total += sum(1 / len(candidates(q, puzzle.setting)) for q in puzzle.questions) / len(puzzle.questions)
+    return total / len(rows)
+
+
+class Parts:
+    """The parts of the run, each done once: what is there already is not done again."""
+
+    def __init__(self, folder: Path):
+        self.file = folder / "parts.json"
+        self.seconds: dict[str, float] = json.loads(self.file.read_text()) if self.file.exists() else {}
+
+    def run(self, name: str, *command: str) -> None:
+        """Run a command unless the part is done.
+
+        Raises:
+            SystemExit: with the command's own code if it fails.
+        """
+        if name in self.seconds:
+            return
+        print(f"\n== {name}: {' '.join(command)}", flush=True)
+        start = time.monotonic()
+        code = subprocess.run([sys.executable, *command], cwd=ROOT).returncode
+        if code:
+            sys.exit(f"{name} did not finish. The same command goes on from here.")
+        self.seconds[name] = round(time.monotonic() - start, 1)
+        write_json(self.file, self.seconds)
+
+
+def picture(result: dict, state: dict, file: Path) -> None:
+    """Accuracy over GRPO's steps on puzzles that it trains on and on held-out ones, beside chance and the control."""
+    plt.rcParams.update({"svg.hashsalt": "temporal-clue", "font.size": 11})
+    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    trained = [(log["step"], log["rewards/accuracy/mean"]) for log in state["log_history"] if "rewards/accuracy/mean" in log]
+    watched = [
+        (log["step"], log["eval_rewards/accuracy/mean"]) for log in state["log_history"] if "eval_rewards/accuracy/mean" in log
+    ]
+    last = trained[-1][0]
+    axes.plot(*zip(*trained, strict=True), color="#999999", linewidth=1, label="puzzles of the step, sampled")
+    axes.plot(*zip(*watched, strict=True), color="#0072B2", linewidth=2, label="held-out puzzles while training, sampled")
+    for step, key in ((0, "before"), (last, "after")):
+        axes.errorbar(
+            step, result[key]["sampled"], result[key]["sampled_interval"], fmt="o", color="#D55E00", capsize=4,
+            label=f"{result['n']} other held-out puzzles, sampled, 95 %" if step == 0 else None,
+        )  # fmt: skip
+    axes.axhline(result["sft_control"]["sampled"], color="#009E73", linestyle="--", label="control: more imitation")
+    axes.axhline(result["chance"], color="black", linestyle=":", label="chance")
+    axes.set(xlabel="GRPO step", ylabel="answers right", ylim=(0, 1), xlim=(-0.02 * last, 1.02 * last))
+    axes.set_title(f"A tiny model learns to solve real puzzles on a CPU (seed {result['seed']})")
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right", fontsize=9)
+    figure.savefig(file, dpi=150, metadata={"Software": None} if file.suffix == ".png" else {"Date": None})
+    plt.close(figure)
+
+
+def table(result: dict) -> str:
+    lines = [f"{'':26}{'sampled':>16}{'greedy':>16}{'all right':>12}"]
+    for key, name in (
+        ("base", "base checkpoint"),
+        ("before", "before GRPO (warm start)"),
+        ("after", "after GRPO"),
+        ("sft_control", "control: more imitation"),
+    ):
+        r = result[key]
+        cells = [f"{r[k]:.3f} ± {r[f'{k}_interval']:.3f}" for k in ("sampled", "greedy")]
+        lines.append(f"{name:26}{cells[0]:>16}{cells[1]:>16}{r['sampled_solved']:>12.3f}")
+    lines.append(f"{'chance':26}{result['chance']:>16.3f}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=0, help="which puzzles, and which randomness in training (default 0)")
+    seed = parser.parse_args().seed
+    top = ROOT / "outputs" / "tiny-cpu"
+    folder = top / f"seed-{seed}"
+    parts = Parts(folder)
+    base, warm, grpo, control = ROOT / "recipes" / "tiny-base", folder / "warm-start", folder / "grpo", folder / "sft-control"
+    sft = ("recipes/sft.py", "--config", "recipes/tiny-warm-start.yaml")
+    launch = ("-m", "accelerate.commands.launch", "--config_file", "accelerate_configs/cpu.yaml", "recipes/grpo.py")
+    parts.run("warm start", *sft, "--seed", f"{seed}", "--model_name_or_path", f"{base}", "--output_dir", f"{warm}")
+    parts.run(
+        "GRPO", *launch, "--config", "recipes/tiny-cpu.yaml", "--seed", f"{seed}",
+        "--model_name_or_path", f"{warm}", "--output_dir", f"{grpo}",
+    )  # fmt: skip
+    parts.run(  # other demonstrations than the warm start's: another seed
+        "control", *sft, "--seed", f"{seed + 1_000_000}", "--stages", CONTROL_STAGE,
+        "--model_name_or_path", f"{warm}", "--output_dir", f"{control}",
+    )  # fmt: skip
+
+    recipe = yaml.safe_load((ROOT / "recipes" / "tiny-cpu.yaml").read_text())
+    size = Size(*(recipe[name] for name in ("suspects", "weapons", "rooms", "times", "motives")))
+    rows = build(seed, HELD_OUT + 10_000, SCORED, size, wording=recipe["wording"])
+    result: dict = {"seed": seed, "n": SCORED, "chance": chance(rows)}
+    start = time.monotonic()
+    for key, model in (("base", base), ("before", warm), ("after", grpo / "model"), ("sft_control", control)):
+        result[key] = score(model, rows, "sampled", seed) | score(model, rows, "greedy", seed)
+    result["seconds"] = parts.seconds | {"scores": round(time.monotonic() - start, 1)}
+    result["wall_seconds"] = round(sum(result["seconds"].values()), 1)
+    checkpoint = max(grpo.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
+    state = json.loads((checkpoint / "trainer_state.json").read_text())
+    for place in (folder, top):
+        picture(result, state, place / "learning-curve.png")
+        write_json(place / "result.json", result)
+    seconds = result["seconds"]
+    print(f"\nMean fraction of answers right ± 95 %, on {SCORED} fresh puzzles of seed {seed}:\n\n{table(result)}")
+    print(f"\nGRPO {seconds['GRPO']:.0f} s, control {seconds['control']:.0f} s, in all {result['wall_seconds']:.0f} s")
+    print(f"{top / 'result.json'}\n{top / 'learning-curve.png'}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("Interrupted. The same command goes on from here.")
