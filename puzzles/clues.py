@@ -167,6 +167,18 @@ def noun(question: Clue) -> str:
     return ASPECTS[question.aspect] if isinstance(question, Murder) else hole(question).upper()
 
 
+def candidates(question: Clue, setting: Setting) -> tuple[str, ...]:
+    """Everything that could answer a question, going by its kind alone."""
+    kinds = {
+        "SUSPECT": setting.suspects,
+        "WEAPON": setting.weapons,
+        "ROOM": setting.rooms,
+        "TIME": setting.times,
+        "MOTIVE": setting.motive_names,
+    }
+    return kinds[noun(question)]
+
+
 def fill(question: Clue, answer: str) -> Clue:
     """The statement that a question becomes with an answer in its hole."""
     return replace(question, **{hole(question): answer})

@@ -2,7 +2,7 @@
 
 prompt     a chat of one user message
 solution   the right answers, in the order of the questions
-seed, index, suspects, weapons, rooms, times, motives, clues, wording     what the puzzle is and how to make it again
+seed, index, suspects, weapons, rooms, times, motives, clues, directness, wording     what it is, and how to make it again
 """
 
 from __future__ import annotations
@@ -21,13 +21,21 @@ FEATURES = Features(
     prompt=ListOf({"role": Value("string"), "content": Value("string")}),
     solution=ListOf(Value("string")),
     **dict.fromkeys(("seed", "index", "suspects", "weapons", "rooms", "times", "motives", "clues"), Value("int64")),
+    directness=Value("float64"),
     wording=Value("string"),
 )
 
 
-def row(index: int, seed: int, size: Size | None, players: tuple[int, int] = (1, 6), wording: str = "clear") -> dict:
-    """The row of the puzzle at (seed, index); see the module's list of columns."""
-    case = generate(seed, index, size, players)
+def row(
+    index: int,
+    seed: int,
+    size: Size | None,
+    players: tuple[int, int] = (1, 6),
+    directness: float = 0.0,
+    wording: str = "clear",
+) -> dict:
+    """The row of the puzzle at (seed, index); see the module's list of columns, and `generate` for the arguments."""
+    case = generate(seed, index, size, players, directness)
     s = case.puzzle.setting
     return {
         "prompt": [{"role": "user", "content": prompt(case.puzzle, wording)}],
@@ -40,6 +48,7 @@ def row(index: int, seed: int, size: Size | None, players: tuple[int, int] = (1,
         "times": len(s.times),
         "motives": len(s.motives),
         "clues": len(case.puzzle.clues),
+        "directness": directness,
         "wording": wording,
     }
 
@@ -50,6 +59,7 @@ def build(
     count: int,
     size: Size | None = None,
     players: tuple[int, int] = (1, 6),
+    directness: float = 0.0,
     wording: str = "clear",
     num_proc: int | None = None,
 ) -> Dataset:
@@ -57,7 +67,7 @@ def build(
     if count < 1:
         raise ValueError(f"count={count} is no number of puzzles: ask for at least 1.")
     indices = Dataset.from_dict({"index": range(first, first + count)})
-    arguments = {"seed": seed, "size": size, "players": players, "wording": wording}
+    arguments = {"seed": seed, "size": size, "players": players, "directness": directness, "wording": wording}
     return indices.map(
         row,
         input_columns="index",

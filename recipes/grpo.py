@@ -44,6 +44,9 @@ class PuzzleArguments:
     num_train_puzzles: int | None = field(default=None, metadata={"help": "How many to train on. Default: all, or 1024."})
     num_eval_puzzles: int = field(default=64, metadata={"help": "How many held-out puzzles to be scored on."})
     wording: str = field(default="clear", metadata={"help": f"How generated prompts are framed: {', '.join(WORDINGS)}."})
+    directness: float = field(
+        default=0.0, metadata={"help": "0 as published; towards 2, ever more clues state a fact outright (easier puzzles)."}
+    )
     players: list[int] = field(
         default_factory=lambda: [1, 6],
         metadata={"help": "Range of players of the published size mix, within 1 to 6, unless a size is given below."},
@@ -76,8 +79,26 @@ def puzzles(args: PuzzleArguments, seed: int) -> tuple[Dataset, Dataset]:
                 raise ValueError(f"dataset {args.dataset!r}, split {split!r}, has {len(splits[split])} rows, not {count}.")
         return splits["train"].take(counts["train"]), splits["validation"].take(counts["validation"])
     given = {f.name: getattr(args, f.name) for f in fields(Size) if getattr(args, f.name) is not None}
-    how = {"size": Size(**given) if given else None, "players": tuple(args.players), "wording": args.wording}
+    how = {"size": Size(**given) if given else None, "players": tuple(args.players)}
+    how |= {"directness": args.directness, "wording": args.wording}
     return build(seed, 0, args.num_train_puzzles or 1024, **how), build(seed, HELD_OUT, args.num_eval_puzzles, **how)
+
+
+def check(training_args: GRPOConfig, model_args: ModelConfig) -> None:
+    """What TRL would find out only after the model is loaded, or never.
+
+    Raises:
+        ValueError: naming the argument and how to mend it.
+    """
+    if not model_args.model_name_or_path:
+        raise ValueError("model_name_or_path is missing: give a folder, or a model's id on the Hub.")
+    group = training_args.num_generations_eval or training_args.num_generations
+    batch = training_args.per_device_eval_batch_size * training_args.world_size
+    if batch % group:
+        raise ValueError(
+            f"per_device_eval_batch_size × processes = {batch} does not divide by the {group} samples of a held-out puzzle: "
+            "change per_device_eval_batch_size or num_generations_eval."
+        )
 
 
 def held_out_score(trainer: GRPOTrainer) -> dict[str, float]:
@@ -94,9 +115,13 @@ def held_out_score(trainer: GRPOTrainer) -> dict[str, float]:
 
 def main(puzzle_args: PuzzleArguments, training_args: GRPOConfig, model_args: ModelConfig) -> None:
     output_dir = Path(training_args.output_dir)
-    with training_args.main_process_first():
-        same_run(output_dir, identity(puzzle_args, training_args, model_args))
-    train, held_out = puzzles(puzzle_args, training_args.seed)
+    try:
+        check(training_args, model_args)
+        with training_args.main_process_first():
+            same_run(output_dir, identity(puzzle_args, training_args, model_args))
+        train, held_out = puzzles(puzzle_args, training_args.seed)
+    except (ValueError, OSError) as error:
+        sys.exit(f"recipes/grpo.py: {error}")
     training_args.model_init_kwargs = {
         "revision": model_args.model_revision,
         "dtype": model_args.dtype,

@@ -1,6 +1,6 @@
 """Teach a model by imitation: puzzles → solver-written demonstrations → TRL's SFTTrainer → a model that GRPO can start from.
 
-  python recipes/sft.py --config recipes/tiny-sft.yaml
+  python recipes/sft.py --config recipes/tiny-warm-start.yaml
 
 A demonstration is the chain of deductions that solves a puzzle (`puzzles/proof.py`), one statement a line, and then the answer
 sheet. Without a `model_name_or_path` a tiny Qwen2 is made from nothing (`recipes/tiny.py`).
@@ -24,11 +24,11 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import SFTConfig, SFTTrainer
 
-from puzzles.clues import ASPECTS, At, Clue, Motivated, Murder, fill, noun
+from puzzles.clues import ASPECTS, At, Motivated, Murder, candidates, fill
 from puzzles.english import prompt, render
 from puzzles.generate import QUESTIONS, Case, generate
 from puzzles.proof import deduce, facts
-from puzzles.scenario import BODDY, Setting, Size
+from puzzles.scenario import BODDY, Size
 from recipes.arguments import parse
 from recipes.tiny import tiny_model, tiny_tokenizer
 
@@ -82,12 +82,6 @@ def demonstration(case: Case, rng: random.Random, slips: float = 0.0) -> str:
     return "\n".join(lines)
 
 
-def candidates(question: Clue, s: Setting) -> tuple[str, ...]:
-    """Everything that could answer a question, going by its kind alone."""
-    kinds = {"SUSPECT": s.suspects, "WEAPON": s.weapons, "ROOM": s.rooms, "TIME": s.times, "MOTIVE": s.motive_names}
-    return kinds[noun(question)]
-
-
 def demonstrations(args: SftArguments, seed: int, batch_size: int) -> Dataset:
     """Prompts and completions in the order of learning: one row a step and batch place, those of a batch of like length."""
     size = Size(**{f.name: getattr(args, f.name) for f in fields(Size)})
@@ -105,8 +99,7 @@ def demonstrations(args: SftArguments, seed: int, batch_size: int) -> Dataset:
     def row(index: int, low: float, high: float, slips: float) -> dict:
         rng = random.Random(f"demonstration {seed} {index}")
         case = quiz(generate(seed, index, size, directness=rng.uniform(low, high)), rng)
-        text = demonstration(case, rng, slips)
-        question, reply = prompt(case.puzzle, "compact"), text
+        question, reply = prompt(case.puzzle, "compact"), demonstration(case, rng, slips)
         return {
             "prompt": [{"role": "user", "content": question}],
             "completion": [{"role": "assistant", "content": reply}],

@@ -64,6 +64,8 @@ def _phrases() -> list[str]:
     words += ["a suspect motivated by ", "A suspect motivated by ", "the murderer", "The murderer", "the murder weapon"]
     words += ["The murder weapon", "<|im_start|>user\n", "\n<|im_start|>assistant\n", "<|im_start|>assistant\n"]
     hours = [f"{h:02d}:{m:02d} {half}" for half in ("PM", "AM") for h in (*range(8, 13), *range(1, 5)) for m in (0, 15, 30, 45)]
+    # "… was in the Hall" as one token puts a place right behind its piece, where a small model finds it again
+    words += [f" was {'at' if room == 'Fountain' else 'in'} the {room}" for room in scenario.ROOMS]
     names = (*scenario.SUSPECTS, scenario.BODDY, *scenario.WEAPONS, *scenario.ROOMS, *scenario.MOTIVES, *scenario.DIRECTIONS)
     return list(dict.fromkeys(p for p in (*names, *hours, *rows, *words, *between) if p.strip()))
 

@@ -30,11 +30,11 @@ from datasets import Dataset
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from puzzles.clues import candidates
 from puzzles.dataset import HELD_OUT, build
 from puzzles.english import read_prompt
 from puzzles.scenario import Size
 from recipes.run_folder import write_json
-from recipes.sft import candidates
 from rewards.accuracy import accuracy
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -168,7 +168,7 @@ def main() -> None:
 
     recipe = yaml.safe_load((ROOT / "recipes" / "tiny-cpu.yaml").read_text())
     size = Size(*(recipe[name] for name in ("suspects", "weapons", "rooms", "times", "motives")))
-    rows = build(seed, HELD_OUT + 10_000, SCORED, size, wording=recipe["wording"])
+    rows = build(seed, HELD_OUT + 10_000, SCORED, size, directness=recipe["directness"], wording=recipe["wording"])
     result: dict = {"seed": seed, "n": SCORED, "chance": chance(rows)}
     start = time.monotonic()
     for key, model in (("base", base), ("before", warm), ("after", grpo / "model"), ("sft_control", control)):

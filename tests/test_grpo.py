@@ -151,6 +151,24 @@ def test_a_missing_recipe_is_named(monkeypatch, capsys):
     assert "recipes/none.yaml" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("overrides", "complaint"),
+    [
+        (("--model_name_or_path", ""), "model_name_or_path is missing"),
+        (("--eval_strategy", "no", "--num_generations_eval", "3"), "does not divide by the 3 samples of a held-out puzzle"),
+        (("--suspects", "1"), "suspects=1 is impossible"),
+        (("--motives", "5"), "motives=5 is impossible with 3 suspects"),
+        (("--wording", "verbose"), "wording='verbose' is unknown: choose one of clear"),
+        (("--dataset", "no/such/folder"), "no/such/folder"),
+    ],
+)
+def test_impossible_arguments_end_the_program_before_anything_is_loaded(monkeypatch, tmp_path, overrides, complaint):
+    recipe = ("--config", ROOT / "recipes" / "tiny-cpu.yaml", "--output_dir", tmp_path / "run")
+    with pytest.raises(SystemExit, match=complaint):
+        grpo.main(*parsed(monkeypatch, *recipe, *overrides))
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
 def test_help_teaches(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         parsed(monkeypatch, "--help")
