@@ -73,10 +73,12 @@ def main() -> int:
         parser.error(f"{args.file} cannot be read as JSON: {error}")
     faulty = 0
     for i, row in enumerate(tqdm(rows, unit="puzzle")):
-        text = row["prompt"] if isinstance(row["prompt"], str) else row["prompt"][-1]["content"]
-        solution = list(row["solution"].values()) if isinstance(row["solution"], dict) else row["solution"]
         try:
+            text = row["prompt"] if isinstance(row["prompt"], str) else row["prompt"][-1]["content"]
+            solution = list(row["solution"].values()) if isinstance(row["solution"], dict) else row["solution"]
             wrong = faults(read_prompt(text), solution, loose="num_clues" in row)
+        except (KeyError, TypeError, IndexError) as error:
+            wrong = [f"it is not a row with a `prompt` and a `solution`: {error!r}."]
         except ValueError as error:
             wrong = [f"it cannot be read: {error}"]
         faulty += bool(wrong)

@@ -1,7 +1,7 @@
 """The tiny model: a Qwen2 architecture small enough to learn on a laptop's CPU, and a tokenizer to match.
 
 The tokenizer is a true `Qwen2Tokenizer` over bytes, so that any text survives it and `AutoTokenizer` loads it as what it
-is; the names and phrases of the puzzle sentences are added tokens, so that "Miss Scarlet was in the Hall" is 3 tokens.
+is; the names and phrases of the puzzle sentences are added tokens, so that "Miss Scarlet was in the Hall" is 2 tokens.
 """
 
 from __future__ import annotations

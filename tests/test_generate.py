@@ -92,10 +92,12 @@ def test_verify_finds_each_kind_of_sabotage(tmp_path):
     rows = [{"prompt": prompt(case.puzzle), "solution": list(case.solution.values())}]
     kinds = sabotage(rows)
     rows += [{"prompt": text, "solution": solution} for text, solution in kinds.values()]
+    rows.append({"question": "who?"})
     (file := tmp_path / "rows.json").write_text(json.dumps(rows))
     run = subprocess.run([sys.executable, "-m", "puzzles.verify", file], capture_output=True, text=True)
     assert run.returncode == 1
-    assert "1 of 8 puzzles" in run.stdout
+    assert "1 of 9 puzzles" in run.stdout
+    assert "row 8: it is not a row with a `prompt`" in run.stdout + run.stderr
     assert "row 0:" not in run.stdout + run.stderr
     for i, complaint in enumerate(kinds, 1):
         assert any(line.startswith(f"row {i}:") and complaint in line for line in (run.stdout + run.stderr).splitlines()), (
@@ -112,6 +114,9 @@ def test_the_command_line_prints_a_puzzle_and_its_solution():
     assert prompt(case.puzzle) in output
     assert output.endswith("\n".join(f"{k}. {v}" for k, v in case.solution.items()) + "\n")
     assert len(read_prompt(run("--suspects", "4", "--rooms", "6").stdout.partition("\nSolution:")[0]).setting.rooms) == 6
+    proof = run("--seed", "7", "--proof").stdout.partition("\nProof:\n")[2]
+    assert "1. Mr. Boddy was murdered at 12:00 AM, by Mr. Boddy was murdered at 12:00 AM." in proof
+    assert ", by the rules and what is known so far." in proof
     for args, complaint in (
         (["--suspects", "1"], "suspects=1 is impossible"),
         (["--players", "7"], "players=(7, 7) is impossible"),

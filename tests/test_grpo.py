@@ -34,7 +34,7 @@ def test_the_saved_tokenizer_loads_as_what_it_is():
     assert AutoModelForCausalLM.from_pretrained(BASE).config.vocab_size == len(tokenizer)
     text = prompt(generate(0, 0, Size()).puzzle, "compact")
     assert tokenizer(text).input_ids == tiny_tokenizer()(text).input_ids
-    assert tokenizer.tokenize("Miss Scarlet was in the Hall") == ["Miss Scarlet", " was in the ", "Hall"]
+    assert tokenizer.tokenize("Miss Scarlet was in the Hall") == ["Miss Scarlet", " was in the Hall"]
     for foreign in (text, "Détective • 5 ünits\n\tof “proof”", "Miss Scarlett"):
         assert tokenizer.decode(tokenizer(foreign).input_ids) == foreign
     chat = tokenizer.apply_chat_template([{"role": "user", "content": text}], add_generation_prompt=True, tokenize=False)
