@@ -14,10 +14,10 @@ install: .venv/cpu ## Set up .venv for a laptop without a GPU
 	@echo "Ready: .venv ($$($(BIN)/python --version), torch $$($(BIN)/python -c 'import torch; print(torch.__version__)'))"
 
 train-tiny: .venv/cpu ## Teach a tiny model on the CPU, and show it before and after (SEED=0)
-	$(BIN)/python recipes/train_tiny.py --seed $(SEED)
+	OMP_NUM_THREADS=2 $(BIN)/python recipes/train_tiny.py --seed $(SEED)
 
 tiny-base: .venv/cpu ## Make the base checkpoint that train-tiny starts from, from nothing (20 to 30 minutes)
-	$(BIN)/python recipes/sft.py --config recipes/tiny-base.yaml
+	OMP_NUM_THREADS=1 $(BIN)/python recipes/sft.py --config recipes/tiny-base.yaml
 
 puzzle: .venv/cpu ## Print a puzzle and its solution (SEED=0 INDEX=0)
 	$(BIN)/python -m puzzles --seed $(SEED) --index $(INDEX)
