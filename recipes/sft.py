@@ -146,8 +146,12 @@ class Muon(torch.optim.Optimizer):
 
 def main(args: SftArguments, training_args: SFTConfig) -> None:
     output_dir = Path(training_args.output_dir)
-    if output_dir.exists():
-        raise ValueError(f"{output_dir} is there already. Choose another output_dir, or delete it.")
+    try:
+        if output_dir.exists():
+            raise ValueError(f"{output_dir} is there already. Choose another output_dir, or delete it.")
+        rows = demonstrations(args, training_args.seed, training_args.per_device_train_batch_size)
+    except ValueError as error:
+        sys.exit(f"recipes/sft.py: {error}")
     partial = output_dir.with_name(output_dir.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     training_args.output_dir = str(partial)
@@ -158,7 +162,6 @@ def main(args: SftArguments, training_args: SFTConfig) -> None:
         tokenizer = tiny_tokenizer()
         model = tiny_model(tokenizer, training_args.seed)
     model.set_attn_implementation("eager")  # for such short sequences faster on a CPU than the default
-    rows = demonstrations(args, training_args.seed, training_args.per_device_train_batch_size)
     optimizer = Muon(model, args.muon_learning_rate, training_args)
     trainer = SFTTrainer(
         model=model, args=training_args, train_dataset=rows, processing_class=tokenizer, optimizers=(optimizer, None)

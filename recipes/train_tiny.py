@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shutil
 import subprocess
 import sys
 import time
@@ -88,14 +89,16 @@ class Parts:
         self.file = folder / "parts.json"
         self.seconds: dict[str, float] = json.loads(self.file.read_text()) if self.file.exists() else {}
 
-    def run(self, name: str, *command: str) -> None:
-        """Run a command unless the part is done.
+    def run(self, name: str, *command: str, makes: Path | None = None) -> None:
+        """Run a command unless the part is done; `makes` is a folder that it wants to find absent.
 
         Raises:
-            SystemExit: with the command's own code if it fails.
+            SystemExit: if the command fails.
         """
         if name in self.seconds:
             return
+        if makes:  # there only if the last run was killed between making it and noting that
+            shutil.rmtree(makes, ignore_errors=True)
         print(f"\n== {name}: {' '.join(command)}", flush=True)
         start = time.monotonic()
         code = subprocess.run([sys.executable, *command], cwd=ROOT).returncode
@@ -105,14 +108,21 @@ class Parts:
         write_json(self.file, self.seconds)
 
 
-def picture(result: dict, state: dict, file: Path) -> None:
-    """Accuracy over GRPO's steps on puzzles that it trains on and on held-out ones, beside chance and the control."""
+def picture(result: dict, grpo: Path, file: Path) -> None:
+    """Accuracy over GRPO's steps on puzzles that it trains on and on held-out ones, beside chance and the control.
+
+    Args:
+        grpo: the run's folder, with its checkpoints and result.json.
+    """
+    checkpoint = max(grpo.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
+    state = json.loads((checkpoint / "trainer_state.json").read_text())
     plt.rcParams.update({"svg.hashsalt": "temporal-clue", "font.size": 11})
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     trained = [(log["step"], log["rewards/accuracy/mean"]) for log in state["log_history"] if "rewards/accuracy/mean" in log]
     watched = [
         (log["step"], log["eval_rewards/accuracy/mean"]) for log in state["log_history"] if "eval_rewards/accuracy/mean" in log
     ]
+    watched = [(0, json.loads((grpo / "result.json").read_text())["before"]["accuracy"]), *watched]
     last = trained[-1][0]
     axes.plot(*zip(*trained, strict=True), color="#999999", linewidth=1, label="puzzles of the step, sampled")
     axes.plot(*zip(*watched, strict=True), color="#0072B2", linewidth=2, label="held-out puzzles while training, sampled")
@@ -122,9 +132,10 @@ def picture(result: dict, state: dict, file: Path) -> None:
             label=f"{result['n']} other held-out puzzles, sampled, 95 %" if step == 0 else None,
         )  # fmt: skip
     axes.axhline(result["sft_control"]["sampled"], color="#009E73", linestyle="--", label="control: more imitation")
+    axes.axhline(result["base"]["sampled"], color="#CC79A7", linestyle="-.", label="base checkpoint, before the warm start")
     axes.axhline(result["chance"], color="black", linestyle=":", label="chance")
     axes.set(xlabel="GRPO step", ylabel="answers right", ylim=(0, 1), xlim=(-0.02 * last, 1.02 * last))
-    axes.set_title(f"A tiny model learns to solve real puzzles on a CPU (seed {result['seed']})")
+    axes.set_title(f"GRPO on a CPU: a tiny model and real puzzles (seed {result['seed']})")
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right", fontsize=9)
     figure.savefig(file, dpi=150, metadata={"Software": None} if file.suffix == ".png" else {"Date": None})
@@ -156,14 +167,14 @@ def main() -> None:
     base, warm, grpo, control = ROOT / "recipes" / "tiny-base", folder / "warm-start", folder / "grpo", folder / "sft-control"
     sft = ("recipes/sft.py", "--config", "recipes/tiny-warm-start.yaml")
     launch = ("-m", "accelerate.commands.launch", "--config_file", "accelerate_configs/cpu.yaml", "recipes/grpo.py")
-    parts.run("warm start", *sft, "--seed", f"{seed}", "--model_name_or_path", f"{base}", "--output_dir", f"{warm}")
+    parts.run("warm start", *sft, "--seed", f"{seed}", "--model_name_or_path", f"{base}", "--output_dir", f"{warm}", makes=warm)
     parts.run(
         "GRPO", *launch, "--config", "recipes/tiny-cpu.yaml", "--seed", f"{seed}",
         "--model_name_or_path", f"{warm}", "--output_dir", f"{grpo}",
     )  # fmt: skip
     parts.run(  # other demonstrations than the warm start's: another seed
         "control", *sft, "--seed", f"{seed + 1_000_000}", "--stages", CONTROL_STAGE,
-        "--model_name_or_path", f"{warm}", "--output_dir", f"{control}",
+        "--model_name_or_path", f"{warm}", "--output_dir", f"{control}", makes=control,
     )  # fmt: skip
 
     recipe = yaml.safe_load((ROOT / "recipes" / "tiny-cpu.yaml").read_text())
@@ -175,10 +186,8 @@ def main() -> None:
         result[key] = score(model, rows, "sampled", seed) | score(model, rows, "greedy", seed)
     result["seconds"] = parts.seconds | {"scores": round(time.monotonic() - start, 1)}
     result["wall_seconds"] = round(sum(result["seconds"].values()), 1)
-    checkpoint = max(grpo.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
-    state = json.loads((checkpoint / "trainer_state.json").read_text())
     for place in (folder, top):
-        picture(result, state, place / "learning-curve.png")
+        picture(result, grpo, place / "learning-curve.png")
         write_json(place / "result.json", result)
     seconds = result["seconds"]
     print(f"\nMean fraction of answers right ± 95 %, on {SCORED} fresh puzzles of seed {seed}:\n\n{table(result)}")

@@ -16,11 +16,10 @@ from puzzles.dataset import FEATURES, HELD_OUT, build
 from puzzles.english import prompt
 from puzzles.generate import generate
 from puzzles.scenario import Size
-from recipes import grpo
+from recipes import grpo, sft
 from recipes.arguments import parse
 from recipes.grpo import PuzzleArguments, puzzles
 from recipes.run_folder import last_checkpoint, same_run
-from recipes.sft import SftArguments
 from recipes.tiny import tiny_tokenizer
 
 ROOT = Path(__file__).parents[1]
@@ -117,7 +116,7 @@ def test_every_recipe_parses(monkeypatch):
     assert recipes
     for recipe in recipes:
         if recipe.stem in ("tiny-base", "tiny-warm-start"):  # imitation, not GRPO
-            args, training_args = TrlParser((SftArguments, SFTConfig)).parse_args_and_config(["--config", str(recipe)])
+            args, training_args = TrlParser((sft.SftArguments, SFTConfig)).parse_args_and_config(["--config", str(recipe)])
             assert all(len(stage.split(":")) == 4 for stage in args.stages)
         else:
             _, training_args, model_args = parsed(monkeypatch, "--config", recipe)
@@ -167,6 +166,22 @@ def test_impossible_arguments_end_the_program_before_anything_is_loaded(monkeypa
     with pytest.raises(SystemExit, match=complaint):
         grpo.main(*parsed(monkeypatch, *recipe, *overrides))
     assert not list(tmp_path.rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "complaint"),
+    [
+        (("--stages", "100:0"), "stage '100:0' is not STEPS:LOW:HIGH:SLIPS"),
+        (("--rooms", "99"), "rooms=99 is impossible"),
+        (("--output_dir", "."), "is there already"),
+    ],
+)
+def test_impossible_imitation_is_refused(monkeypatch, tmp_path, overrides, complaint):
+    recipe = ["--config", str(ROOT / "recipes" / "tiny-warm-start.yaml"), "--output_dir", str(tmp_path / "new")]
+    monkeypatch.setattr(sys, "argv", ["sft.py", *recipe, *overrides])
+    with pytest.raises(SystemExit, match=complaint):
+        sft.main(*parse((sft.SftArguments, SFTConfig), sft.__doc__))
+    assert not list(tmp_path.iterdir())
 
 
 def test_help_teaches(monkeypatch, capsys):
