@@ -41,7 +41,7 @@ from rewards.accuracy import accuracy
 ROOT = Path(__file__).resolve().parents[1]
 SCORED = 400  # held-out puzzles in the table: other ones than those that GRPO is watched on while it trains
 LONGEST = 160  # tokens in a completion
-CONTROL_STAGE = "250:0.5:0.5:0.6"  # the warm start's stage, longer: chosen so that it takes no less time than GRPO
+CONTROL_STAGE = "350:0.75:0.75:0.6"  # the warm start's stage, longer: chosen so that it takes no less time than GRPO
 
 
 def score(folder: Path, rows: Dataset, decoding: str, seed: int) -> dict[str, float]:
