@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -117,9 +118,9 @@ def main(puzzle_args: PuzzleArguments, training_args: GRPOConfig, model_args: Mo
     output_dir = Path(training_args.output_dir)
     try:
         check(training_args, model_args)
+        train, held_out = puzzles(puzzle_args, training_args.seed)
         with training_args.main_process_first():
             same_run(output_dir, identity(puzzle_args, training_args, model_args))
-        train, held_out = puzzles(puzzle_args, training_args.seed)
     except (ValueError, OSError) as error:
         sys.exit(f"recipes/grpo.py: {error}")
     training_args.model_init_kwargs = {
@@ -151,6 +152,7 @@ def main(puzzle_args: PuzzleArguments, training_args: GRPOConfig, model_args: Mo
     trainer.save_model(str(output_dir / "model.partial"))
     trainer.accelerator.wait_for_everyone()
     if trainer.accelerator.is_main_process:
+        shutil.rmtree(output_dir / "model", ignore_errors=True)  # of a run that was killed just before it noted its end
         os.replace(output_dir / "model.partial", output_dir / "model")
         write_json(result_file, result)
         for score, before in result["before"].items():
