@@ -128,7 +128,7 @@ def _bias(clue: Clue) -> float:
 
 def _candidates(rng: random.Random, night: Night) -> Iterator[Clue]:
     """True statements of every kind. A third as many of each indirect kind as there are direct ones, as published."""
-    direct = [*_murder(night), *_places(rng, night), *_motives(night)]
+    direct = [*murder_facts(night), *_places(rng, night), *_motives(night)]
     yield from direct
     share = round(len(direct) / 6) * 2
     yield from _pairs(rng, night, share)
@@ -138,7 +138,8 @@ def _candidates(rng: random.Random, night: Night) -> Iterator[Clue]:
     yield from _besides(rng, night, share)
 
 
-def _murder(night: Night) -> Iterator[Murder]:
+def murder_facts(night: Night) -> Iterator[Murder]:
+    """All that can be said of the murder; its time and motive only where the setting has several."""
     for aspect in ASPECTS:
         if (aspect != "time" or len(night.setting.times) > 1) and (aspect != "motive" or night.motive):
             yield Murder(aspect, murder_aspect(night, aspect))
@@ -253,7 +254,7 @@ def _questions(rng: random.Random, night: Night, stated: set[Clue]) -> tuple[lis
     def unstated(question: Clue) -> bool:
         return fill(question, answer(question, night)) not in stated
 
-    questions = [q for q in (Murder(clue.aspect, None) for clue in _murder(night)) if unstated(q)]
+    questions = [q for q in (Murder(clue.aspect, None) for clue in murder_facts(night)) if unstated(q)]
     bonus: list[Clue] = []
     for piece, time in night.place:
         if piece != BODDY:

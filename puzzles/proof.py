@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from pysat.solvers import Solver
 
-from puzzles.clues import ASPECTS, At, Clue, Motivated, Murder, murder_aspect
+from puzzles.clues import At, Clue, Motivated
 from puzzles.cnf import CNF
-from puzzles.generate import Case
+from puzzles.generate import Case, murder_facts
 from puzzles.scenario import Night
 
 
@@ -67,5 +67,4 @@ def facts(night: Night) -> list[Clue]:
     """All there is to know about a night, as statements."""
     known: list[Clue] = [At(piece, room, time) for (piece, time), room in night.place.items()]
     known += [Motivated(suspect, motive) for suspect, motive in night.motive.items()]
-    aspects = [a for a in ASPECTS if (a != "time" or len(night.setting.times) > 1) and (a != "motive" or night.motive)]
-    return known + [Murder(aspect, murder_aspect(night, aspect)) for aspect in aspects]
+    return [*known, *murder_facts(night)]

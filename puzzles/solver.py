@@ -64,11 +64,6 @@ def entailed(setting: Setting, clues: Sequence[Clue], statement: Clue) -> bool:
     return counterexample(setting, clues, statement) is None
 
 
-def redundant(setting: Setting, clues: Sequence[Clue]) -> list[Clue]:
-    """The clues that each follow from all the others; a minimal puzzle has none."""
-    return [clue for i, clue in enumerate(clues) if entailed(setting, [*clues[:i], *clues[i + 1 :]], clue)]
-
-
 class _Model(cp_model.CpModel):
     """Integer variables for every cell of the night, numbered by the setting's own order of names."""
 
