@@ -156,6 +156,18 @@ def murder_aspect(night: Night, aspect: str) -> str:
     return night.motive[night.murderer] if aspect == "motive" else getattr(night, aspect)
 
 
+def murder_facts(night: Night) -> list[Murder]:
+    """All that can be said of the murder; its time and motive only where the setting has several."""
+    spoken = [a for a in ASPECTS if (a != "time" or len(night.setting.times) > 1) and (a != "motive" or night.motive)]
+    return [Murder(aspect, murder_aspect(night, aspect)) for aspect in spoken]
+
+
+def facts(night: Night) -> list[Clue]:
+    """All there is to know about a night, as statements: no other night has all of them."""
+    places = [At(piece, room, time) for (piece, time), room in night.place.items()]
+    return [*places, *(Motivated(suspect, motive) for suspect, motive in night.motive.items()), *murder_facts(night)]
+
+
 def hole(question: Clue) -> str:
     """The name of the field that a question leaves open."""
     (name,) = (f.name for f in fields(question) if getattr(question, f.name) is None)

@@ -9,10 +9,11 @@ statements get a defining variable (Tseitin) that is equivalent to them, made on
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import combinations
 
 from puzzles.clues import At, Beside, Carried, Clue, Iff, Motivated, Moved, Murder, Or, SameRoom, Together
-from puzzles.scenario import BODDY, MURDER_WEAPON, MURDERER, Night, Setting
+from puzzles.scenario import BODDY, MURDER_WEAPON, MURDERER, Setting
 
 
 class CNF:
@@ -20,9 +21,10 @@ class CNF:
 
     def __init__(self, setting: Setting):
         self.setting = setting
-        self.clauses: list[list[int]] = []
+        self.clauses: list[tuple[int, ...]] = []
         self.count = 0
         self._defined: dict[tuple, int] = {}
+        self._literals: dict[Clue, int] = {}
         s = setting
         self.at = {(p, t): self._choice(s.rooms) for p in s.pieces for t in s.times}
         self.motive = {suspect: self._choice(s.motive_names) for suspect in s.suspects} if s.motives else {}
@@ -30,6 +32,7 @@ class CNF:
         self.weapon = self._choice(s.weapons)
         self.room = self._choice(s.rooms)
         self.time = self._choice(s.times)
+        self.murder_motive = self._choice(s.motive_names) if s.motives else {}
         self._motive_counts()
         self._steps()
         self._murder()
@@ -41,15 +44,15 @@ class CNF:
     def _choice(self, values: Sequence[str]) -> dict[str, int]:
         """One variable a value, exactly one of them true."""
         variables = {value: self._variable() for value in values}
-        self.clauses.append(list(variables.values()))
-        self.clauses.extend([-a, -b] for a, b in combinations(variables.values(), 2))
+        self.clauses.append(tuple(variables.values()))
+        self.clauses.extend((-a, -b) for a, b in combinations(variables.values(), 2))
         return variables
 
     def _motive_counts(self) -> None:
         for motive, count in self.setting.motives:
             column = [self.motive[s][motive] for s in self.setting.suspects]
-            self.clauses.extend([-v for v in some] for some in combinations(column, count + 1))
-            self.clauses.extend(list(some) for some in combinations(column, len(column) - count + 1))
+            self.clauses.extend(tuple(-v for v in some) for some in combinations(column, count + 1))
+            self.clauses.extend(combinations(column, len(column) - count + 1))
 
     def _steps(self) -> None:
         """Everyone stays or steps to a neighbour; a weapon changes room only with a suspect who makes the same step."""
@@ -58,12 +61,12 @@ class CNF:
             for piece in s.pieces:
                 here, there = self.at[piece, earlier], self.at[piece, later]
                 for room in s.rooms:
-                    self.clauses.append([-here[room], there[room], *(there[n] for n in s.neighbours(room))])
+                    self.clauses.append((-here[room], there[room], *(there[n] for n in s.neighbours(room))))
             for room in s.rooms:
                 for neighbour in s.neighbours(room):
                     steps = [self.all(self.at[p, earlier][room], self.at[p, later][neighbour]) for p in s.suspects]
                     for w in s.weapons:
-                        self.clauses.append([-self.at[w, earlier][room], -self.at[w, later][neighbour], *steps])
+                        self.clauses.append((-self.at[w, earlier][room], -self.at[w, later][neighbour], *steps))
 
     def _murder(self) -> None:
         """At the murder the murderer is the only suspect in the room, with weapon and victim; the victim stays there."""
@@ -73,10 +76,14 @@ class CNF:
                 scene = [-self.time[time], -self.room[room]]
                 for suspect in s.suspects:
                     present, guilty = self.at[suspect, time][room], self.murderer[suspect]
-                    self.clauses += [[*scene, -guilty, present], [*scene, guilty, -present]]
+                    self.clauses += ((*scene, -guilty, present), (*scene, guilty, -present))
                 for weapon in s.weapons:
-                    self.clauses.append([*scene, -self.weapon[weapon], self.at[weapon, time][room]])
-                self.clauses.extend([*scene, self.at[BODDY, t][room]] for t in s.times[i:])
+                    self.clauses.append((*scene, -self.weapon[weapon], self.at[weapon, time][room]))
+                self.clauses.extend((*scene, self.at[BODDY, t][room]) for t in s.times[i:])
+        for suspect, choice in self.motive.items():
+            for motive, v in self.murder_motive.items():
+                guilty, has = self.murderer[suspect], choice[motive]
+                self.clauses += ((-guilty, -has, v), (-guilty, has, -v))
 
     def all(self, *literals: int) -> int:
         """A literal that is true exactly if all of `literals` are."""
@@ -85,8 +92,8 @@ class CNF:
         key = tuple(sorted(literals))
         if (v := self._defined.get(key)) is None:
             self._defined[key] = v = self._variable()
-            self.clauses.extend([-v, a] for a in key)
-            self.clauses.append([v, *(-a for a in key)])
+            self.clauses.extend((-v, a) for a in key)
+            self.clauses.append((v, *(-a for a in key)))
         return v
 
     def any(self, literals: Iterable[int]) -> int:
@@ -95,54 +102,84 @@ class CNF:
 
     def same(self, a: int, b: int) -> int:
         """A literal that is true exactly if `a` and `b` are both true or both false."""
-        return self.any((self.all(a, b), self.all(-a, -b)))
+        v = self._variable()
+        self.clauses += ((-v, -a, b), (-v, a, -b), (v, a, b), (v, -a, -b))
+        return v
 
-    def bearers(self, reference: str) -> list[tuple[str, tuple[int, ...]]]:
-        """Each piece that a reference may stand for, with the literals that make it so (none for a plain name)."""
-        if reference == MURDERER:
-            return [(s, (v,)) for s, v in self.murderer.items()]
-        if reference == MURDER_WEAPON:
-            return [(w, (v,)) for w, v in self.weapon.items()]
-        if reference in self.setting.motive_counts:
-            return [(s, (self.motive[s][reference],)) for s in self.setting.suspects]
-        return [(reference, ())]
+    def picked(self, choice: dict[str, int], literals: dict[str, int]) -> int:
+        """A literal that is true exactly if that one of `literals` is whose name `choice` takes."""
+        v = self._variable()
+        for name, chosen in choice.items():
+            self.clauses += ((-v, -chosen, literals[name]), (v, -chosen, -literals[name]))
+        return v
+
+    def paired(self, a: dict[str, int], b: dict[str, int], pairs: list[tuple[str, str]]) -> int:
+        """A literal that is true exactly if the values that the choices `a` and `b` take are one of `pairs`.
+
+        No value may occur twice on one side of the pairs.
+        """
+        v = self._variable()
+        partner_of_a = {x: b[y] for x, y in pairs}
+        partner_of_b = {y: a[x] for x, y in pairs}
+        for choice, partner in ((a, partner_of_a), (b, partner_of_b)):
+            self.clauses.extend((-v, -var, partner[x]) if x in partner else (-v, -var) for x, var in choice.items())
+        self.clauses.extend((v, -a[x], -b[y]) for x, y in pairs)
+        return v
 
     def literal(self, clue: Clue) -> int:
         """A literal that is true exactly on the nights on which `clue` holds."""
+        if clue not in self._literals:
+            self._literals[clue] = self._literal(clue)
+        return self._literals[clue]
+
+    def _literal(self, clue: Clue) -> int:
         s, at = self.setting, self.at
+        for field in ("who", "weapon"):
+            if bearers := self._bearers(getattr(clue, field, None)):
+                if isinstance(clue, At):  # by far the most frequent: spared a detour
+                    of = {piece: at[piece, clue.time][clue.room] for piece in bearers}
+                else:
+                    of = {piece: self.literal(replace(clue, **{field: piece})) for piece in bearers}
+                if s.motive_counts.get(getattr(clue, field), 1) == 1:
+                    return self.picked(bearers, of)
+                return self.any(self.all(is_it, of[piece]) for piece, is_it in bearers.items())
         match clue:
             case At(who, room, time):
-                return self.any(self.all(*c, at[p, time][room]) for p, c in self.bearers(who))
+                return at[who, time][room]
             case Or(first, second):
                 return -self.same(self.literal(first), self.literal(second))
             case Iff(first, second):
                 return self.same(self.literal(first), self.literal(second))
             case SameRoom(who, other, time):
-                return self.any(self.all(*c, at[p, time][r], at[other, time][r]) for p, c in self.bearers(who) for r in s.rooms)
+                return self.paired(at[who, time], at[other, time], [(room, room) for room in s.rooms])
             case Together(who, other, room):
-                return self.any(self.all(*c, at[p, t][room], at[other, t][room]) for p, c in self.bearers(who) for t in s.times)
+                return self.any(self.all(at[who, t][room], at[other, t][room]) for t in s.times)
             case Moved(who, origin, destination, time):
-                return self._moved(who, origin, destination, time)
+                return self.all(at[who, s.before(time)][origin], at[who, time][destination])
             case Carried(who, weapon, origin, destination, time):
-                return self.all(*(self._moved(ref, origin, destination, time) for ref in (who, weapon)))
+                return self.all(*(self.literal(Moved(p, origin, destination, time)) for p in (who, weapon)))
             case Beside(who, direction, other, time):
-                pairs = ((s.beside(r, direction), r) for r in s.rooms)
-                return self.any(self.all(at[who, time][a], at[other, time][b]) for a, b in pairs if a)
+                pairs = [(there, room) for room in s.rooms if (there := s.beside(room, direction))]
+                return self.paired(at[who, time], at[other, time], pairs)
             case Motivated(suspect, motive):
                 return self.motive[suspect][motive]
             case Murder("motive", motive):
-                return self.any(self.all(self.murderer[p], *c) for p, c in self.bearers(motive))
+                return self.murder_motive[motive]
             case Murder(aspect, value):
                 return getattr(self, aspect)[value]
         raise TypeError(f"{clue!r} is not a clue.")
 
-    def _moved(self, who: str, origin: str, destination: str, time: str) -> int:
-        before = self.setting.before(time)
-        return self.any(self.all(*c, self.at[p, before][origin], self.at[p, time][destination]) for p, c in self.bearers(who))
+    def _bearers(self, reference: str | None) -> dict[str, int]:
+        """Each piece that a reference may stand for, with the literal that makes it so; nothing for a plain name."""
+        if reference == MURDERER:
+            return self.murderer
+        if reference == MURDER_WEAPON:
+            return self.weapon
+        if reference in self.setting.motive_counts:
+            return {suspect: choice[reference] for suspect, choice in self.motive.items()}
+        return {}
 
-    def differs(self, night: Night) -> list[int]:
-        """A clause that is true exactly if some cell of the night is not as in `night`."""
-        cells = [self.at[cell][room] for cell, room in night.place.items()]
-        cells += [self.motive[suspect][motive] for suspect, motive in night.motive.items()]
-        cells += [self.murderer[night.murderer], self.weapon[night.weapon], self.room[night.room], self.time[night.time]]
-        return [-cell for cell in cells]
+    def choices(self) -> list[dict[str, int]]:
+        """Every cell of the night, as the variables of its values: where, why, and the murder."""
+        murder = (self.murderer, self.weapon, self.room, self.time, self.murder_motive)
+        return [*self.at.values(), *self.motive.values(), *murder]

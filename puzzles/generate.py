@@ -7,6 +7,7 @@ be unsatisfiable together with the rules and the clues that remain. What is left
 The rules are encoded once (`cnf.py`), each candidate gets one literal, and an incremental SAT solver takes the remaining
 literals as assumptions. After each success the solver names a core, the assumptions that it used. A clue outside the last
 core can go without another call, since the core is still there without it, so the result is that of one call a clue.
+Assumptions are made last candidate first, so that a core holds late candidates and lets most of the early ones go at once.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice, pairwise
 
 from pysat.solvers import Solver
 
 from puzzles.clues import (
-    ASPECTS,
     At,
     Beside,
     Carried,
@@ -33,10 +34,12 @@ from puzzles.clues import (
     SameRoom,
     Together,
     answer,
+    facts,
     fill,
-    murder_aspect,
+    murder_facts,
 )
 from puzzles.cnf import CNF
+from puzzles.difficulty import depths
 from puzzles.scenario import BODDY, DIRECTIONS, MURDER_WEAPON, MURDERER, Night, Size, night
 
 # Candidates are left out in the order of bias + uniform(0, 1), so a low bias makes a kind rare in the finished puzzle.
@@ -51,6 +54,13 @@ BIAS_OF_UNKNOWN = {  # ... and what is added if the statement is about the murde
 }
 BIAS_OF_PAIR = {Or: 0.1, Iff: 0.2}  # added to the mean of the two sides
 QUESTIONS = 8  # the most that a puzzle asks, bonus included
+DETERMINE = ("world", "answers")
+# Raised whenever the same arguments would give another puzzle than before.
+VERSION = 1
+
+
+class NothingToAskError(ValueError):
+    """A puzzle has no question left: the clues state every answer, or all answers are too shallow."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +77,20 @@ class Case:
         """The answer sheet: {"A": "Mrs. White", "B": …}."""
         return {chr(65 + i): answer(q, self.night) for i, q in enumerate(self.puzzle.questions)}
 
+    @cached_property
+    def depths(self) -> list[int]:
+        """How deep one has to think for each answer, 0 to 3: see `difficulty.py`."""
+        return depths(self.puzzle, self.night)
+
 
 def generate(
-    seed: int, index: int, size: Size | None = None, players: tuple[int, int] = (1, 6), directness: float = 0.0
+    seed: int,
+    index: int,
+    size: Size | None = None,
+    players: tuple[int, int] = (1, 6),
+    directness: float = 0.0,
+    determine: str = "world",
+    min_depth: int = 0,
 ) -> Case:
     """The puzzle `index` of the series `seed`: the same arguments give the same puzzle, on every machine.
 
@@ -79,28 +100,55 @@ def generate(
         players: range of players, within (1, 6), for the published mix.
         directness: added to the bias of statements that give a fact outright; 0 is as published, from about 2 on nearly
             all clues are such statements and the puzzle is easy.
-    """
-    truth = night(seed, index, size, players)
-    rng = random.Random(f"clues {seed} {index}")
-    candidates = list(dict.fromkeys(_candidates(rng, truth)))
-    candidates.sort(key=lambda clue: _bias(clue) + directness * isinstance(clue, (At, Motivated, Murder)) + rng.random())
-    clues = minimal(truth, candidates)
-    rng.shuffle(clues)
-    questions, bonus = _questions(rng, truth, set(clues))
-    return Case(Puzzle(truth.setting, tuple(clues), (*questions, *bonus), len(bonus)), truth, seed, index)
-
-
-def minimal(night: Night, candidates: list[Clue]) -> list[Clue]:
-    """Leave out candidates, first to last, wherever the rest still determines the whole night.
+        determine: what the clues leave no doubt about: the whole night ("world", as published), or no more than the
+            answers ("answers": fewer clues, and harder).
+        min_depth: leave out questions of a smaller depth (see `difficulty.py`); 1 keeps out those that one clue answers.
 
     Raises:
-        ValueError: if not even all candidates together determine it.
+        NothingToAskError: if no question is left.
+        ValueError: if an argument is impossible.
+    """
+    if determine not in DETERMINE:
+        raise ValueError(f"determine={determine!r} is unknown: choose one of {', '.join(DETERMINE)}.")
+    if not 0 <= min_depth <= 3:
+        raise ValueError(f"min_depth={min_depth} is impossible: choose from 0 (all questions) to 3 (search only).")
+    truth = night(seed, index, size, players)
+    rng = random.Random(f"clues {seed} {index}")
+    clues = candidates(rng, truth, directness)
+    if determine == "world":
+        clues = _shuffled(rng, minimal(truth, clues))
+    stated = set(clues) if determine == "world" else set()
+    questions, bonus = _questions(rng, truth, stated)
+    while asked := [*questions, *bonus]:
+        if determine == "answers":
+            clues = _shuffled(rng, minimal(truth, clues, [fill(q, answer(q, truth)) for q in asked]))
+        case = Case(Puzzle(truth.setting, tuple(clues), tuple(asked), len(bonus)), truth, seed, index)
+        shallow = {q for q, depth in zip(asked, case.depths, strict=True) if depth < min_depth} if min_depth else set()
+        dropped = shallow | {q for q in asked if fill(q, answer(q, truth)) in clues}
+        if not dropped:
+            return case
+        questions, bonus = [q for q in questions if q not in dropped], [q for q in bonus if q not in dropped]
+    raise NothingToAskError(f"puzzle {index} of seed {seed} leaves nothing to ask: its clues give every answer away.")
+
+
+def candidates(rng: random.Random, night: Night, directness: float = 0.0) -> list[Clue]:
+    """True statements of every kind, in the order in which they are to be left out."""
+    clues = list(dict.fromkeys(_candidates(rng, night)))
+    clues.sort(key=lambda clue: _bias(clue) + directness * isinstance(clue, (At, Motivated, Murder)) + rng.random())
+    return clues
+
+
+def minimal(night: Night, candidates: list[Clue], statements: list[Clue] | None = None) -> list[Clue]:
+    """Leave out candidates, first to last, wherever the rest still entails `statements` (default: the whole night).
+
+    Raises:
+        ValueError: if not even all candidates together entail them.
     """
     cnf = CNF(night.setting)
     literals = [cnf.literal(clue) for clue in candidates]
-    cnf.clauses.append(cnf.differs(night))
+    cnf.clauses.append(tuple(-cnf.literal(statement) for statement in statements or facts(night)))
     with Solver(name="minisat-gh", bootstrap_with=cnf.clauses) as solver:
-        if solver.solve(assumptions=literals):
+        if solver.solve(assumptions=literals[::-1]):
             raise ValueError("the candidate clues leave the night undetermined.")
         core = set(solver.get_core())
         kept: list[Clue] = []
@@ -108,7 +156,7 @@ def minimal(night: Night, candidates: list[Clue]) -> list[Clue]:
         for i, (clue, literal) in enumerate(zip(candidates, literals, strict=True)):
             if literal not in core:
                 continue
-            if solver.solve(assumptions=literals[i + 1 :] + needed):
+            if solver.solve(assumptions=needed + literals[:i:-1]):
                 kept.append(clue)
                 needed.append(literal)
             else:
@@ -136,13 +184,6 @@ def _candidates(rng: random.Random, night: Night) -> Iterator[Clue]:
     yield from islice(_steps(rng, night), share)
     yield from _carryings(rng, night)
     yield from _besides(rng, night, share)
-
-
-def murder_facts(night: Night) -> Iterator[Murder]:
-    """All that can be said of the murder; its time and motive only where the setting has several."""
-    for aspect in ASPECTS:
-        if (aspect != "time" or len(night.setting.times) > 1) and (aspect != "motive" or night.motive):
-            yield Murder(aspect, murder_aspect(night, aspect))
 
 
 def _motives(night: Night) -> Iterator[Motivated]:

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 
 from pysat.solvers import Solver
 
-from puzzles.clues import At, Clue, Motivated
+from puzzles.clues import Clue, facts
 from puzzles.cnf import CNF
-from puzzles.generate import Case, murder_facts
-from puzzles.scenario import Night
+from puzzles.generate import Case
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class Deduction:
 
 
 def deduce(case: Case) -> list[Deduction]:
-    """The whole night, deduced from a puzzle's clues: every place, every motive, and the murder.
+    """All that a puzzle's clues entail: every place, every motive, and the murder, as far as they are determined.
 
     First come the facts that clues state outright, in the order of the clues.
     """
@@ -45,6 +44,8 @@ def deduce(case: Case) -> list[Deduction]:
                     fewest = fact, core
                     if not core:
                         break
+            if fewest is None:  # only where no more than the answers had to be determined
+                break
             fact, core = fewest
             solver.add_clause([literal_of.pop(fact)])
             chain.append(Deduction(fact, tuple(clue_of[literal] for literal in core)))
@@ -61,10 +62,3 @@ def _support(solver: Solver, literal: int, clues: list[int], limit: int) -> list
         if not solver.solve(assumptions=[-literal, *rest]):
             core = rest
     return core if len(core) < limit else None
-
-
-def facts(night: Night) -> list[Clue]:
-    """All there is to know about a night, as statements."""
-    known: list[Clue] = [At(piece, room, time) for (piece, time), room in night.place.items()]
-    known += [Motivated(suspect, motive) for suspect, motive in night.motive.items()]
-    return [*known, *murder_facts(night)]

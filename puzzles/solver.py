@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from ortools.sat.python import cp_model
 
-from puzzles.clues import At, Beside, Carried, Clue, Iff, Motivated, Moved, Murder, Or, SameRoom, Together
+from puzzles.clues import At, Beside, Carried, Clue, Iff, Motivated, Moved, Murder, Or, SameRoom, Together, facts
 from puzzles.scenario import BODDY, MURDER_WEAPON, MURDERER, Night, Setting
 
 
@@ -19,10 +19,10 @@ def find_night(
     clues: Sequence[Clue],
     *,
     false: Sequence[Clue] = (),
-    unlike: Night | None = None,
+    not_all: Sequence[Clue] = (),
     seconds: float = 60.0,
 ) -> Night | None:
-    """A night that fits the rules and `clues`, on which no statement of `false` holds, and that is not `unlike`.
+    """A night that fits the rules and `clues`, on which no statement of `false` holds, and not every one of `not_all`.
 
     Raises:
         TimeoutError: if CP-SAT can neither find one nor prove that there is none within `seconds`.
@@ -32,8 +32,8 @@ def find_night(
         model.add(model.literal(clue) == 1)
     for statement in false:
         model.add(model.literal(statement) == 0)
-    if unlike:
-        model.add_bool_or(~cell for cell in model.cells(unlike))
+    if not_all:
+        model.add_bool_or(~model.literal(statement) for statement in not_all)
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1  # one worker: the same answer every time
     solver.parameters.max_time_in_seconds = seconds
@@ -51,7 +51,7 @@ def unique(setting: Setting, clues: Sequence[Clue]) -> Night | None:
     """
     if (night := find_night(setting, clues)) is None:
         raise ValueError("the clues contradict each other: no night fits them.")
-    return night if find_night(setting, clues, unlike=night) is None else None
+    return night if find_night(setting, clues, not_all=facts(night)) is None else None
 
 
 def counterexample(setting: Setting, clues: Sequence[Clue], statement: Clue) -> Night | None:
@@ -223,13 +223,6 @@ class _Model(cp_model.CpModel):
                 for p, is_it in self.bearers(who)
             )
         )
-
-    def cells(self, night: Night) -> list[cp_model.IntVar]:
-        """The literals that together say: this night and no other."""
-        facts: list[Clue] = [At(p, room, t) for (p, t), room in night.place.items()]
-        facts += [Motivated(x, motive) for x, motive in night.motive.items()]
-        facts += [Murder("murderer", night.murderer), Murder("weapon", night.weapon), Murder("room", night.room)]
-        return [self.literal(fact) for fact in (*facts, Murder("time", night.time))]
 
     def night(self, solver: cp_model.CpSolver) -> Night:
         """The night that the solver found."""

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from puzzles.clues import At, Carried, Clue, Moved, Puzzle, answer
+from puzzles.clues import At, Carried, Clue, Moved, Puzzle, answer, facts
 from puzzles.english import read_prompt, render
 from puzzles.solver import find_night
 
@@ -35,7 +35,7 @@ def faults(puzzle: Puzzle, solution: list[str], loose: bool = False) -> list[str
     night = find_night(s, [*chain(*statements)])
     if night is None:
         return ["the clues contradict each other: no night fits them."]
-    if other := find_night(s, [*chain(*statements)], unlike=night):
+    if other := find_night(s, [*chain(*statements)], not_all=facts(night)):
         differences = [
             f"{p} in the {night.place[p, t]} or the {r} at {t}" for (p, t), r in other.place.items() if night.place[p, t] != r
         ]
@@ -49,7 +49,7 @@ def faults(puzzle: Puzzle, solution: list[str], loose: bool = False) -> list[str
             found.append(f"{render(question, s)} The recorded answer is {recorded}, the proved one is {proved}.")
     for i, clue in enumerate(puzzle.clues):
         others = [*chain(*statements[:i], *statements[i + 1 :])]
-        if find_night(s, others, unlike=night) is None:
+        if find_night(s, others, not_all=facts(night)) is None:
             found.append(f"the clue {render(clue, s)!r} can be left out.")
     return found
 

@@ -24,10 +24,10 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import SFTConfig, SFTTrainer
 
-from puzzles.clues import ASPECTS, At, Motivated, Murder, candidates, fill
+from puzzles.clues import ASPECTS, At, Motivated, Murder, candidates, facts, fill
 from puzzles.english import prompt, render
 from puzzles.generate import QUESTIONS, Case, generate
-from puzzles.proof import deduce, facts
+from puzzles.proof import deduce
 from puzzles.scenario import BODDY, Size
 from recipes.arguments import parse
 from recipes.tiny import tiny_model, tiny_tokenizer

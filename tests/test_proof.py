@@ -5,9 +5,9 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from puzzles.clues import At, Murder, answer, candidates, fill
+from puzzles.clues import At, Murder, answer, candidates, facts, fill
 from puzzles.generate import generate
-from puzzles.proof import deduce, facts
+from puzzles.proof import deduce
 from puzzles.scenario import Size
 from puzzles.solver import entailed
 from recipes.sft import demonstration, quiz
