@@ -34,13 +34,40 @@ def find_night(
         model.add(model.literal(statement) == 0)
     if not_all:
         model.add_bool_or(~model.literal(statement) for statement in not_all)
+    solver, status = _solve(model, seconds)
+    return model.night(solver) if status in (cp_model.OPTIMAL, cp_model.FEASIBLE) else None
+
+
+def _solve(model: cp_model.CpModel, seconds: float, presolve: bool = True) -> tuple[cp_model.CpSolver, int]:
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1  # one worker: the same answer every time
     solver.parameters.max_time_in_seconds = seconds
+    solver.parameters.cp_model_presolve = presolve
     status = solver.solve(model)
     if status == cp_model.UNKNOWN:
         raise TimeoutError(f"CP-SAT did not decide within {seconds:g} s: allow more seconds.")
-    return model.night(solver) if status in (cp_model.OPTIMAL, cp_model.FEASIBLE) else None
+    return solver, status
+
+
+def spare(setting: Setting, groups: Sequence[Sequence[Clue]], statements: Sequence[Clue], seconds: float = 60.0) -> list[int]:
+    """The indices of the groups of clues without which the other groups still entail all of `statements`.
+
+    The model is built once; without presolve, which takes longer than it saves where solutions are plenty.
+
+    Raises:
+        TimeoutError: if CP-SAT cannot decide on a group within `seconds`.
+    """
+    model = _Model(setting)
+    literals = [[model.literal(clue) for clue in group] for group in groups]
+    model.add_bool_or(~model.literal(statement) for statement in statements)
+    found = []
+    for i in range(len(groups)):
+        rest = model.clone()
+        others = [literal.index for group in literals[:i] + literals[i + 1 :] for literal in group]
+        rest.proto.constraints.add().bool_and.literals.extend(others)
+        if _solve(rest, seconds, presolve=False)[1] == cp_model.INFEASIBLE:
+            found.append(i)
+    return found
 
 
 def unique(setting: Setting, clues: Sequence[Clue]) -> Night | None:

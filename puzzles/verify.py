@@ -1,8 +1,14 @@
-"""Certify puzzles from their text alone: `python -m puzzles.verify puzzles.json`.
+"""Certify puzzles from their text alone.
+
+  python -m puzzles.verify outputs/temporal-clue             a dataset that `make dataset` wrote
+  python -m puzzles.verify name/temporal-clue                one on the Hub
+  python -m puzzles.verify test.parquet --sample 20          twenty rows, drawn at random
+  python -m puzzles.verify published_val.json                a JSON list of rows
 
 Each prompt is read back into clues, and CP-SAT, which had no part in making them, shows that a night fits the clues, that
-no other does, that the recorded answers are that night's, and that no clue can be left out. A faulty row is a line of output
-and exit code 1.
+no other does (or none with other answers, where a row says `determine: answers`), that the recorded answers are that
+night's, and that no clue can be left out. A faulty row is a line of output, with a night that shows the fault where there
+is one, and exit code 1.
 
 The published generator reads "a suspect motivated by M moved from R to S" so loosely that with a shared motive one suspect
 may have been in R and another in S. Published files (recognised by their `num_clues`) are read the same way; in plain
@@ -13,49 +19,116 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import random
 import sys
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
 from tqdm import tqdm
 
-from puzzles.clues import At, Carried, Clue, Moved, Puzzle, answer, facts
+from puzzles.clues import At, Carried, Clue, Moved, Puzzle, answer, facts, fill
 from puzzles.english import read_prompt, render
-from puzzles.solver import find_night
+from puzzles.parallel import in_order
+from puzzles.scenario import Night
+from puzzles.solver import find_night, spare
+
+SHOWN = 4  # how many differences of a counter-night are named
 
 
-def faults(puzzle: Puzzle, solution: list[str], loose: bool = False) -> list[str]:
-    """What is wrong with a puzzle and its recorded answers: one sentence a fault, none if it is sound.
+def read_rows(source: str) -> dict[str, Sequence[dict]]:
+    """The rows of a JSON or Parquet file, of a folder, or of a dataset on the Hub, by split.
 
-    Args:
-        loose: read moves by a suspect with a shared motive as the published generator does.
+    Raises:
+        ValueError: if there is nothing of that name, or it cannot be read.
     """
+    path = Path(source)
+    try:
+        if path.suffix == ".json":
+            rows = json.loads(path.read_text(encoding="utf-8"))
+            if not (isinstance(rows, list) and all(isinstance(row, dict) for row in rows)):
+                raise ValueError("it is no list of rows")
+            return {"row": rows}
+        if path.suffix == ".parquet":
+            import pyarrow.parquet as pq  # only here: a JSON file needs no more than the standard library
+
+            return {path.stem: pq.read_table(path).to_pylist()}
+        from datasets import load_dataset
+
+        if not path.is_dir() and source.count("/") != 1:
+            raise ValueError("it is neither a file, nor a folder, nor the id of a dataset on the Hub (name/dataset)")
+        return dict(load_dataset(source))
+    except Exception as error:  # whatever pyarrow, datasets or the network object to
+        raise ValueError(f"{source} cannot be read: {str(error).splitlines()[0]}.") from error
+
+
+def puzzle_of(row: dict) -> tuple[Puzzle, list[Clue]]:
+    """The puzzle that a row's prompt describes, and all that its clues state.
+
+    Raises:
+        ValueError: if the row has no prompt, or one that cannot be read.
+    """
+    try:
+        text = row["prompt"] if isinstance(row["prompt"], str) else row["prompt"][-1]["content"]
+    except (KeyError, TypeError, IndexError) as error:
+        raise ValueError(f"it has no `prompt` that is text or a chat ({error!r})") from error
+    puzzle = read_prompt(text)
+    return puzzle, [*chain(*_groups(puzzle, row))]
+
+
+def faults(row: dict) -> list[str]:
+    """What is wrong with a row (`prompt`, `solution`, perhaps `determine`): a phrase a fault, none if it is sound."""
+    try:
+        puzzle, statements = puzzle_of(row)
+        solution = row["solution"]
+        solution = list(solution.values()) if isinstance(solution, dict) else list(solution)
+    except (KeyError, TypeError) as error:
+        return [f"it has no `solution` that is a list or a dict ({error!r})"]
+    except ValueError as error:
+        return [f"it cannot be read: {error}"]
+    try:
+        return [*_faults(puzzle, statements, solution, row)]
+    except (TimeoutError, ValueError) as error:
+        return [f"it cannot be proved: {error}"]
+
+
+def _faults(puzzle: Puzzle, statements: list[Clue], solution: list[str], row: dict) -> Iterator[str]:
     s = puzzle.setting
-    statements = [_loosely(clue, puzzle) if loose else [clue] for clue in puzzle.clues]
-    night = find_night(s, [*chain(*statements)])
+    night = find_night(s, statements)
     if night is None:
-        return ["the clues contradict each other: no night fits them."]
-    if other := find_night(s, [*chain(*statements)], not_all=facts(night)):
-        differences = [
-            f"{p} in the {night.place[p, t]} or the {r} at {t}" for (p, t), r in other.place.items() if night.place[p, t] != r
-        ]
-        return [f"more than one night fits the clues, for example with {differences[0] if differences else 'another murder'}."]
-    found = []
+        yield "the clues contradict each other: no night fits them"
+        return
     answers = [answer(question, night) for question in puzzle.questions]
+    determined = facts(night)
+    if row.get("determine") == "answers":
+        determined = [fill(q, a) for q, a in zip(puzzle.questions, answers, strict=True)]
+    if other := find_night(s, statements, not_all=determined):
+        yield f"more than one night fits the clues: {_difference(night, other)}"
+        return
     if len(solution) != len(answers):
-        found.append(f"the solution has {len(solution)} answers for {len(answers)} questions.")
+        yield f"the solution has {len(solution)} answers for {len(answers)} questions"
     for question, proved, recorded in zip(puzzle.questions, answers, solution, strict=False):
         if proved != recorded:
-            found.append(f"{render(question, s)} The recorded answer is {recorded}, the proved one is {proved}.")
-    for i, clue in enumerate(puzzle.clues):
-        others = [*chain(*statements[:i], *statements[i + 1 :])]
-        if find_night(s, others, not_all=facts(night)) is None:
-            found.append(f"the clue {render(clue, s)!r} can be left out.")
-    return found
+            yield f"{render(question, s)} The recorded answer is {recorded}, but in the only night that fits it is {proved}"
+    for i in spare(s, _groups(puzzle, row), determined):
+        yield f"the clue {render(puzzle.clues[i], s)!r} can be left out"
+
+
+def _difference(night: Night, other: Night) -> str:
+    """In what a night differs from another one, in the words of the clues."""
+    s = night.setting
+    pairs = [(a, b) for a, b in zip(facts(other), facts(night), strict=True) if a != b]
+    named = "; ".join(f"{render(a, s)} or {render(b, s)}" for a, b in pairs[:SHOWN])
+    return named + (f"; and {len(pairs) - SHOWN} more" if len(pairs) > SHOWN else "")
+
+
+def _groups(puzzle: Puzzle, row: dict) -> list[list[Clue]]:
+    """What each clue states: itself, or in a published file two places for a move, each perhaps of another suspect."""
+    return [_loosely(clue, puzzle) if "num_clues" in row else [clue] for clue in puzzle.clues]
 
 
 def _loosely(clue: Clue, puzzle: Puzzle) -> list[Clue]:
-    """A move as two places, each of which may be another suspect's if the motive is shared."""
     if not isinstance(clue, (Moved, Carried)) or clue.who not in puzzle.setting.motive_counts:
         return [clue]
     before = puzzle.setting.before(clue.time)
@@ -64,29 +137,36 @@ def _loosely(clue: Clue, puzzle: Puzzle) -> list[Clue]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("file", type=Path, help="a JSON list of rows with `prompt` (text or chat) and `solution`")
+    parser = argparse.ArgumentParser(
+        prog="python -m puzzles.verify", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("source", help="a JSON or Parquet file, a folder, or a dataset's id on the Hub")
+    parser.add_argument("--sample", type=int, metavar="N", help="certify N rows of each split, drawn at random, not all")
+    parser.add_argument("--num-proc", type=int, default=os.cpu_count(), help="processes (default: as many as cores)")
     args = parser.parse_args()
     try:
-        rows = json.loads(args.file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        parser.error(f"{args.file} cannot be read as JSON: {error}")
+        splits = read_rows(args.source)
+    except ValueError as error:
+        parser.error(str(error))
+    names, rows = [], []
+    for split, some in splits.items():
+        chosen = range(len(some))
+        if args.sample is not None and args.sample < len(some):
+            chosen = sorted(random.Random(0).sample(chosen, args.sample))
+        names += [f"{split} {i}" if split != "row" else f"row {i}" for i in chosen]
+        rows += [some[i] for i in chosen]
     faulty = 0
-    for i, row in enumerate(tqdm(rows, unit="puzzle")):
-        try:
-            text = row["prompt"] if isinstance(row["prompt"], str) else row["prompt"][-1]["content"]
-            solution = list(row["solution"].values()) if isinstance(row["solution"], dict) else row["solution"]
-            wrong = faults(read_prompt(text), solution, loose="num_clues" in row)
-        except (KeyError, TypeError, IndexError) as error:
-            wrong = [f"it is not a row with a `prompt` and a `solution`: {error!r}."]
-        except ValueError as error:
-            wrong = [f"it cannot be read: {error}"]
+    verdicts = in_order(faults, rows, min(args.num_proc, len(rows)) or 1)
+    for name, wrong in zip(names, tqdm(verdicts, total=len(rows), unit="puzzle"), strict=True):
         faulty += bool(wrong)
-        for fault in wrong:
-            tqdm.write(f"row {i}: {fault}")
+        if wrong:
+            tqdm.write(f"{name}: {'; '.join(wrong)}.")
     print(f"{len(rows) - faulty} of {len(rows)} puzzles are satisfiable, unique, minimal and rightly answered.")
-    return 1 if faulty else 0
+    return 1 if faulty or not rows else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("Interrupted.")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
+
+from puzzles.files import write_json
 
 
 def same_run(output_dir: Path, arguments: dict) -> None:
@@ -23,14 +24,6 @@ def same_run(output_dir: Path, arguments: dict) -> None:
     elif output_dir.exists() and any(output_dir.iterdir()):
         raise ValueError(f"{output_dir} is not empty and holds no run of this recipe. Choose another output_dir.")
     write_json(record, arguments)
-
-
-def write_json(path: Path, content: dict) -> None:
-    """Write a file that is whole or not there at all, whatever interrupts it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content, indent=2, default=str) + "\n")
-    os.replace(partial, path)
 
 
 def last_checkpoint(output_dir: Path) -> str | None:

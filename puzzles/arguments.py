@@ -1,0 +1,59 @@
+"""The command line of everything that makes puzzles: which series, what size, what kind."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from dataclasses import fields
+
+from puzzles.english import WORDINGS
+from puzzles.generate import DETERMINE
+from puzzles.scenario import Size
+
+
+def add_puzzle_arguments(parser: ArgumentParser) -> None:
+    defaults = Size()
+    group = parser.add_argument_group("which puzzles")
+    group.add_argument("--seed", type=int, default=0, help="which series of puzzles (default 0)")
+    group.add_argument("--players", metavar="N[-M]", help="draw each size from the published mix for N to M players, 1 to 6")
+    for field in fields(Size):
+        default = getattr(defaults, field.name) if field.name != "motives" else "one for each suspect"
+        group.add_argument(f"--{field.name}", type=int, metavar="N", help=f"how many {field.name} (default {default})")
+    group.add_argument("--wording", choices=WORDINGS, default="clear", help="how the prompt is framed (default clear)")
+    group.add_argument(
+        "--directness",
+        type=float,
+        default=0.0,
+        metavar="X",
+        help="0 as published (default); towards 2, ever more clues state a fact outright",
+    )
+    group.add_argument(
+        "--determine",
+        choices=DETERMINE,
+        default="world",
+        help="what the clues leave no doubt about: the whole night (world, default), or only the answers: fewer clues, harder",
+    )
+    group.add_argument(
+        "--min-depth",
+        type=int,
+        choices=range(4),
+        default=0,
+        help="leave out questions of a smaller depth: 1 keeps out those that one clue gives away (default 0)",
+    )
+
+
+def how_to_generate(args: Namespace, default_size: Size | None) -> dict:
+    """The keyword arguments of `generate` that a command line asks for, `seed` and `index` aside.
+
+    Raises:
+        ValueError: if the size is impossible or asked for in two ways.
+    """
+    given = {field.name: getattr(args, field.name) for field in fields(Size) if getattr(args, field.name) is not None}
+    how = {"directness": args.directness, "determine": args.determine, "min_depth": args.min_depth}
+    if args.players is None:
+        return {"size": Size(**given) if given else default_size, "players": (1, 6), **how}
+    if given:
+        raise ValueError(f"--players draws every size, so it cannot go with --{' --'.join(given)}: drop one of them.")
+    low, _, high = args.players.partition("-")
+    if not (low.isdigit() and (high or low).isdigit()):
+        raise ValueError(f"--players {args.players!r} is no range: write it as 3 or 1-6.")
+    return {"size": None, "players": (int(low), int(high or low)), **how}

@@ -1,0 +1,134 @@
+"""The card of a dataset: what is in it, a worked example, how to check it and how to make it again."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+
+from puzzles.clues import fill
+from puzzles.difficulty import BANDS, band
+from puzzles.english import prompt, render
+from puzzles.generate import Case
+from puzzles.proof import deduce
+
+REPO = "name/temporal-clue"  # stands for the repository's id until it is published
+
+
+def card(spec: dict, rows: dict[str, list[dict]], example: Case) -> str:
+    """README.md for the Hub.
+
+    Args:
+        spec: the dataset's arguments, and the command that makes it.
+        rows: the rows of each split, without their prompts.
+        example: a small puzzle of it.
+    """
+    total = sum(map(len, rows.values()))
+    sizes = ((1e3, "n<1K"), (1e4, "1K<n<10K"), (1e5, "10K<n<100K"), (1e6, "100K<n<1M"))
+    files = "\n".join(f"  - split: {split}\n    path: data/{split}.parquet" for split in rows)
+    return f"""---
+license: mit
+language: en
+pretty_name: Temporal Clue
+task_categories: [question-answering]
+tags: [reasoning, deduction, puzzles, reinforcement-learning, grpo, trl]
+size_categories: [{next((name for limit, name in sizes if total < limit), "n>1M")}]
+configs:
+- config_name: default
+  data_files:
+{files}
+---
+
+# Temporal Clue
+
+{total:,} deduction puzzles: one night in Tudor Mansion, who killed Mr. Boddy, with what, where, when and why. The clues of each
+puzzle leave {_determined(spec)}, and none of them can be left out; that can be checked from the text alone.
+
+```python
+from datasets import load_dataset
+
+puzzles = load_dataset("{REPO}")              # `prompt` is a chat, ready for TRL; `solution` is the answer sheet
+hard = puzzles["train"].filter(lambda row: row["difficulty"] == "hard")
+```
+
+## Statistics
+
+{_statistics(rows)}
+
+Difficulty is how deep one has to think for the deepest of a puzzle's questions, not how large it is. **easy**: unit propagation
+over rules and clues gives every answer. **medium**: now and then one has to suppose a fact and follow it to a contradiction.
+**hard**: suppositions within suppositions. `depths` has a figure for each question: 0 if a single clue gives the answer away, 1
+propagation, 2 look-ahead, 3 search.
+
+No two puzzles are the same, even under other names. No two splits share a night (with or without other names), a clue set or
+a prompt.{_excluded(spec)}
+
+## A worked example
+
+{_example(example)}
+
+![the night of the example](night.svg)
+
+## Check it, make it again
+
+With the repository that made it (puzzles version {spec["version"]}):
+
+```
+python -m puzzles.verify {REPO}      # each prompt is read back, and proved with OR-Tools CP-SAT
+{spec["command"]}
+```
+
+The second command makes the same bytes; the checksums are in `dataset.json`. MIT licence. The puzzle and its published form are
+the work of Brad Hilton and Kyle Corbitt (*Temporal Clue*, 2025).
+"""
+
+
+def _determined(spec: dict) -> str:
+    if spec["how"]["determine"] == "world":
+        return "exactly one night possible"
+    return "exactly one answer sheet possible (several nights may fit them)"
+
+
+def _excluded(spec: dict) -> str:
+    return " Puzzles of other files were kept out as well (`--exclude`)." if spec["excluded"] else ""
+
+
+def _statistics(rows: dict[str, list[dict]]) -> str:
+    lines = ["| split | puzzles | easy | medium | hard | questions | depth 0 / 1 / 2 / 3 | clues (median, most) |"]
+    lines.append("|---|---|---|---|---|---|---|---|")
+    for split, some in rows.items():
+        bands = Counter(row["difficulty"] for row in some)
+        depths = Counter(depth for row in some for depth in row["depths"])
+        shares = " / ".join(f"{depths[d] / depths.total():.0%}" for d in range(4))
+        clues = [row["clues"] for row in some]
+        counts = " | ".join(f"{bands[name]:,}" for name in BANDS)
+        clues = f"{statistics.median(clues):.0f}, {max(clues)}"
+        lines.append(f"| {split} | {len(some):,} | {counts} | {depths.total():,} | {shares} | {clues} |")
+    lines += ["", "| of a puzzle | least | median | most |", "|---|---|---|---|"]
+    everything = [row for some in rows.values() for row in some]
+    for column in ("suspects", "weapons", "rooms", "times", "motives"):
+        values = [row[column] for row in everything]
+        lines.append(f"| {column} | {min(values)} | {statistics.median(values):.0f} | {max(values)} |")
+    return "\n".join(lines)
+
+
+def _example(case: Case) -> str:
+    s = case.puzzle.setting
+    asked = [fill(q, a) for q, a in zip(case.puzzle.questions, case.solution.values(), strict=True)]
+    steps = []
+    for i, deduction in enumerate(deduce(case), 1):
+        because = "; ".join(render(clue, s) for clue in deduction.because) or "the rules and what is known so far"
+        bold = "**" if deduction.statement in asked else ""
+        steps.append(f"{i}. {bold}{render(deduction.statement, s)}{bold}, by: {because}")
+    answers = "\n".join(f"{letter}. {answer}" for letter, answer in case.solution.items())
+    deductions = "\n".join(steps)
+    return f"""```
+{prompt(case.puzzle, "compact")}
+```
+
+It is {band(case.depths)}. One way to the answers, which are in bold:
+
+{deductions}
+
+```
+{answers}
+```"""

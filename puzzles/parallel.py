@@ -1,0 +1,45 @@
+"""Work on several cores, with results in the order of the work."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+AHEAD = 4  # pieces of work handed out for each process, so that none waits for a slow one
+
+
+def in_order(function: Callable, work: Iterable, num_proc: int) -> Iterator[Any]:
+    """`function` of each piece of work, one after the other, whatever `num_proc` is; `work` may be endless.
+
+    The processes end with this one, however it ends.
+    """
+    if num_proc == 1:
+        yield from map(function, work)
+        return
+    pool = ProcessPoolExecutor(num_proc, multiprocessing.get_context("spawn"), initializer=_end_with_parent)
+    try:
+        pending = deque()
+        for piece in work:
+            pending.append(pool.submit(function, piece))
+            if len(pending) >= AHEAD * num_proc:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent decides
+
+    def watch():
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
