@@ -5,10 +5,10 @@ INDEX ?= 0
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install train-tiny tiny-base puzzle test test-slow quality format clean
+.PHONY: help install train-tiny tiny-base puzzle dataset push-dataset gallery bench-generate test test-slow quality format clean
 
 help: ## Print this help
-	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: .venv/cpu ## Set up .venv for a laptop without a GPU
 	@echo "Ready: .venv ($$($(BIN)/python --version), torch $$($(BIN)/python -c 'import torch; print(torch.__version__)'))"
@@ -21,6 +21,18 @@ tiny-base: .venv/cpu ## Make the base checkpoint that train-tiny starts from, fr
 
 puzzle: .venv/cpu ## Print a puzzle and its solution (SEED=0 INDEX=0)
 	$(BIN)/python -m puzzles --seed $(SEED) --index $(INDEX)
+
+dataset: .venv/cpu ## Make outputs/temporal-clue: train, validation, test (ARGS="--mix easy=2000,medium=2000,hard=1000")
+	$(BIN)/python -m puzzles.dataset $(ARGS)
+
+push-dataset: .venv/cpu ## Publish it on the Hub (REPO=name/temporal-clue PRIVATE=1 DRY_RUN=1 REPLACE=1)
+	$(BIN)/python -m puzzles.push $(REPO) $(if $(PRIVATE),--private) $(if $(DRY_RUN),--dry-run) $(if $(REPLACE),--replace)
+
+gallery: .venv/cpu ## Write GALLERY.md and gallery/index.html: puzzles to look at
+	$(BIN)/python -m puzzles.gallery
+
+bench-generate: .venv/cpu ## Measure the generator against the published scheme (an hour; ARGS="--puzzles 3 --limit 10")
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/generate.py $(ARGS)
 
 test: .venv/dev ## Run the tests that take no more than minutes
 	$(BIN)/python -m pytest -m "not slow"

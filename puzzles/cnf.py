@@ -61,7 +61,8 @@ class CNF:
             for piece in s.pieces:
                 here, there = self.at[piece, earlier], self.at[piece, later]
                 for room in s.rooms:
-                    self.clauses.append((-here[room], there[room], *(there[n] for n in s.neighbours(room))))
+                    near = (room, *s.neighbours(room))
+                    self.clauses += ((-here[room], *(there[n] for n in near)), (-there[room], *(here[n] for n in near)))
             for room in s.rooms:
                 for neighbour in s.neighbours(room):
                     steps = [self.all(self.at[p, earlier][room], self.at[p, later][neighbour]) for p in s.suspects]
@@ -71,15 +72,20 @@ class CNF:
     def _murder(self) -> None:
         """At the murder the murderer is the only suspect in the room, with weapon and victim; the victim stays there."""
         s = self.setting
+        scenes = {(time, room): self._variable() for time in s.times for room in s.rooms}
+        for choice, axis in ((self.time, 0), (self.room, 1)):
+            for value, v in choice.items():
+                self.clauses.append((-v, *(scene for key, scene in scenes.items() if key[axis] == value)))
         for i, time in enumerate(s.times):
             for room in s.rooms:
-                scene = [-self.time[time], -self.room[room]]
+                scene = -scenes[time, room]
+                self.clauses += ((scene, self.time[time]), (scene, self.room[room]))
                 for suspect in s.suspects:
                     present, guilty = self.at[suspect, time][room], self.murderer[suspect]
-                    self.clauses += ((*scene, -guilty, present), (*scene, guilty, -present))
+                    self.clauses += ((scene, -guilty, present), (scene, guilty, -present))
                 for weapon in s.weapons:
-                    self.clauses.append((*scene, -self.weapon[weapon], self.at[weapon, time][room]))
-                self.clauses.extend((*scene, self.at[BODDY, t][room]) for t in s.times[i:])
+                    self.clauses.append((scene, -self.weapon[weapon], self.at[weapon, time][room]))
+                self.clauses.extend((scene, self.at[BODDY, t][room]) for t in s.times[i:])
         for suspect, choice in self.motive.items():
             for motive, v in self.murder_motive.items():
                 guilty, has = self.murderer[suspect], choice[motive]

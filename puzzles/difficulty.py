@@ -51,6 +51,7 @@ def depths(puzzle: Puzzle, night: Night) -> list[int]:
     with Solver(name="minisat-gh", bootstrap_with=cnf.clauses) as solver:
         solver.set_phases(sorted(true))  # nights close to the true one satisfy most clues, so few solves are needed
         one_clue = [_one_clue_entails(solver, clues, a) for a in answers]
+    with Solver(name="minisat-gh", bootstrap_with=cnf.clauses) as solver:  # one that has learnt nothing
         for clue in clues:
             solver.add_clause([clue])
         propagated = [_settled(solver, a) for a in answers]

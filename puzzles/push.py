@@ -1,7 +1,7 @@
 """Publish a dataset that `make dataset` wrote to the Hugging Face Hub.
 
-python -m puzzles.push outputs/temporal-clue name/temporal-clue --dry-run      shows what would be uploaded; needs no token
-python -m puzzles.push outputs/temporal-clue name/temporal-clue --private
+python -m puzzles.push --dry-run                         shows what would be uploaded; needs no token
+python -m puzzles.push name/temporal-clue --private
 """
 
 from __future__ import annotations
@@ -75,24 +75,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m puzzles.push", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", type=Path, help="the dataset, as `make dataset` wrote it")
-    parser.add_argument("repo", help="its id on the Hub: name/dataset")
+    parser.add_argument("repo", nargs="?", help="its id on the Hub: name/dataset")
+    parser.add_argument("--folder", type=Path, default=Path("outputs/temporal-clue"), help="the dataset (default %(default)s)")
     parser.add_argument("--private", action="store_true", help="only you can see it")
     parser.add_argument("--replace", action="store_true", help="put it in the place of what the repository holds")
     parser.add_argument("--dry-run", action="store_true", help="show what would be uploaded, and upload nothing")
     args = parser.parse_args()
     try:
-        validate_repo_id(args.repo)
-        if args.repo.count("/") != 1:
-            raise ValueError(f"{args.repo!r} is no id on the Hub: write it as name/dataset.")
+        if args.repo is None and not args.dry_run:
+            raise ValueError(f"where to? Name the repository: {REPO}, or `make push-dataset REPO={REPO}`.")
+        repo = args.repo or REPO
+        validate_repo_id(repo)
+        if repo.count("/") != 1:
+            raise ValueError(f"{repo!r} is no id on the Hub: write it as name/dataset.")
         if args.dry_run:
-            print(f"Would upload to {HfApi().endpoint}/datasets/{args.repo} ({'private' if args.private else 'public'}):")
-            files = content(args.folder, args.repo)
+            print(f"Would upload to {HfApi().endpoint}/datasets/{repo} ({'private' if args.private else 'public'}):")
+            files = content(args.folder, repo)
             for path, data in files.items():
                 print(f"  {path:28} {len(data) if isinstance(data, bytes) else data.stat().st_size:12,} bytes")
             print(f"\nThe card:\n\n{files['README.md'].decode()}")
         else:
-            print(f"Published: {push(args.folder, args.repo, args.private, args.replace)}")
+            print(f"Published: {push(args.folder, repo, args.private, args.replace)}")
     except (ValueError, HFValidationError, HfHubHTTPError) as error:
         sys.exit(f"python -m puzzles.push: {error}")
     except OSError as error:

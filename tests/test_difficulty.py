@@ -1,0 +1,87 @@
+"""Depths, against a second implementation that is slow and plain: CP-SAT for one clue, propagation by hand for the rest."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from puzzles.clues import answer, candidates, fill
+from puzzles.cnf import CNF
+from puzzles.difficulty import band
+from puzzles.generate import NothingToAskError, generate
+from puzzles.scenario import Size
+from puzzles.solver import entailed
+from tests.test_scenario import SIZES
+
+
+def propagate(clauses, true):
+    """All literals that unit propagation derives from `true`, or None on a contradiction."""
+    true = set(true)
+    while True:
+        news = set()
+        for clause in clauses:
+            if not any(literal in true for literal in clause):
+                rest = [literal for literal in clause if -literal not in true]
+                if not rest:
+                    return None
+                if len(rest) == 1:
+                    news.add(rest[0])
+        if not news:
+            return true
+        true |= news
+        if any(-literal in true for literal in news):
+            return None
+
+
+def depths_by_hand(case):
+    s, clues = case.puzzle.setting, case.puzzle.clues
+    cnf = CNF(s)
+    known = [cnf.literal(clue) for clue in clues]
+    right = []
+    for question in case.puzzle.questions:
+        literals = {value: cnf.literal(fill(question, value)) for value in candidates(question, s)}
+        cnf.clauses.append(tuple(literals.values()))
+        right.append(literals[answer(question, case.night)])
+    propagated = known = propagate(cnf.clauses, known)
+    while True:
+        values = [v for choice in cnf.choices() for v in choice.values() if v not in known and -v not in known]
+        out = {-v for v in values if propagate(cnf.clauses, {*known, v}) is None}
+        if not out:
+            break
+        known = propagate(cnf.clauses, known | out)
+    for question, literal in zip(case.puzzle.questions, right, strict=True):
+        statement = fill(question, answer(question, case.night))
+        if any(entailed(s, [clue], statement) for clue in clues):
+            yield 0
+        else:
+            yield 1 if literal in propagated else 2 if literal in known else 3
+
+
+SMALL = [Size(2, 2, 2, 1, 0), Size(3, 2, 3, 1, 0), Size(2, 2, 3, 2), Size(3, 2, 4, 2, 2)]
+
+
+@pytest.mark.parametrize("determine", ["world", "answers"])
+def test_depths_are_those_of_a_plain_implementation(determine):
+    seen = Counter()
+    puzzles = [(index, SMALL[index % len(SMALL)]) for index in range(12)]
+    for index, size in [*puzzles, (58, SMALL[-1])]:  # the last is one for search
+        case = generate(20, index, size, determine=determine)
+        assert case.depths == list(depths_by_hand(case)), case.index
+        seen.update(case.depths)
+    assert set(seen) == {0, 1, 2, 3}
+
+
+def test_bands():
+    assert [band([0]), band([0, 1]), band([2, 0]), band([3, 1, 2])] == ["easy", "easy", "medium", "hard"]
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 10**6), SIZES, st.integers(1, 3), st.sampled_from(["world", "answers"]))
+def test_shallow_questions_are_kept_out(seed, size, min_depth, determine):
+    try:
+        case = generate(seed, 3, size, min_depth=min_depth, determine=determine)
+    except NothingToAskError as error:
+        assert "leaves nothing to ask" in str(error)  # noqa: PT017
+    else:
+        assert min(case.depths) >= min_depth

@@ -1,0 +1,74 @@
+"""Renamed puzzles are alike; others are not."""
+
+import random
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from puzzles.clues import At, Beside, Iff, Or, facts
+from puzzles.generate import generate
+from puzzles.likeness import fingerprint
+from puzzles.scenario import MOTIVES, ROOMS, SUSPECTS, WEAPONS, Size
+from tests.test_scenario import SIZES
+
+
+def renamed(setting, statements, rng):
+    """The same under other names, in another order of suspects, weapons, motives and statements."""
+    name = {time: f"{i + 1:02d}:07 AM" for i, time in enumerate(setting.times)}
+    pools = ((setting.suspects, SUSPECTS), (setting.weapons, WEAPONS), (setting.rooms, ROOMS), (setting.motive_names, MOTIVES))
+    for names, pool in pools:
+        name |= dict(zip(names, rng.sample(pool, len(names)), strict=True))
+
+    def translated(value):
+        return name.get(value, value) if isinstance(value, str) else rename(value)
+
+    def rename(statement):
+        values = {field: translated(value) for field, value in vars(statement).items()}
+        if isinstance(statement, (Or, Iff)) and rng.random() < 0.5:
+            values = {"first": values["second"], "second": values["first"]}
+        return type(statement)(**values)
+
+    def shuffled(items):
+        return tuple(rng.sample(items, len(items)))
+
+    other = replace(
+        setting,
+        suspects=shuffled([name[x] for x in setting.suspects]),
+        weapons=shuffled([name[x] for x in setting.weapons]),
+        rooms=tuple(name[x] for x in setting.rooms),
+        times=tuple(name[x] for x in setting.times),
+        motives=shuffled([(name[motive], count) for motive, count in setting.motives]),
+    )
+    return other, list(shuffled([rename(statement) for statement in statements]))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 10**6), SIZES)
+def test_renaming_changes_no_fingerprint(seed, size):
+    case, rng = generate(seed, 0, size), random.Random(seed)
+    s = case.puzzle.setting
+    for statements in (list(case.puzzle.clues), facts(case.night)):
+        assert fingerprint(s, statements) == fingerprint(*renamed(s, statements, rng))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 10**6), SIZES, st.data())
+def test_another_clue_is_another_fingerprint(seed, size, data):
+    case = generate(seed, 0, size)
+    s, clues = case.puzzle.setting, list(case.puzzle.clues)
+    assert fingerprint(s, clues[1:]) != fingerprint(s, clues)
+    places = [i for i, clue in enumerate(clues) if isinstance(clue, At)]
+    if places:
+        i = data.draw(st.sampled_from(places))
+        elsewhere = data.draw(st.sampled_from([room for room in s.rooms if room != clues[i].room]))
+        assert fingerprint(s, [*clues[:i], replace(clues[i], room=elsewhere), *clues[i + 1 :]]) != fingerprint(s, clues)
+
+
+def test_who_is_told_apart_by_what_is_said_of_others():
+    """Scarlet north of Green north of the Rope, or of the Knife that is elsewhere: the same words, another night."""
+    s = generate(7, 0, Size(3, 3, 6, 1, 0)).puzzle.setting
+    (a, b, _), (w, v, _), (time,) = s.suspects, s.weapons, s.times
+    chain = [Beside(a, "north", b, time), Beside(b, "north", w, time), At(w, s.rooms[4], time), At(v, s.rooms[0], time)]
+    broken = [Beside(a, "north", b, time), Beside(b, "north", v, time), At(w, s.rooms[4], time), At(v, s.rooms[0], time)]
+    assert fingerprint(s, chain) != fingerprint(s, broken)

@@ -1,0 +1,96 @@
+"""Publishing, against a Hub of our own over real HTTP."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from puzzles.push import REPO
+from tests.hub import TOKEN, local_hub
+from tests.test_dataset import make
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("made") / "clue"
+    run = make(folder, "--train", "6", "--validation", "2", "--test", "2", "--players", "1-2")
+    assert run.returncode == 0, run.stderr
+    return folder
+
+
+@pytest.fixture
+def hub(tmp_path):
+    with local_hub() as hub:
+        offline = {"HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(tmp_path / "home")}
+        hub.env = {k: v for k, v in os.environ.items() if not k.startswith("HF_")} | offline
+        yield hub
+
+
+def run(hub, *args, **env):
+    return subprocess.run([sys.executable, "-m", *map(str, args)], capture_output=True, text=True, env=hub.env | env)
+
+
+def push(hub, folder, *args, token=TOKEN, **env):
+    return run(hub, "puzzles.push", *args, "--folder", folder, **({"HF_TOKEN": token} if token else {}), **env)
+
+
+def test_published_loaded_back_and_certified(hub, folder, tmp_path):
+    done = push(hub, folder, "me/clue", "--private")
+    assert done.returncode == 0, done.stderr
+    assert f"Published: {hub.url}/datasets/me/clue" in done.stdout
+    assert hub.private == {"me/clue": True}
+    there = hub.repos["me/clue"]
+    assert sorted(there) == [
+        "README.md",
+        *(f"data/{s}.parquet" for s in ("test", "train", "validation")),
+        "dataset.json",
+        "night.svg",
+    ]
+    assert all(there[path] == (folder / path).read_bytes() for path in there if path != "README.md")
+    card = there["README.md"].decode()
+    assert 'load_dataset("me/clue")' in card
+    assert REPO not in card
+    assert TOKEN not in done.stdout + done.stderr
+    code = "from datasets import load_dataset; print({s: len(d) for s, d in load_dataset('me/clue').items()})"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=hub.env)
+    assert "{'train': 6, 'validation': 2, 'test': 2}" in loaded.stdout, loaded.stderr
+    assert "10 of 10 puzzles" in run(hub, "puzzles.verify", "me/clue").stdout
+
+
+def test_a_dry_run_shows_everything_and_asks_nobody(hub, folder):
+    done = push(hub, folder, "--dry-run", token=None)
+    assert done.returncode == 0, done.stderr
+    for line in (f"/datasets/{REPO} (public)", "data/train.parquet", "night.svg", "## A worked example", "- split: validation"):
+        assert line in done.stdout
+    assert hub.requests == []
+
+
+def test_what_stands_in_the_way_is_said_before_any_work(hub, folder, tmp_path):
+    hub.repos["me/taken"] = {"README.md": b"somebody's work", "old.parquet": b"data"}
+    hub.private["me/taken"] = False
+    for args, how, complaint in (
+        (["me/clue"], {"token": None}, "there is no token: log in with `hf auth login`"),
+        (["me/clue"], {"token": "hf_wrong"}, "does not accept the token (401)"),
+        (["you/clue"], {}, "may not write for 'you', only for me"),
+        (["me/taken"], {}, "me/taken exists already (2 files)"),
+        (["me/clue"], {"HF_ENDPOINT": "http://127.0.0.1:9"}, "http://127.0.0.1:9 cannot be reached"),
+        (["clue"], {}, "'clue' is no id on the Hub"),
+        (["me/a b"], {}, "Repo id must use alphanumeric chars"),
+        ([], {}, "where to? Name the repository"),
+    ):
+        done = push(hub, folder, *args, **how)
+        assert done.returncode == 1
+        assert complaint in done.stderr
+        assert "Traceback" not in done.stderr
+    hub.role = "read"
+    assert "the token may only read" in push(hub, folder, "me/clue").stderr
+    hub.role = "write"
+    assert "holds no finished dataset" in push(hub, tmp_path, "me/clue").stderr
+    assert list(hub.repos) == ["me/taken"]
+    assert hub.repos["me/taken"]["README.md"] == b"somebody's work"
+    assert push(hub, folder, "me/taken", "--replace").returncode == 0
+    assert "old.parquet" not in hub.repos["me/taken"]
+    assert b"# Temporal Clue" in hub.repos["me/taken"]["README.md"]
