@@ -30,7 +30,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from datasets import Dataset, Features, Value
+from datasets import Dataset, Features, Value, load_dataset
 from datasets import List as ListOf
 from tqdm import tqdm
 
@@ -365,6 +365,21 @@ def check_whole(folder: Path) -> dict:
         if not (folder / name).is_file() or sha256(folder / name) != expected:
             raise ValueError(f"{folder / name} is missing or was changed since it was made: delete {folder}, make it again.")
     return record
+
+
+def load_splits(source: str) -> dict[str, Dataset]:
+    """The splits of a folder that `make` wrote, or of any dataset that `load_dataset` knows.
+
+    Ours are read directly: `load_dataset` caches a folder by its name, and may give what another one of that name held.
+
+    Raises:
+        ValueError: if a folder of ours is not whole.
+    """
+    folder = Path(source)
+    if not (folder / "dataset.json").exists():
+        return dict(load_dataset(source))
+    check_whole(folder)
+    return {split: Dataset(pq.read_table(folder / "data" / f"{split}.parquet")) for split in SPLITS}
 
 
 def bands_of(mix: str) -> dict[str, int]:

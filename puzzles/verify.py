@@ -26,6 +26,8 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
+import pyarrow.parquet as pq
+from datasets import load_dataset
 from tqdm import tqdm
 
 from puzzles.clues import At, Carried, Clue, Moved, Puzzle, answer, facts, fill
@@ -50,12 +52,10 @@ def read_rows(source: str) -> dict[str, Sequence[dict]]:
             if not (isinstance(rows, list) and all(isinstance(row, dict) for row in rows)):
                 raise ValueError("it is no list of rows")
             return {"row": rows}
-        if path.suffix == ".parquet":
-            import pyarrow.parquet as pq  # only here: a JSON file needs no more than the standard library
-
-            return {path.stem: pq.read_table(path).to_pylist()}
-        from datasets import load_dataset
-
+        # Parquet directly: `load_dataset` caches a folder by its name, and may give what another one of that name held.
+        files = [path] if path.suffix == ".parquet" else sorted(path.glob("data/*.parquet"))
+        if files:
+            return {file.stem: pq.read_table(file).to_pylist() for file in files}
         if not path.is_dir() and source.count("/") != 1:
             raise ValueError("it is neither a file, nor a folder, nor the id of a dataset on the Hub (name/dataset)")
         return dict(load_dataset(source))

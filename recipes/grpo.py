@@ -20,10 +20,10 @@ from pathlib import Path
 # `accelerate launch recipes/grpo.py` puts recipes/ on the path, not the folder above it.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from datasets import Dataset, load_dataset
+from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer, ModelConfig, get_peft_config
 
-from puzzles.dataset import HELD_OUT, build
+from puzzles.dataset import HELD_OUT, build, load_splits
 from puzzles.english import WORDINGS
 from puzzles.scenario import Size
 from recipes.arguments import parse
@@ -66,7 +66,7 @@ def puzzles(args: PuzzleArguments, seed: int) -> tuple[Dataset, Dataset]:
         ValueError: if the dataset lacks a split, a column or enough rows, or a size is impossible.
     """
     if args.dataset:
-        splits = load_dataset(args.dataset)
+        splits = load_splits(args.dataset)
         for split in ("train", "validation"):
             if split not in splits:
                 raise ValueError(f"dataset {args.dataset!r} has no split {split!r}, only {', '.join(splits)}.")

@@ -1,5 +1,6 @@
 """The dataset: the same bytes whatever happens on the way, splits that share nothing, clear errors."""
 
+import hashlib
 import json
 import os
 import random
@@ -10,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -118,9 +118,8 @@ def test_a_full_disk_loses_nothing(made, tmp_path):
 
 
 def test_bands_are_as_asked_for(tmp_path):
-    run = make(
-        tmp_path / "clue", "--mix", "easy=4,medium=8,hard=4", "--validation", "8", "--test", "4", "--determine", "answers"
-    )
+    mix = ["--mix", "easy=4,medium=8,hard=4", "--validation", "8", "--test", "4"]
+    run = make(tmp_path / "clue", *mix, "--determine", "answers", "--times", "2")
     assert run.returncode == 0, run.stderr
     for split, counts in (("train", (4, 8, 4)), ("validation", (2, 4, 2)), ("test", (1, 2, 1))):
         found = Counter(row["difficulty"] for row in rows(tmp_path / "clue", split))
@@ -180,7 +179,6 @@ def test_another_dataset_is_never_touched(made, tmp_path):
         (["--suspects", "1"], "suspects=1 is impossible"),
         (["--rooms", "40"], "rooms=40 is impossible"),
         (["--times", "0"], "times=0 is impossible"),
-        (["--suspects", "10", "--rooms", "2", "--times", "1"], "no murder was possible"),
         (["--train", "0"], "--train or --mix asks for 0 puzzles"),
         (["--mix", "easy=1,brutal=2"], "'brutal=2' should be easy or medium or hard"),
         (["--mix", "easy=many"], "'easy=many' should be"),
@@ -222,6 +220,4 @@ def test_a_version_stands_for_the_same_puzzles_for_ever():
     cases = [generate(1, i) for i in range(12)]
     cases += [generate(1, i, Size(), determine="answers", min_depth=1) for i in range(12)]
     text = "\n".join(f"{prompt(case.puzzle)} {case.solution} {case.depths}" for case in cases)
-    import hashlib
-
-    assert (VERSION, hashlib.sha256(text.encode()).hexdigest()[:16]) == (1, "?")
+    assert (VERSION, hashlib.sha256(text.encode()).hexdigest()[:16]) == (1, "4543e108c12aed43")
