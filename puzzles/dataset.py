@@ -44,7 +44,7 @@ from puzzles.generate import VERSION, Case, NothingToAskError, generate
 from puzzles.likeness import fingerprint
 from puzzles.parallel import in_order
 from puzzles.picture import picture
-from puzzles.scenario import night
+from puzzles.scenario import Size, night
 from puzzles.solver import find_night
 from puzzles.verify import puzzle_of, read_rows
 
@@ -96,16 +96,25 @@ def row(case: Case, wording: str = "clear", **how) -> dict:
     }
 
 
-def build(seed: int, first: int, count: int, wording: str = "clear", num_proc: int | None = None, **how) -> Dataset:
+def build(
+    seed: int,
+    first: int,
+    count: int,
+    size: Size | None = None,
+    *,
+    wording: str = "clear",
+    num_proc: int | None = None,
+    **how,
+) -> Dataset:
     """The puzzles first … first + count − 1 of the series `seed`; the same rows whatever `num_proc` is.
 
     Args:
-        how: keyword arguments of `generate`.
+        how: further keyword arguments of `generate`.
     """
     if count < 1:
         raise ValueError(f"count={count} is no number of puzzles: ask for at least 1.")
     return Dataset.from_dict({"index": range(first, first + count)}).map(
-        lambda index: row(generate(seed, index, **how), wording, **how),
+        lambda index: row(generate(seed, index, size, **how), wording, **how),
         input_columns="index",
         features=FEATURES,
         num_proc=num_proc,

@@ -1,36 +1,19 @@
 """Puzzles: CP-SAT, which had no part in making them, certifies each; wrong ones are refuted."""
 
-import json
 import subprocess
 import sys
 from itertools import product
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from puzzles.clues import Murder, answer, fill
+from puzzles.clues import Murder, fill
 from puzzles.english import prompt, read_prompt
 from puzzles.generate import generate, minimal
 from puzzles.scenario import BODDY, Night, Size
 from puzzles.solver import counterexample, entailed, find_night, unique
-from puzzles.verify import faults
 from tests.test_scenario import SIZES
-
-PUBLISHED = Path(__file__).parents[2] / "shared" / "data" / "published_val.json"
-
-
-@settings(deadline=None, max_examples=20)
-@given(st.integers(0, 10**6), SIZES)
-def test_every_puzzle_is_certified_from_its_text(seed, size):
-    case = generate(seed, 1, size)
-    assert faults({"prompt": prompt(case.puzzle), "solution": case.solution}) == []
-
-
-def test_one_puzzle_of_the_published_mix_is_certified():
-    case = generate(2, 3, players=(2, 3))
-    assert faults({"prompt": prompt(case.puzzle), "solution": case.solution}) == []
 
 
 @settings(deadline=None, max_examples=50)
@@ -69,42 +52,6 @@ def test_clues_that_leave_the_night_open_are_refused():
     assert set(minimal(case.night, list(case.puzzle.clues))) == set(case.puzzle.clues)
 
 
-def sabotage(rows):
-    text, solution = rows[0]["prompt"], rows[0]["solution"]
-    first = next(line for line in text.splitlines() if line.startswith("- "))
-    case = generate(7, 0, Size())
-    question = case.puzzle.questions[0]
-    right = answer(question, case.night)
-    wrong = next(x for x in case.puzzle.setting.suspects if x != right)
-    return {
-        "but in the only night that fits it is": (text, [wrong, *solution[1:]]),
-        "more than one night fits": (text.replace(first + "\n", ""), solution),
-        "can be left out": (text.replace(first, f"{first}\n- Mr. Boddy was murdered by {right}"), solution),
-        "contradict each other": (text.replace(first, f"{first}\n- Mr. Boddy was murdered by {wrong}"), solution),
-        "cannot be read: 'The Attic": (text.replace(first, "- The Attic was dark"), solution),
-        "the prompt has no questions": (text[: text.index("Answer these")], solution),
-        "answers for": (text, solution[1:]),
-    }
-
-
-def test_verify_finds_each_kind_of_sabotage(tmp_path):
-    case = generate(7, 0, Size())
-    rows = [{"prompt": prompt(case.puzzle), "solution": list(case.solution.values())}]
-    kinds = sabotage(rows)
-    rows += [{"prompt": text, "solution": solution} for text, solution in kinds.values()]
-    rows.append({"question": "who?"})
-    (file := tmp_path / "rows.json").write_text(json.dumps(rows))
-    run = subprocess.run([sys.executable, "-m", "puzzles.verify", file], capture_output=True, text=True)
-    assert run.returncode == 1
-    assert "1 of 9 puzzles" in run.stdout
-    assert "row 8: it cannot be read: it has no `prompt`" in run.stdout + run.stderr
-    assert "row 0:" not in run.stdout + run.stderr
-    for i, complaint in enumerate(kinds, 1):
-        assert any(line.startswith(f"row {i}:") and complaint in line for line in (run.stdout + run.stderr).splitlines()), (
-            complaint
-        )
-
-
 def test_the_command_line_prints_a_puzzle_and_its_solution():
     def run(*args):
         return subprocess.run([sys.executable, "-m", "puzzles", *args], capture_output=True, text=True)
@@ -126,14 +73,6 @@ def test_the_command_line_prints_a_puzzle_and_its_solution():
         failed = run(*args)
         assert failed.returncode == 1
         assert complaint in failed.stderr
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not PUBLISHED.exists(), reason="the published validation puzzles are not part of this repository")
-def test_all_published_puzzles_are_certified():
-    run = subprocess.run([sys.executable, "-m", "puzzles.verify", PUBLISHED], capture_output=True, text=True)
-    assert "64 of 64" in run.stdout, run.stdout
-    assert run.returncode == 0
 
 
 def every_night(setting):
