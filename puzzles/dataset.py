@@ -186,7 +186,8 @@ class Collection:
         self.idle = 0
         return True
 
-    def give_up(self) -> str:
+    def report(self) -> str:
+        """What is missing after so long a search, and what was found instead."""
         missing = ", ".join(
             f"{n} {kind} for {split}" for split, bands in self.missing.items() for kind, n in bands.items() if n
         )
@@ -222,7 +223,7 @@ def collect(journal: Path, counts: dict, excluded: set[str], function: Callable,
             file.flush()
             bar.update(kept)
             if collection.idle >= PATIENCE:
-                raise OutOfReachError(collection.give_up())
+                raise OutOfReachError(collection.report())
 
 
 def read_journal(journal: Path) -> Iterator[dict]:
@@ -392,7 +393,7 @@ def load_splits(source: str) -> dict[str, Dataset]:
 
 
 def bands_of(mix: str) -> dict[str, int]:
-    """ "easy=2000,hard=1000" as a dict.
+    """A mix such as easy=2000,hard=1000, as a dict.
 
     Raises:
         ValueError: naming the part that is not a band and a number.

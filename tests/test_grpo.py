@@ -21,6 +21,7 @@ from recipes.arguments import parse
 from recipes.grpo import PuzzleArguments, puzzles
 from recipes.run_folder import last_checkpoint, same_run
 from recipes.tiny import tiny_tokenizer
+from tests.test_dataset import make
 
 ROOT = Path(__file__).parents[1]
 BASE = ROOT / "recipes" / "tiny-base"
@@ -220,6 +221,24 @@ def test_a_dataset_folder_is_loaded_and_its_faults_are_named(tmp_path):
         rows.remove_columns("solution").to_parquet(tmp_path / f"{split}.parquet")
     with pytest.raises(ValueError, match=r"lacks the column\(s\) solution"):
         puzzles(PuzzleArguments(dataset=str(tmp_path), num_eval_puzzles=2), seed=0)
+
+
+def test_folders_of_one_name_are_not_mixed_up(tmp_path):
+    """`load_dataset` would give the rows of the first for both: its cache goes by the folder's name."""
+    for seed in (1, 2):
+        size = ["--suspects", "2", "--weapons", "2", "--rooms", "3", "--times", "2"]
+        made = make(
+            tmp_path / str(seed) / "clue", "--seed", str(seed), "--train", "4", "--validation", "2", "--test", "2", *size
+        )
+        assert made.returncode == 0, made.stderr
+        folder = str(tmp_path / str(seed) / "clue")
+        train, held_out = puzzles(PuzzleArguments(dataset=folder, num_eval_puzzles=2), seed=0)
+        assert (len(train), len(held_out)) == (4, 2)
+        assert {row["seed"] for row in (*train, *held_out)} == {seed}
+        assert train.features == FEATURES
+    (tmp_path / "2" / "clue" / "data" / "train.parquet").write_bytes(b"torn")
+    with pytest.raises(ValueError, match=r"train.parquet is missing or was changed"):
+        puzzles(PuzzleArguments(dataset=folder), seed=0)
 
 
 def test_a_folder_belongs_to_one_run(tmp_path):
