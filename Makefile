@@ -31,7 +31,7 @@ push-dataset: .venv/cpu ## Publish it on the Hub (REPO=name/temporal-clue PRIVAT
 gallery: .venv/cpu ## Write GALLERY.md and gallery/index.html: puzzles to look at
 	$(BIN)/python -m puzzles.gallery
 
-bench-generate: .venv/cpu ## Measure the generator against the published scheme (an hour; ARGS="--puzzles 3 --limit 10")
+bench-generate: .venv/cpu ## Measure the generator against the published scheme (half an hour; ARGS="--puzzles 2 --limit 10")
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/generate.py $(ARGS)
 
 test: .venv/dev ## Run the tests that take no more than minutes

@@ -19,7 +19,7 @@ def card(spec: dict, rows: dict[str, list[dict]], example: Case) -> str:
 
     Args:
         spec: the dataset's arguments, and the command that makes it.
-        rows: the rows of each split, without their prompts.
+        rows: the rows of each split.
         example: a small puzzle of it.
     """
     total = sum(map(len, rows.values()))

@@ -265,25 +265,28 @@ def write_parquet(folder: Path, journal: Path) -> None:
             writers[split].write_table(pa.Table.from_pylist(rows, FEATURES.arrow_schema))
 
 
-def check(folder: Path, how: dict) -> dict[str, list[dict]]:
-    """The rows of each split, prompts left out, after a second look at what makes the splits disjoint.
+def marks_of(row: dict, how: dict) -> set[tuple[str, str]]:
+    """The prompt, and the fingerprints of the clue set, read back from it, and of the night, made again from its address."""
+    text = row["prompt"][0]["content"]
+    puzzle, truth = read_prompt(text), night(row["seed"], row["index"], how["size"], how["players"])
+    return {
+        ("prompt", text),
+        ("clues", fingerprint(puzzle.setting, puzzle.clues)),
+        ("night", fingerprint(truth.setting, facts(truth))),
+    }
 
-    Clue sets are read back from the prompts, and nights made again from their addresses.
+
+def check(folder: Path, how: dict) -> dict[str, list[dict]]:
+    """The rows of each split, after a second look at what makes the splits disjoint.
 
     Raises:
         RuntimeError: if two splits share a prompt, a night or a clue set, up to renaming: that would be a fault in this file.
     """
-    found: dict[str, set[tuple]] = {split: set() for split in SPLITS}
-    kept: dict[str, list[dict]] = {}
-    for split in SPLITS:
-        rows = pq.read_table(folder / "data" / f"{split}.parquet").to_pylist()
-        for r in tqdm(rows, desc=f"checking {split}", unit="puzzle", leave=False):
-            text = r.pop("prompt")[0]["content"]
-            puzzle, truth = read_prompt(text), night(r["seed"], r["index"], how["size"], how["players"])
-            found[split].add(("prompt", text))
-            found[split].add(("clues", fingerprint(puzzle.setting, puzzle.clues)))
-            found[split].add(("night", fingerprint(truth.setting, facts(truth))))
-        kept[split] = rows
+    kept = {split: pq.read_table(folder / "data" / f"{split}.parquet").to_pylist() for split in SPLITS}
+    found = {
+        split: set().union(*(marks_of(row, how) for row in tqdm(rows, desc=f"checking {split}", unit="puzzle", leave=False)))
+        for split, rows in kept.items()
+    }
     for a, b in combinations(SPLITS, 2):
         if shared := found[a] & found[b]:
             raise RuntimeError(f"{a} and {b} share {len(shared)} things, such as this {next(iter(shared))}.")

@@ -11,8 +11,8 @@ The depth of a question is the first of these ways that settles its answer:
 Depths 1 and 2 are the reductions r₁ (unit propagation) and r₂ (failed-literal elimination) of Kullmann's hierarchy of
 resolution hardness (O. Kullmann, "Investigating a general hierarchy of polynomially decidable classes of CNF's based on
 short tree-like resolution proofs", ECCC TR99-041, 1999), with suppositions about cells of the night only. They are a matter
-of the clauses in `cnf.py` too: there, each rule and each clue about a name is stated so that it propagates as far as one
-would see at a glance.
+of the clauses in `cnf.py` too, which are meant to propagate what a person sees at a glance: who cannot have come from
+anywhere near is not there, a clue about two pieces tells of either one, a time without a possible scene is out.
 
 A puzzle is as difficult as its deepest question: `easy` up to propagation, `medium` with look-ahead, `hard` with search.
 """

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
-AHEAD = 4  # pieces of work handed out for each process, so that none waits for a slow one
+AHEAD = 16  # pieces of work handed out for each process, so that none waits for a slow one
 
 
 def in_order(function: Callable, work: Iterable, num_proc: int) -> Iterator[Any]:
