@@ -422,12 +422,13 @@ def shared_out(total: int, like: dict[str, int]) -> dict[str, int]:
 
 
 def command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> str:
-    """The command line that makes these very bytes."""
+    """The command line that makes these very bytes; of excluded files the names, not where they lie here."""
     words = ["python", "-m", "puzzles.dataset"]
     for action in parser._actions:
         value = getattr(args, action.dest, None)
         if value != action.default and action.dest not in ("help", "output", "num_proc"):
-            words += [action.option_strings[-1], *(map(str, value) if isinstance(value, list) else [str(value)])]
+            values = value if isinstance(value, list) else [str(value)]
+            words += [action.option_strings[-1], *(Path(v).name if Path(v).is_file() else v for v in values)]
     return shlex.join(words)
 
 

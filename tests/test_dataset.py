@@ -140,6 +140,7 @@ def test_excluded_puzzles_stay_out_under_any_name(made, tmp_path):
     (file := tmp_path / "given.json").write_text(json.dumps(given))
     run = make(tmp_path / "clue", *COUNTS, *SIZE, "--exclude", str(file))
     assert run.returncode == 0, run.stderr
+    assert "--exclude given.json" in json.loads((tmp_path / "clue" / "dataset.json").read_text())["command"]
     before, after = ({row["index"] for row in rows(folder, "train")} for folder in (made, tmp_path / "clue"))
     assert not before & after
     for split in SPLITS:
