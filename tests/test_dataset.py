@@ -199,7 +199,7 @@ def test_bad_input_is_named_and_leaves_nothing(args, complaint, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_band_out_of_reach_is_said_after_a_bounded_search(tmp_path, monkeypatch, capsys):
+def test_a_band_out_of_reach_is_said_after_a_bounded_search(tmp_path, monkeypatch):
     monkeypatch.setattr(dataset, "PATIENCE", 60)
     args = ["x", "--output", str(tmp_path / "clue"), "--mix", "hard=3", "--num-proc", "1"]
     monkeypatch.setattr(sys, "argv", [*args, "--suspects", "2", "--weapons", "2", "--rooms", "2", "--times", "1"])
