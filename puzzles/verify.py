@@ -60,7 +60,7 @@ def read_rows(source: str) -> dict[str, Sequence[dict]]:
             raise ValueError("it is neither a file, nor a folder, nor the id of a dataset on the Hub (name/dataset)")
         return dict(load_dataset(source))
     except Exception as error:  # whatever pyarrow, datasets or the network object to
-        raise ValueError(f"{source} cannot be read: {str(error).splitlines()[0]}.") from error
+        raise ValueError(f"{source} cannot be read: {(str(error) or repr(error)).splitlines()[0]}.") from error
 
 
 def puzzle_of(row: dict) -> tuple[Puzzle, list[Clue]]:
