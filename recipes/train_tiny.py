@@ -112,7 +112,7 @@ def picture(result: dict, grpo: Path, file: Path) -> None:
     """Accuracy over GRPO's steps on puzzles that it trains on and on held-out ones, beside chance and the control.
 
     Args:
-        grpo: the run's folder, with its checkpoints and result.json.
+        grpo: the run's folder, with its checkpoints.
     """
     checkpoint = max(grpo.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
     state = json.loads((checkpoint / "trainer_state.json").read_text())
@@ -122,7 +122,6 @@ def picture(result: dict, grpo: Path, file: Path) -> None:
     watched = [
         (log["step"], log["eval_rewards/accuracy/mean"]) for log in state["log_history"] if "eval_rewards/accuracy/mean" in log
     ]
-    watched = [(0, json.loads((grpo / "result.json").read_text())["before"]["accuracy"]), *watched]
     last = trained[-1][0]
     axes.plot(*zip(*trained, strict=True), color="#999999", linewidth=1, label="puzzles of the step, sampled")
     axes.plot(*zip(*watched, strict=True), color="#0072B2", linewidth=2, label="held-out puzzles while training, sampled")

@@ -17,9 +17,9 @@ from puzzles.english import prompt
 from puzzles.generate import generate
 from puzzles.scenario import Size
 from recipes import grpo, sft
-from recipes.arguments import parse
-from recipes.grpo import PuzzleArguments, puzzles
-from recipes.run_folder import last_checkpoint, same_run
+from recipes.arguments import PuzzleArguments, RunArguments, parse
+from recipes.data import puzzles
+from recipes.run_folder import checkpoint_to_resume, keep_checkpoints, mark_whole, same_run, whole_checkpoints
 from recipes.tiny import tiny_tokenizer
 from tests.test_dataset import make
 
@@ -61,6 +61,7 @@ def test_three_steps_of_grpo_and_what_they_leave_behind(tmp_path):
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert set(result["before"]) == set(result["after"]) >= {"accuracy", "published_accuracy", "solved"}
     assert type(AutoTokenizer.from_pretrained(tmp_path / "run" / "model")) is Qwen2Tokenizer
+    assert {"accuracy/easy", "accuracy/medium"} & set(result["before"])
     state = json.loads((tmp_path / "run" / "checkpoint-3" / "trainer_state.json").read_text())
     steps = [log for log in state["log_history"] if "rewards/accuracy/mean" in log]
     assert [log["step"] for log in steps] == [1, 2, 3]
@@ -91,7 +92,7 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_weights(tmp_path):
         start_new_session=True,
     )
     deadline = time.monotonic() + 240
-    while not (tmp_path / "cut" / "checkpoint-2" / "trainer_state.json").exists():
+    while not (tmp_path / "cut" / "checkpoint-2" / "whole").exists():
         assert time.monotonic() < deadline, "no checkpoint within four minutes"
         assert process.poll() is None, process.stdout.read().decode()
         time.sleep(0.05)
@@ -109,7 +110,7 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_weights(tmp_path):
 
 def parsed(monkeypatch, *args):
     monkeypatch.setattr(sys, "argv", ["grpo.py", *map(str, args)])
-    return parse((PuzzleArguments, GRPOConfig, ModelConfig), grpo.__doc__)
+    return parse((PuzzleArguments, RunArguments, GRPOConfig, ModelConfig), grpo.__doc__)
 
 
 def test_every_recipe_parses(monkeypatch):
@@ -120,9 +121,10 @@ def test_every_recipe_parses(monkeypatch):
             args, training_args = TrlParser((sft.SftArguments, SFTConfig)).parse_args_and_config(["--config", str(recipe)])
             assert all(len(stage.split(":")) == 4 for stage in args.stages)
         else:
-            _, training_args, model_args = parsed(monkeypatch, "--config", recipe)
+            _, _, training_args, model_args = parsed(monkeypatch, "--config", recipe, "--use_cpu", "true")
             assert model_args.model_name_or_path
             assert not training_args.trust_remote_code
+            assert len(recipe.read_text().splitlines()) <= 60
         assert training_args.output_dir.startswith("outputs/")
 
 
@@ -253,10 +255,20 @@ def test_a_folder_belongs_to_one_run(tmp_path):
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
 
 
-def test_a_half_written_checkpoint_is_passed_over(tmp_path):
-    for name, state in (("checkpoint-5", '{"global_step": 5}'), ("checkpoint-10", '{"global_st'), ("checkpoint-20", None)):
-        (tmp_path / name).mkdir()
-        if state:
-            (tmp_path / name / "trainer_state.json").write_text(state)
-    assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-5")
-    assert last_checkpoint(tmp_path / "checkpoint-20") is None
+def test_only_a_whole_checkpoint_is_gone_on_from(tmp_path):
+    for step in (5, 10, 20):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
+    assert checkpoint_to_resume(tmp_path, "auto") is None
+    for step in (5, 10):
+        mark_whole(tmp_path / f"checkpoint-{step}")
+    assert checkpoint_to_resume(tmp_path, "auto") == str(tmp_path / "checkpoint-10")
+    assert checkpoint_to_resume(tmp_path, str(tmp_path / "checkpoint-5")) == str(tmp_path / "checkpoint-5")
+    with pytest.raises(ValueError, match="checkpoint-20' is neither"):
+        checkpoint_to_resume(tmp_path, str(tmp_path / "checkpoint-20"))
+    keep_checkpoints(tmp_path, {10})
+    assert whole_checkpoints(tmp_path) == {10: tmp_path / "checkpoint-10"}
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-10"]
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(ValueError, match="holds a run and resume is 'never'"):
+        checkpoint_to_resume(tmp_path, "never")

@@ -1,0 +1,66 @@
+"""The puzzles of a run: from a dataset, or generated on the spot."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from datasets import Dataset, concatenate_datasets
+
+from puzzles.dataset import HELD_OUT, build, load_splits
+from puzzles.difficulty import BANDS
+from puzzles.scenario import Size
+from recipes.arguments import PuzzleArguments
+
+PATIENCE = 20  # puzzles generated for each one of the wanted bands, after which the search is given up
+
+
+def puzzles(args: PuzzleArguments, seed: int) -> tuple[Dataset, Dataset]:
+    """The puzzles to train on and the held-out ones.
+
+    Raises:
+        ValueError: if the dataset lacks a split, a column or enough rows, or a size, band or curriculum is impossible.
+    """
+    if unknown := set(args.difficulty or []) - set(BANDS):
+        raise ValueError(f"difficulty={unknown.pop()!r} is unknown: choose among {', '.join(BANDS)}.")
+    if args.curriculum not in (None, "depth", "pass_rate"):
+        raise ValueError(f"curriculum={args.curriculum!r} is unknown: choose 'depth' or 'pass_rate', or leave it out.")
+    if args.dataset:
+        splits = load_splits(args.dataset)
+        needed = {"prompt", "solution"} | ({"difficulty"} if args.difficulty or args.curriculum else set())
+        for split in ("train", "validation"):
+            if split not in splits:
+                raise ValueError(f"dataset {args.dataset!r} has no split {split!r}, only {', '.join(splits)}.")
+            if missing := needed - set(splits[split].column_names):
+                raise ValueError(
+                    f"dataset {args.dataset!r}, split {split!r}, lacks the column(s) {', '.join(sorted(missing))}."
+                )
+        train, held_out = splits["train"], splits["validation"]
+        if args.difficulty:
+            train = train.filter(lambda band: band in args.difficulty, input_columns="difficulty", load_from_cache_file=False)
+        wanted = args.num_train_puzzles or len(train) or 1
+        for split, rows, count in (("train", train, wanted), ("validation", held_out, args.num_eval_puzzles)):
+            if count > len(rows):
+                bands = f" of difficulty {', '.join(args.difficulty)}" if args.difficulty and split == "train" else ""
+                raise ValueError(f"dataset {args.dataset!r}, split {split!r}, has {len(rows)} rows{bands}, not {count}.")
+        return train.take(wanted), held_out.take(args.num_eval_puzzles)
+    given = {f.name: getattr(args, f.name) for f in fields(Size) if getattr(args, f.name) is not None}
+    how = {"size": Size(**given) if given else None, "players": tuple(args.players)}
+    how |= {"directness": args.directness, "wording": args.wording}
+    held_out = build(seed, HELD_OUT, args.num_eval_puzzles, **how)
+    wanted = args.num_train_puzzles or 1024
+    train = build(seed, 0, wanted, **how)
+    if args.difficulty:
+        found = []
+        for first in range(0, PATIENCE * wanted, wanted):
+            rows = train if first == 0 else build(seed, first, wanted, **how)
+            found.append(rows.select([i for i, band in enumerate(rows["difficulty"]) if band in args.difficulty]))
+            if sum(map(len, found)) >= wanted:
+                break
+        train = concatenate_datasets(found)
+        if len(train) < wanted:
+            raise ValueError(
+                f"only {len(train)} of {PATIENCE * wanted} generated puzzles are {' or '.join(args.difficulty)}, not {wanted}: "
+                "ask for fewer, or another size, or make a dataset first (make dataset ARGS='--mix …')."
+            )
+        train = train.take(wanted)
+    return train, held_out

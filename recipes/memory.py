@@ -1,0 +1,164 @@
+"""How much memory and disk a run takes, on paper.
+
+Model states are counted in the terms of DeepSpeed's estimator (deepspeed/runtime/zero/stage3.py,
+estimate_zero3_model_states_mem_needs): 18 bytes a trained parameter (2 weight, 4 gradient, 12 AdamW in float32), 2 a frozen
+one, and 4 a parameter of the largest module, gathered with its gradient. A test compares the two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from transformers import AutoModelForCausalLM, PreTrainedConfig
+from trl import GRPOConfig, ModelConfig
+
+GiB = 2**30
+OVERHEAD = 4 * GiB  # CUDA context, NCCL's buffers and vLLM's CUDA graphs: an allowance, not a formula
+LIVE_PARAMETERS = 10**9  # DeepSpeed keeps no more gathered at a time (stage3_max_live_parameters)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where it runs.
+
+    Attributes:
+        processes: on all nodes together.
+        gpu: bytes of a GPU, or None on a CPU, where memory is not planned.
+        cpu: bytes of memory of a node.
+        disk: bytes that are free for checkpoints, or None if that is not known.
+    """
+
+    name: str
+    processes: int
+    nodes: int
+    zero3: bool
+    offload_optimizer: bool
+    offload_parameters: bool
+    gpu: float | None
+    cpu: float
+    disk: float | None
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Numbers of parameters: of the model, of those that are trained, and of the largest module."""
+
+    total: int
+    trained: int
+    largest: int
+
+
+def parameters(config: PreTrainedConfig, model_args: ModelConfig) -> Parameters:
+    """Counted on a model without storage; LoRA has r rows and r columns for each linear layer but the head."""
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    total = trained = sum(p.numel() for p in model.parameters())
+    largest = max(sum(p.numel() for p in module.parameters(recurse=False)) for module in model.modules())
+    if model_args.use_peft:
+        linear = [m for name, m in model.named_modules() if isinstance(m, torch.nn.Linear) and name != "lm_head"]
+        trained = sum(model_args.lora_r * (m.in_features + m.out_features) for m in linear)
+    return Parameters(total, trained, largest)
+
+
+def states(p: Parameters, machine: Machine) -> tuple[float, float]:
+    """Bytes of weights, gradients and optimizer per GPU, and per node's CPU (half as much again, for buffers)."""
+    frozen = p.total - p.trained
+    if not machine.zero3:
+        return 2 * frozen + 18 * p.trained, 0
+    gathered = 4 * p.largest
+    if not machine.offload_optimizer:
+        on_cpu = 1.5 * gathered * machine.processes / machine.nodes
+        return gathered + (2 * frozen + 18 * p.trained) / machine.processes, on_cpu
+    if not machine.offload_parameters:
+        return gathered + 2 * p.total / machine.processes, 1.5 * 16 * p.trained / machine.nodes
+    return gathered, 1.5 * (2 * frozen + 18 * p.trained) / machine.nodes
+
+
+def head_size(config: PreTrainedConfig) -> int:
+    return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+
+
+def activations(config: PreTrainedConfig, args: GRPOConfig, length: int) -> float:
+    """Bytes of a micro-batch's activations at their peak, all rows of this length.
+
+    With activation checkpointing: the input of each layer in bf16, and what the backward of one layer needs, which is two
+    norms' inputs and outputs, q, k, v and the attention's output, and the four tensors of the gated MLP. Attention itself
+    keeps nothing, but padding makes a mask of 2 bytes for each pair of positions. Then the gradient of the LM head in
+    float32 (trl/kernels/chunked_logprob.py, which makes logits in small tiles only).
+    """
+    rows, hidden, layers = args.per_device_train_batch_size, config.hidden_size, config.num_hidden_layers
+    attention = 2 * (config.num_attention_heads + config.num_key_value_heads) * head_size(config)
+    layer = 2 * (4 * hidden + attention + 4 * config.intermediate_size)
+    kept = layers * 2 * hidden + layer if args.activation_checkpointing else layers * layer
+    return rows * length * kept + 2 * rows * length**2 + 4 * config.vocab_size * hidden
+
+
+def memory(
+    config: PreTrainedConfig, p: Parameters, machine: Machine, args: GRPOConfig, lengths: list[int], completion: int
+) -> tuple[dict[str, str], list[str]]:
+    """Memory on each GPU while it trains and while it generates: rows of the plan's table, and what does not fit.
+
+    Args:
+        lengths: tokens of each prompt.
+        completion: tokens of a completion, on average.
+    """
+    longest, mean = max(lengths) + args.max_completion_length, sum(lengths) // len(lengths) + completion
+    on_gpu, on_cpu = states(p, machine)
+    acts = activations(config, args, longest)
+    colocated = args.use_vllm and args.vllm_mode == "colocate"
+    budget = args.vllm_gpu_memory_utilization * machine.gpu if colocated else 0
+    awake = 0 if args.vllm_enable_sleep_mode else budget
+    training = on_gpu + acts + awake + OVERHEAD + (2 * min(LIVE_PARAMETERS, p.total) if machine.zero3 else 0)
+    limit = f"{machine.gpu / GiB:.1f} GiB a GPU"
+    rows = {
+        "model states": f"{on_gpu / GiB:.1f} GiB a GPU, {on_cpu / GiB:.0f} GiB a node",
+        "activations, logits": f"{acts / GiB:.1f} GiB, {args.per_device_train_batch_size} longest rows",
+        "memory, training": f"{training / GiB:.1f} of {limit}",
+    }
+    faults = []
+    if training > machine.gpu:
+        mend = "lower per_device_train_batch_size" if training - acts / 2 < machine.gpu else "take more nodes"
+        if machine.zero3 and not machine.offload_optimizer:
+            mend += ", or offload the optimizer (accelerate_configs/zero3_offload.yaml)"
+        faults.append(f"training takes {training / GiB:.1f} GiB, there are {limit}: {mend}.")
+    if colocated:
+        tp = args.vllm_tensor_parallel_size
+        weights = 2 * p.total / tp
+        cache = budget - weights - GiB  # less vLLM's activations, at the 4,096 tokens that TRL lets it batch
+        token = 2 * config.num_hidden_layers * config.num_key_value_heads * head_size(config) * 2  # keys, values, bf16
+        tokens = max(cache * tp / token, 0)
+        at_once = tokens / mean * (machine.processes // tp)
+        generating = on_gpu + budget + OVERHEAD
+        rows["vLLM"] = f"{weights / GiB:.1f} GiB weights + {max(cache, 0) / GiB:.1f} KV cache a GPU (TP {tp})"
+        rows["KV cache holds"] = f"{at_once:,.0f} completions of {completion:,} tokens"
+        rows["memory, generating"] = f"{generating / GiB:.1f} of {limit}"
+        if generating > machine.gpu:
+            faults.append(
+                f"generating takes {generating / GiB:.1f} GiB, there are {limit}: lower vllm_gpu_memory_utilization, offload "
+                "the optimizer (accelerate_configs/zero3_offload.yaml), or take more nodes."
+            )
+        if tokens < longest:
+            faults.append(
+                f"vLLM's cache holds {tokens:,.0f} tokens, and the longest prompt with its completion has {longest:,}: raise "
+                "vllm_gpu_memory_utilization or vllm_tensor_parallel_size."
+            )
+    if on_cpu > machine.cpu:
+        faults.append(
+            f"offloading takes {on_cpu / GiB:.0f} GiB of a node's memory, there are {machine.cpu / GiB:.0f}: take more nodes, "
+            "or offload less."
+        )
+    return rows, faults
+
+
+def disk(p: Parameters, machine: Machine) -> tuple[dict[str, str], list[str]]:
+    """Disk for checkpoints, the latest, the best and the one that is being written, and for the model at the end.
+
+    A checkpoint has the weights in bf16 and AdamW's 12 bytes a trained parameter; with LoRA only what is trained.
+    """
+    need = 3 * 14 * p.trained + 2 * p.trained
+    rows = {"disk": f"{need / GiB:,.0f} GiB: 3 checkpoints and the model"}
+    if machine.disk is not None and need > machine.disk:
+        place = f"output_dir takes {need / GiB:,.0f} GiB of disk, {machine.disk / GiB:,.0f} are free"
+        return rows, [f"{place}: put it elsewhere."]
+    return rows, []

@@ -1,0 +1,361 @@
+"""What a run will need, before money is spent on it: no GPU, no weights, seconds.
+
+  python recipes/plan.py --config recipes/qwen2.5-14b.yaml
+  python recipes/plan.py --config recipes/qwen2.5-14b.yaml --machines accelerate_configs/zero3.yaml --num_processes 6
+
+Takes every option of recipes/grpo.py, and one accelerate config or more (--machines), each a column of the table. What is
+NOT OK is listed with its mend. recipes/grpo.py makes the same checks, with the machine it is on, before it loads anything.
+Times and dollars are no better than the throughput that you state: put in your own after the first iterations.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlparse
+from urllib.request import urlopen
+
+# `python recipes/plan.py` puts recipes/ on the path, not the folder above it.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import psutil
+import torch
+import yaml
+from datasets import Dataset
+from huggingface_hub import constants as hub
+from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, Qwen2Config, Qwen3Config
+from trl import GRPOConfig, ModelConfig
+
+from recipes.arguments import PuzzleArguments, RunArguments, parse
+from recipes.data import puzzles
+from recipes.memory import GiB, Machine, Parameters, disk, memory, parameters
+
+CHARACTERS_PER_TOKEN = 2.5  # of a prompt, at least: 2.88 was the least of 5,500 with Qwen2.5's vocabulary, 3.23 the mean
+
+# From each model's config.json on the Hub, for a machine that does not reach it.
+SHARED = {"hidden_size": 5120, "num_attention_heads": 40, "num_key_value_heads": 8}
+KNOWN = {
+    "Qwen/Qwen2.5-14B-Instruct": Qwen2Config(**SHARED, intermediate_size=13824, num_hidden_layers=48, vocab_size=152064),
+    "Qwen/Qwen2.5-32B-Instruct": Qwen2Config(**SHARED, intermediate_size=27648, num_hidden_layers=64, vocab_size=152064),
+    "Qwen/Qwen2.5-1.5B-Instruct": Qwen2Config(
+        hidden_size=1536, num_attention_heads=12, num_key_value_heads=2, vocab_size=151936, intermediate_size=8960,
+        num_hidden_layers=28, tie_word_embeddings=True,
+    ),
+    "Qwen/Qwen3-14B": Qwen3Config(
+        **SHARED, head_dim=128, intermediate_size=17408, num_hidden_layers=40, vocab_size=151936, max_position_embeddings=40960
+    ),
+}  # fmt: skip
+
+
+@dataclass
+class PlanArguments:
+    """On what the plan is made."""
+
+    machines: list[str] = field(
+        default_factory=lambda: ["accelerate_configs/zero3.yaml"], metadata={"help": "Accelerate configs, a column each."}
+    )
+    num_processes: int | None = field(default=None, metadata={"help": "GPUs in all, instead of what the config says."})
+    num_machines: int | None = field(default=None, metadata={"help": "Nodes, instead of what the config says."})
+    gpu_gib: float = field(default=79.1, metadata={"help": "GiB of a GPU: 79.1 on an 80 GB A100 or H100, 23.6 on 24 GB."})
+    cpu_gib: float = field(default=1000.0, metadata={"help": "GiB of memory of a node."})
+    disk_gib: float | None = field(default=None, metadata={"help": "GiB free for output_dir. Default: not checked."})
+    price: float = field(default=2.5, metadata={"help": "Dollars per GPU and hour."})
+    peak_tflops: float = field(default=989.0, metadata={"help": "Dense bf16 TFLOP/s of a GPU: 989 H100, 312 A100."})
+    mfu: float = field(default=0.3, metadata={"help": "Share of that which training reaches."})
+    generation_speed: float = field(default=1000.0, metadata={"help": "Tokens that vLLM writes per second and GPU."})
+    completion_tokens: int = field(default=1200, metadata={"help": "Mean length of a completion that you expect."})
+
+
+def accumulate(run_args: RunArguments, args: GRPOConfig, processes: int) -> None:
+    """Set gradient_accumulation_steps so that a generation batch makes `optimizer_steps` of them.
+
+    Raises:
+        ValueError: if micro-batches do not come out even.
+    """
+    if run_args.optimizer_steps is None:
+        return
+    rows, micro = args.generation_batch_size // run_args.optimizer_steps, args.per_device_train_batch_size
+    if args.generation_batch_size % (micro * processes * run_args.optimizer_steps):
+        fitting = ", ".join(str(n) for n in range(1, 65) if rows % (n * micro) == 0)
+        raise ValueError(
+            f"{processes} processes × per_device_train_batch_size {micro} = {processes * micro} does not divide the {rows} "
+            f"completions of an optimizer step (generation_batch_size {args.generation_batch_size} / optimizer_steps "
+            f"{run_args.optimizer_steps}): take {fitting or 'other numbers of'} processes, or change "
+            "per_device_train_batch_size."
+        )
+    args.steps_per_generation = args.generation_batch_size // (micro * processes)
+    args.gradient_accumulation_steps = args.steps_per_generation // run_args.optimizer_steps
+
+
+def geometry(run_args: RunArguments, args: GRPOConfig, processes: int, held_out: int) -> tuple[dict[str, str], list[str]]:
+    """How generations and evaluations are cut up: rows of the table, and what does not come out even."""
+    group = f"{args.generation_batch_size / args.num_generations:g} × {args.num_generations} = {args.generation_batch_size}"
+    try:
+        accumulate(run_args, args, processes)
+    except ValueError as error:
+        return {"prompts × samples": group}, [str(error)]
+    faults = []
+    micro_batches, accumulated = args.steps_per_generation, args.gradient_accumulation_steps
+    steps = max(micro_batches // accumulated, 1)
+    if max(micro_batches, accumulated) % min(micro_batches, accumulated):
+        faults.append(
+            f"gradient_accumulation_steps {accumulated} does not divide the {micro_batches} micro-batches of a generation: "
+            "leave it out and set optimizer_steps."
+        )
+    samples = args.num_generations_eval or args.num_generations
+    eval_batch = args.per_device_eval_batch_size * processes
+    if eval_batch % samples:
+        faults.append(
+            f"per_device_eval_batch_size × processes = {eval_batch} does not divide by the {samples} samples of a held-out "
+            "puzzle: change per_device_eval_batch_size or num_generations_eval."
+        )
+    elif held_out * samples % eval_batch:
+        faults.append(
+            f"{held_out * samples} held-out completions are not a multiple of per_device_eval_batch_size × processes = "
+            f"{eval_batch}, so some would be counted twice: change num_eval_puzzles or per_device_eval_batch_size."
+        )
+    for name in ("save_steps", "eval_steps"):
+        value = getattr(args, name)
+        if value and value >= 1 and value % steps and getattr(args, name.replace("steps", "strategy")) == "steps":
+            faults.append(
+                f"{name}={value:g} is in the middle of a generation, where a run cannot be resumed exactly: set it to a "
+                f"multiple of its {steps} optimizer steps."
+            )
+    if args.use_vllm and args.vllm_mode == "colocate" and processes % args.vllm_tensor_parallel_size:
+        fitting = ", ".join(str(n) for n in range(1, processes + 1) if processes % n == 0)
+        faults.append(
+            f"vllm_tensor_parallel_size {args.vllm_tensor_parallel_size} does not divide {processes} processes: take {fitting}."
+        )
+    return {
+        "prompts × samples": group,
+        "micro-batch": f"{args.per_device_train_batch_size} × {processes} processes",
+        "micro-batches": f"{micro_batches} a generation, {accumulated} a step",
+        "optimizer steps": f"{steps * args.num_iterations} a generation",
+        "held-out completions": f"{held_out * samples} in {-(-held_out * samples // eval_batch)} batch(es)",
+    }, faults
+
+
+def prompt_lengths(args: GRPOConfig, model_args: ModelConfig, rows: Dataset, offline: bool) -> tuple[list[int], str]:
+    """Tokens of each prompt in its chat template, and how they were counted."""
+    name, revision = model_args.model_name_or_path, model_args.model_revision
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, local_files_only=offline)
+    except OSError:
+        characters = [sum(len(message["content"]) for message in prompt) for prompt in rows["prompt"]]
+        return [int(n / CHARACTERS_PER_TOKEN) + 64 for n in characters], "bounded by characters: the tokenizer is out of reach"
+    template = {"tokenize": False, "add_generation_prompt": True, **(args.chat_template_kwargs or {})}
+    chats = [tokenizer.apply_chat_template(prompt, **template) for prompt in rows["prompt"]]
+    return [len(ids) for ids in tokenizer(chats, add_special_tokens=False).input_ids], "tokenised"
+
+
+def too_long(args: GRPOConfig, config: PreTrainedConfig, lengths: list[int]) -> list[str]:
+    """The fault of a prompt that leaves no room for a completion."""
+    window, name = config.max_position_embeddings, "the model's context"
+    if args.use_vllm and args.vllm_max_model_length:
+        if args.vllm_max_model_length > window:
+            return [f"vllm_max_model_length {args.vllm_max_model_length} is more than {name} of {window}: lower it."]
+        window, name = args.vllm_max_model_length, "vllm_max_model_length"
+    room = window - args.max_completion_length
+    if max(lengths) <= room:
+        return []
+    return [
+        f"{sum(n > room for n in lengths)} of {len(lengths)} prompts are too long: row {lengths.index(max(lengths))} has "
+        f"{max(lengths):,} tokens, and {name} {window:,} less max_completion_length {args.max_completion_length:,} leaves "
+        f"{max(room, 0):,}. {'Raise vllm_max_model_length' if args.use_vllm else 'Lower max_completion_length'}, or take "
+        "smaller puzzles."
+    ]
+
+
+def model_config(model_args: ModelConfig, offline: bool) -> PreTrainedConfig:
+    """The model's shape.
+
+    Raises:
+        ValueError: if there is no such model.
+    """
+    name = model_args.model_name_or_path
+    if not name:
+        raise ValueError("model_name_or_path is missing: give a folder, or a model's id on the Hub.")
+    try:
+        return AutoConfig.from_pretrained(name, revision=model_args.model_revision, local_files_only=offline)
+    except (OSError, ValueError) as error:
+        why = "the Hub is out of reach, and it is not in the cache" if offline else str(error).splitlines()[0]
+        raise ValueError(
+            f"model_name_or_path {name!r} is neither a folder with a model nor one that the Hub gives ({why}). Check the "
+            "spelling; for a private one: hf auth login."
+        ) from None
+
+
+def offline() -> bool:
+    """Whether the Hub is out of reach: found out within three seconds, where its own client would try for half a minute."""
+    if hub.is_offline_mode():
+        return True
+    place = urlparse(hub.ENDPOINT)
+    try:
+        socket.create_connection((place.hostname, place.port or {"https": 443}.get(place.scheme, 80)), 3).close()
+        return False
+    except OSError:
+        return True
+
+
+def unreachable_server(args: GRPOConfig) -> list[str]:
+    """The fault of a vLLM server that does not answer."""
+    if not (args.use_vllm and args.vllm_mode == "server"):
+        return []
+    url = args.vllm_server_base_url or f"http://{args.vllm_server_host}:{args.vllm_server_port}"
+    try:
+        urlopen(f"{url}/health", timeout=5).close()
+        return []
+    except (OSError, ValueError) as error:
+        return [
+            f"no vLLM server answers at {url} ({error}). Start it (make serve-14b), wait until it is up, and name it with "
+            "vllm_server_base_url; or set vllm_mode: colocate."
+        ]
+
+
+def this_machine(args: GRPOConfig) -> Machine:
+    """The machine that this process and its like run on."""
+    environment = {name.removeprefix("ACCELERATE_DEEPSPEED_"): value for name, value in os.environ.items()}
+    deepspeed = environment.get("ACCELERATE_USE_DEEPSPEED") == "true"
+    gpu = torch.cuda.is_available() and not args.use_cpu
+    place = Path(args.output_dir).absolute()
+    while not place.exists():
+        place = place.parent
+    return Machine(
+        name="here",
+        processes=args.world_size,
+        nodes=max(1, args.world_size // int(environment.get("LOCAL_WORLD_SIZE", args.world_size))),
+        zero3=deepspeed and environment.get("ZERO_STAGE") == "3",
+        offload_optimizer=deepspeed and environment.get("OFFLOAD_OPTIMIZER_DEVICE", "none") != "none",
+        offload_parameters=deepspeed and environment.get("OFFLOAD_PARAM_DEVICE", "none") != "none",
+        gpu=torch.cuda.get_device_properties(0).total_memory if gpu else None,
+        cpu=psutil.virtual_memory().total,
+        disk=shutil.disk_usage(place).free,
+    )
+
+
+def check(run_args: RunArguments, args: GRPOConfig, model_args: ModelConfig, train: Dataset, held_out: Dataset) -> None:
+    """The plan's checks for the run that is about to start on this machine.
+
+    Raises:
+        ValueError: with all that is wrong and how to mend it.
+    """
+    machine, cut_off = this_machine(args), offline()
+    config = model_config(model_args, cut_off)
+    lengths = [n for rows in (train, held_out) for n in prompt_lengths(args, model_args, rows, cut_off)[0]]
+    faults = geometry(run_args, args, machine.processes, len(held_out))[1]
+    faults += too_long(args, config, lengths) + unreachable_server(args)
+    if machine.gpu is not None and not run_args.start_anyway:
+        p = parameters(config, model_args)
+        doubts = memory(config, p, machine, args, lengths, args.max_completion_length)[1] + disk(p, machine)[1]
+        faults += [f"{doubt} (An estimate; to start anyway: --start_anyway)" for doubt in doubts]
+    if faults:
+        raise ValueError("\n  ".join(faults))
+
+
+def estimate(plan: PlanArguments, p: Parameters, machine: Machine, args: GRPOConfig, prompt: float) -> dict[str, str]:
+    """Tokens, hours and dollars of an iteration, that is a generation and its optimizer steps.
+
+    FLOPs a parameter and token: 2 for a forward, 4 for a backward (2 where the weights are frozen; Kaplan et al. 2020,
+    arXiv:2001.08361), and one more forward each for the old log-probabilities and for activation checkpointing. Padding and
+    evaluations come on top.
+    """
+    tokens = args.generation_batch_size * (prompt + plan.completion_tokens)
+    flops = 2 + 2 + 2 * args.activation_checkpointing + (4 if p.trained == p.total else 2)
+    training = flops * p.total * tokens / (machine.processes * plan.peak_tflops * 1e12 * plan.mfu)
+    generating = args.generation_batch_size * plan.completion_tokens / (machine.processes * plan.generation_speed)
+    hours = (training + generating) / 3600
+    iterations = args.max_steps * args.gradient_accumulation_steps / args.steps_per_generation
+    dollars = hours * machine.processes * plan.price
+    rows = {
+        "tokens an iteration": f"{tokens / 1e6:.2f} million",
+        "time an iteration": f"{training / 60:.1f} min training + {generating / 60:.1f} min generating",
+        "dollars an iteration": f"{dollars:,.2f}",
+    }
+    if iterations > 0:
+        rows["the whole run"] = f"{iterations:,.0f} iterations, {iterations * hours:,.0f} h, ${iterations * dollars:,.0f}"
+    return rows
+
+
+def machine_of(path: Path, plan: PlanArguments) -> Machine:
+    """The machine that an accelerate config describes."""
+    content = yaml.safe_load(path.read_text())
+    deepspeed = content.get("deepspeed_config") or {}
+    processes, nodes = plan.num_processes or content["num_processes"], plan.num_machines or content["num_machines"]
+    if processes % nodes:
+        raise ValueError(f"{processes} processes cannot be shared out evenly over {nodes} nodes (num_processes, num_machines).")
+    return Machine(
+        name=path.stem,
+        processes=processes,
+        nodes=nodes,
+        zero3=deepspeed.get("zero_stage") == 3,
+        offload_optimizer=deepspeed.get("offload_optimizer_device", "none") != "none",
+        offload_parameters=deepspeed.get("offload_param_device", "none") != "none",
+        gpu=plan.gpu_gib * GiB,
+        cpu=plan.cpu_gib * GiB,
+        disk=plan.disk_gib and plan.disk_gib * GiB,
+    )
+
+
+def table(columns: dict[str, dict[str, str]]) -> str:
+    """Rows by name, a column a machine."""
+    names = dict.fromkeys(name for column in columns.values() for name in column)
+    lines = [["", *columns], *([name, *(column.get(name, "–") for column in columns.values())] for name in names)]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    return "\n".join("  ".join(cell.ljust(n) for cell, n in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
+def main(
+    plan: PlanArguments, puzzle_args: PuzzleArguments, run_args: RunArguments, args: GRPOConfig, model_args: ModelConfig
+) -> None:
+    cut_off, name = offline(), model_args.model_name_or_path
+    made = not puzzle_args.dataset or Path(puzzle_args.dataset).exists() or not cut_off
+    if not made:  # the plan does without
+        puzzle_args.dataset, puzzle_args.num_train_puzzles = None, 200
+    try:
+        config = KNOWN[name] if cut_off and name in KNOWN else model_config(model_args, cut_off)
+        train, held_out = puzzles(puzzle_args, args.seed)
+        machines = [machine_of(Path(path), plan) for path in plan.machines]
+    except (ValueError, OSError, KeyError) as error:
+        sys.exit(f"recipes/plan.py: {error}")
+    counted = [prompt_lengths(args, model_args, rows, cut_off) for rows in (train, held_out)]
+    lengths, p = [n for part, _ in counted for n in part], parameters(config, model_args)
+    mean = sum(lengths) / len(lengths)
+    print(f"{name}: {p.total / 1e9:.2f} B parameters, {p.trained / 1e9:.2f} B trained")
+    sample = "" if made else ", a sample (make dataset makes them all)"
+    print(f"{len(lengths):,} prompts{sample}: {mean:,.0f} tokens on average, {max(lengths):,} at most ({counted[0][1]})")
+    print(f"completions: up to {args.max_completion_length:,} tokens, {plan.completion_tokens:,} assumed on average\n")
+    columns, faults = {}, {}
+    for machine in machines:
+        rows = {"GPUs": f"{machine.processes // machine.nodes} × {machine.nodes} node(s)"}
+        wrong = too_long(args, config, lengths) + unreachable_server(args)
+        for part, more in (
+            geometry(run_args, args, machine.processes, len(held_out)),
+            memory(config, p, machine, args, lengths, plan.completion_tokens),
+            disk(p, machine),
+        ):
+            rows |= part
+            wrong += more
+        if "micro-batches" in rows:
+            rows |= estimate(plan, p, machine, args, mean)
+        columns[machine.name], faults[machine.name] = rows | {"verdict": "NOT OK" if wrong else "OK"}, wrong
+    print(table(columns))
+    for where, wrong in faults.items():
+        for fault in wrong:
+            print(f"\nNOT OK, {where}: {fault}")
+    print(
+        f"\nAssumed, not measured: vLLM writes {plan.generation_speed:,.0f} tokens/s a GPU; training reaches {plan.mfu:.0%} of"
+    )
+    print(
+        f"{plan.peak_tflops:,.0f} TFLOP/s; ${plan.price:.2f} a GPU and hour (--generation_speed --mfu --peak_tflops --price)."
+    )
+    if all(faults.values()):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    sys.argv += ["--use_cpu", "true"]  # or else GRPOConfig looks for a GPU that does bf16
+    main(*parse((PlanArguments, PuzzleArguments, RunArguments, GRPOConfig, ModelConfig), __doc__))

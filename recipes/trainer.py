@@ -1,0 +1,127 @@
+"""TRL's GRPOTrainer with what a long run needs: an order of puzzles that a resumed run shares with an uninterrupted one,
+held-out scores by difficulty, and checkpoints that are whole or not there.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from accelerate.utils import gather_object, is_peft_model
+from peft.tuners.lora import LoraLayer
+from torch.utils.data import Sampler
+from trl import GRPOTrainer
+from trl.trainer.utils import RepeatSampler
+
+from puzzles.difficulty import BANDS
+from recipes.run_folder import keep_checkpoints, mark_whole, whole_checkpoints
+
+HELD_OUT_ACCURACY = "eval_rewards/accuracy/mean"
+
+
+class EpochSampler(RepeatSampler):
+    """TRL's RepeatSampler with an order of its own for each epoch, so that a resumed run sees what it would have seen.
+
+    TRL 1.16.0 draws the order of an epoch from one generator after another: a run resumed in epoch 1 gets epoch 0's again.
+    """
+
+    def __init__(self, trainer: PuzzleTrainer, dataset, batch_size: int, repeat_count: int):
+        super().__init__(dataset, trainer.num_generations, batch_size, repeat_count, seed=trainer.args.seed)
+        self.trainer = trainer
+
+    def __iter__(self):
+        # Not through set_epoch, which does not reach the sampler of a resumed run with several processes.
+        epoch = int(self.trainer.state.epoch or 0)
+        self.generator.manual_seed(self.seed + epoch)
+        order = torch.randperm(self.num_samples, generator=self.generator).tolist()
+        if self.trainer.curriculum and epoch == 0:
+            bands, difficulty = self.trainer.bands_in_turn(), list(self.data_source["difficulty"])
+            order.sort(key=lambda i: bands.index(difficulty[i]))
+        for first in range(0, len(order) - self.batch_size + 1, self.batch_size):
+            for _ in range(self.repeat_count):
+                for i in order[first : first + self.batch_size]:
+                    yield from [i] * self.mini_repeat_count
+
+
+class PuzzleTrainer(GRPOTrainer):
+    """GRPOTrainer for puzzles.
+
+    Args:
+        curriculum: None, "depth" or "pass_rate": see recipes/arguments.py.
+    """
+
+    def __init__(self, *args, curriculum: str | None = None, **kwargs):
+        self.curriculum = curriculum
+        self.held_out: dict[str, list[float]] = defaultdict(list)  # accuracy of each completion of an evaluation, by band
+        super().__init__(*args, **kwargs)
+        if self.use_vllm and is_peft_model(self.model):
+            self.vllm_generation._iter_named_params = self._merged_weights
+
+    def _merged_weights(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """The weights of a LoRA model with the adapter added, one layer gathered at a time, under the base model's names.
+
+        TRL 1.16.0 gathers the whole model on every GPU instead, 61 GiB for 32B (huggingface/trl#5766).
+        """
+        given = set()
+        for name, module in self.model.get_base_model().named_modules():
+            if isinstance(module, LoraLayer):
+                with self._dist.gather_params(list(module.parameters())):
+                    base = module.get_base_layer()
+                    delta = sum(module.get_delta_weight(adapter) for adapter in module.active_adapters)
+                    yield f"{name}.weight", base.weight.data + delta.to(base.weight.dtype)
+                    if base.bias is not None:
+                        yield f"{name}.bias", base.bias.data
+            elif ".base_layer" not in name and self.model.prefix not in name:
+                for parameter_name, parameter in module.named_parameters(recurse=False):
+                    if id(parameter) in given:  # tied weights, once, as vLLM wants them
+                        continue
+                    given.add(id(parameter))
+                    with self._dist.gather_params([parameter]):
+                        yield f"{name}.{parameter_name}", parameter.data
+
+    def _get_train_sampler(self, dataset=None) -> Sampler:
+        batch_size = self.args.generation_batch_size // self.num_generations
+        repeat_count = self.num_iterations * self.args.steps_per_generation
+        return EpochSampler(self, self.train_dataset if dataset is None else dataset, batch_size, repeat_count)
+
+    def bands_in_turn(self) -> list[str]:
+        """The bands in the order of the curriculum. A pass rate is the held-out accuracy before training."""
+        bands = list(BANDS)
+        if self.curriculum == "pass_rate":
+            before = next(log for log in self.state.log_history if HELD_OUT_ACCURACY in log)
+            bands.sort(key=lambda band: -before.get(f"eval_accuracy/{band}", -bands.index(band)))
+        return bands
+
+    def _calculate_rewards(self, inputs, *args):
+        rewards = super()._calculate_rewards(inputs, *args)  # of all processes
+        if not self.model.training and "difficulty" in inputs[0]:
+            for band, score in zip(gather_object([row["difficulty"] for row in inputs]), rewards[:, 0].tolist(), strict=True):
+                self.held_out[band].append(score)
+        return rewards
+
+    def log(self, logs, start_time=None):
+        for band in sorted(self.held_out):  # empty but at the end of an evaluation
+            logs[f"eval_accuracy/{band}"] = sum(self.held_out[band]) / len(self.held_out[band])
+        self.held_out.clear()
+        super().log(logs, start_time)
+
+    def _save_checkpoint(self, model, trial):
+        """Write a checkpoint, mark it as whole, and only then delete all others but the best.
+
+        Transformers 5.23.0 deletes old ones as soon as the main process has written its part of the new one.
+        """
+        super()._save_checkpoint(model, trial)
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            output_dir = Path(self.args.output_dir)
+            mark_whole(output_dir / f"checkpoint-{self.state.global_step}")
+            keep_checkpoints(output_dir, {self.state.global_step, self.best_checkpoint()["step"]})
+
+    def best_checkpoint(self) -> dict:
+        """The step, held-out accuracy and folder of the best whole checkpoint; the step is None if none was evaluated."""
+        whole = whole_checkpoints(Path(self.args.output_dir))
+        scores = {log["step"]: log[HELD_OUT_ACCURACY] for log in self.state.log_history if HELD_OUT_ACCURACY in log}
+        step = max(whole.keys() & scores.keys(), key=lambda step: (scores[step], step), default=None)
+        return {"step": step, "accuracy": scores.get(step), "folder": str(whole.get(step))}

@@ -1,0 +1,212 @@
+"""The big recipes, rehearsed on two CPU cores: the shipped YAML and code, with only sizes overridden, on the tiny model.
+
+What a cluster would run for the first time on somebody's money runs here first: ZeRO-3, vLLM in colocate mode with tensor
+parallelism, LoRA, two nodes, KL, kill -9 and resume. A GPU, NCCL, bfloat16 and vLLM's sleep mode are what is missing.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+ROOT = Path(__file__).parents[1]
+ENVIRONMENT = {
+    **os.environ,
+    **dict.fromkeys(("HF_HUB_OFFLINE", "OMP_NUM_THREADS", "TORCH_COMPILE_DISABLE", "VLLM_CPU_KVCACHE_SPACE"), "1"),
+    "VLLM_CPU_CI_ENV": "1",
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    "DS_ACCELERATOR": "cpu",
+}
+TINY = "--model_name_or_path recipes/tiny-warm-start --dtype float32 --bf16 false --use_cpu true --report_to none"
+PUZZLES = "--num_train_puzzles 16 --num_eval_puzzles 8 --num_generations 4 --generation_batch_size 32 --optimizer_steps 2"
+BATCHES = "--per_device_train_batch_size 4 --per_device_eval_batch_size 4 --max_completion_length 160"
+VLLM = "--vllm_max_model_length 512 --vllm_enable_sleep_mode false"
+STEPS = "--max_steps 6 --eval_steps 2 --save_steps 2 --learning_rate 1e-3"  # an epoch is 4 steps, 2 generations of 8 puzzles
+SIZES = f"{TINY} {PUZZLES} {BATCHES} {VLLM} {STEPS}".split()
+NO_VLLM = ("--use_vllm", "false", "--generation_kwargs", "{}")
+
+needs_vllm = pytest.mark.skipif(not find_spec("vllm"), reason="vLLM is not installed (make .venv/dev, on Linux)")
+needs_deepspeed = pytest.mark.skipif(not find_spec("deepspeed"), reason="DeepSpeed is not installed (Linux only)")
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dataset") / "clue"
+    size = "--suspects 3 --weapons 2 --rooms 3 --times 1 --motives 0 --directness 0.75 --wording compact"
+    counts = "--train 32 --validation 8 --test 2"
+    make = [sys.executable, "-m", "puzzles.dataset", *f"{size} {counts}".split(), "--output", str(folder)]
+    subprocess.run(make, cwd=ROOT, check=True, capture_output=True)
+    return folder
+
+
+def command(dataset, output_dir, *overrides, config="zero3_cpu", recipe="qwen2.5-14b", script="recipes/grpo.py", launch=()):
+    accelerate = (sys.executable, "-m", "accelerate.commands.launch", "--config_file", f"accelerate_configs/{config}.yaml")
+    run = (script, "--config", f"recipes/{recipe}.yaml", "--dataset", str(dataset), "--output_dir", str(output_dir))
+    return [*accelerate, *launch, *run, *SIZES, *overrides]
+
+
+def rehearse(*args, **kwargs):
+    run = subprocess.run(command(*args, **kwargs), cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=900)
+    assert run.returncode == 0, run.stderr[-4000:]
+    return run
+
+
+def history(output_dir):
+    """The last checkpoint's log of training steps and of evaluations, each by step."""
+    last = max(output_dir.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
+    log = json.loads((last / "trainer_state.json").read_text())["log_history"]
+    steps = {entry["step"]: entry for entry in log if "loss" in entry}
+    return steps, {entry["step"]: entry for entry in log if "eval_loss" in entry}
+
+
+def ratios(output_dir):
+    """The least and the greatest importance ratio between vLLM and the trainer, of each generation."""
+    logs = [entry for entries in history(output_dir) for entry in entries.values()]
+    name = "sampling/importance_sampling_ratio/"
+    ends = [(log[p + name + "min"], log[p + name + "max"]) for log in logs for p in ("", "eval_") if p + name + "min" in log]
+    assert len(ends) == 7  # 3 generations to train on, and 4 evaluations
+    return ends
+
+
+def weights(output_dir):
+    return load_file(output_dir / "model" / "model.safetensors")
+
+
+def kill_after(step, *args, **kwargs):
+    """Start a run, and kill -9 all of its processes once the checkpoint of a step is whole."""
+    output_dir = args[1]
+    with (output_dir.parent / "killed.log").open("w") as log:
+        run = subprocess.Popen(
+            command(*args, **kwargs), cwd=ROOT, env=ENVIRONMENT, stdout=log, stderr=log, start_new_session=True
+        )
+        deadline = time.monotonic() + 600
+        while not (output_dir / f"checkpoint-{step}" / "whole").exists():
+            assert run.poll() is None, Path(log.name).read_text()[-4000:]
+            assert time.monotonic() < deadline, "no checkpoint within ten minutes"
+            time.sleep(0.02)
+        os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+
+
+def assert_same(cut, whole, after):
+    """A resumed run did after a step what the uninterrupted one did: the same prompts, rewards, losses, scores, weights."""
+    for resumed, straight in zip(history(cut), history(whole), strict=True):
+        assert resumed.keys() == straight.keys()
+        for step in (step for step in straight if step > after):
+            for key in ("loss", "grad_norm", "reward", "num_tokens", "completions/mean_length", "entropy"):
+                for name in (key, f"eval_{key}"):
+                    if name in straight[step]:
+                        assert resumed[step][name] == pytest.approx(straight[step][name], rel=1e-4, abs=1e-6), (step, name)
+    a, b = weights(cut), weights(whole)
+    assert a.keys() == b.keys()
+    assert all(a[name].allclose(b[name], atol=1e-5) for name in b)
+
+
+@needs_deepspeed
+def test_zero3_on_two_processes_trains_saves_and_after_kill_9_goes_on_as_if_uninterrupted(dataset, tmp_path):
+    """Killed in epoch 1, where TRL's own sampler would replay epoch 0, with a half-written checkpoint left behind."""
+    overrides = (*NO_VLLM, "--max_steps", "10")
+    rehearse(dataset, tmp_path / "whole", *overrides)
+    kill_after(6, dataset, tmp_path / "cut", *overrides)
+    assert not (tmp_path / "cut" / "result.json").exists()
+    torn = tmp_path / "cut" / "checkpoint-9"
+    torn.mkdir()
+    (torn / "trainer_state.json").write_text('{"global_step": 9}')
+    rehearse(dataset, tmp_path / "cut", *overrides)
+    assert not torn.exists()
+    assert_same(tmp_path / "cut", tmp_path / "whole", after=6)
+
+    steps, evaluations = history(tmp_path / "whole")
+    assert [*steps] == [*range(1, 11)]
+    assert [*evaluations] == [0, 2, 4, 6, 8, 10]
+    assert {"eval_rewards/published_accuracy/mean", "eval_solved", "eval_completions/mean_length"} <= set(evaluations[10])
+    result = json.loads((tmp_path / "whole" / "result.json").read_text())
+    kept = {int(path.name.rpartition("-")[2]) for path in (tmp_path / "whole").glob("checkpoint-*")}
+    scores = {step: log["eval_rewards/accuracy/mean"] for step, log in evaluations.items() if step}
+    assert kept == {10, result["best"]["step"]}
+    assert scores[result["best"]["step"]] == max(scores.values())
+    assert any(step > 4 and steps[step]["loss"] != steps[step - 4]["loss"] for step in steps)
+
+
+@needs_vllm
+@needs_deepspeed
+def test_vllm_follows_the_weights(dataset, tmp_path):
+    """Each token's probability under vLLM and under the trainer, over three generations and four evaluations: ZeRO-3 and
+    vLLM over two processes, as on a node of GPUs. In the control vLLM keeps its first weights, and the check fails.
+    """
+    both = ("--vllm_tensor_parallel_size", "2")
+    rehearse(dataset, tmp_path / "run", *both, script="tests/on_cpu.py")
+    assert all(0.999 < least <= greatest < 1.001 for least, greatest in ratios(tmp_path / "run"))
+
+    control = rehearse(
+        dataset, tmp_path / "stale", *both, "--stale", "--alarm_window", "1", "--alarm_evals", "9", script="tests/on_cpu.py"
+    )
+    first, *later = sorted(ratios(tmp_path / "stale"), key=lambda ends: ends[1] - ends[0])
+    assert 0.999 < first[0] <= first[1] < 1.001  # before the first step there is nothing to follow
+    assert sum(least < 0.999 and greatest > 1.001 for least, greatest in later) == 5
+    assert "ALARM (logp_difference)" in control.stderr
+
+
+@pytest.mark.slow
+@needs_vllm
+@needs_deepspeed
+@pytest.mark.parametrize("config", ["cpu", "zero3_cpu"])
+def test_vllm_follows_lora(dataset, tmp_path, config):
+    """The adapter is merged into what vLLM gets, gathered layer by layer under ZeRO-3."""
+    small = ("--lora_r", "8", "--lora_alpha", "16", "--vllm_tensor_parallel_size", "2" if config == "zero3_cpu" else "1")
+    rehearse(dataset, tmp_path / "run", *small, recipe="qwen2.5-14b-lora", config=config, script="tests/on_cpu.py")
+    assert all(0.999 < least <= greatest < 1.001 for least, greatest in ratios(tmp_path / "run"))
+    steps, _ = history(tmp_path / "run")
+    assert all(log["grad_norm"] > 0 for log in steps.values())
+    assert (tmp_path / "run" / "model" / "adapter_model.safetensors").exists()
+
+
+@pytest.mark.slow
+@needs_vllm
+def test_with_vllm_a_killed_run_goes_on_as_if_uninterrupted(dataset, tmp_path):
+    where = {"config": "cpu", "script": "tests/on_cpu.py"}
+    overrides = ("--vllm_tensor_parallel_size", "1", "--max_steps", "10")
+    rehearse(dataset, tmp_path / "whole", *overrides, **where)
+    kill_after(6, dataset, tmp_path / "cut", *overrides, **where)
+    rehearse(dataset, tmp_path / "cut", *overrides, **where)
+    assert_same(tmp_path / "cut", tmp_path / "whole", after=6)
+
+
+@pytest.mark.slow
+@needs_vllm
+@needs_deepspeed
+def test_two_nodes(dataset, tmp_path):
+    """Two launchers on loopback through the multi-node config, as recipes/slurm.sh starts them, one process each."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    where = ("--num_processes", "2", "--main_process_ip", "127.0.0.1", "--main_process_port", str(port))
+    nodes = []
+    for rank in "01":
+        node = command(
+            dataset, tmp_path / "run", "--vllm_tensor_parallel_size", "1", config="zero3_multinode", recipe="qwen2.5-32b",
+            script="tests/on_cpu.py", launch=(*where, "--machine_rank", rank, "--mixed_precision", "no"),
+        )  # fmt: skip
+        nodes.append(subprocess.Popen(node, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT))
+    outputs = [node.communicate(timeout=900)[0].decode() for node in nodes]
+    assert [node.returncode for node in nodes] == [0, 0], outputs[0][-3000:] + outputs[1][-3000:]
+    assert all(0.999 < least <= greatest < 1.001 for least, greatest in ratios(tmp_path / "run"))
+
+
+@pytest.mark.slow
+@needs_vllm
+def test_kl_holds_the_model_back(dataset, tmp_path):
+    one = {"config": "cpu", "script": "tests/on_cpu.py"}
+    for beta in ("0.04", "10"):
+        rehearse(dataset, tmp_path / beta, "--vllm_tensor_parallel_size", "1", "--beta", beta, **one)
+    weak, strong = (history(tmp_path / beta)[0] for beta in ("0.04", "10"))
+    assert weak[1]["kl"] == pytest.approx(0, abs=1e-5)  # the model is still its own reference
+    assert 0 < strong[6]["kl"] < weak[6]["kl"] / 2
