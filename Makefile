@@ -42,7 +42,7 @@ train-14b: .venv/gpu outputs/temporal-clue ## Train 14B on one node of 8 × 80 G
 train-32b: .venv/gpu outputs/temporal-clue ## Train 32B on two nodes; type it on each (RANK=0 or 1, HEAD=address of the first)
 	$(call GRPO,zero3_multinode,$(32B),--machine_rank $(RANK) --main_process_ip $(HEAD))
 
-serve-14b: .venv/gpu ## Serve 14B with vLLM for a trainer on another node: vllm_mode=server (MODEL=… PORT=8000 TP=8)
+serve-14b: .venv/gpu ## Serve 14B with vLLM on a node of its own, for vllm_mode: server (MODEL=… PORT=8000 TP=8)
 	VLLM_SERVER_DEV_MODE=1 $(BIN)/vllm serve $(or $(MODEL),Qwen/Qwen2.5-14B-Instruct) --port $(or $(PORT),8000) \
 	  --tensor-parallel-size $(or $(TP),8) --max-model-len 16384 --logprobs-mode processed_logprobs \
 	  --weight-transfer-config '{"backend": "nccl"}'

@@ -28,7 +28,7 @@ from recipes.arguments import PuzzleArguments, RunArguments, parse
 from recipes.callbacks import Watch
 from recipes.data import puzzles
 from recipes.plan import accumulate, check
-from recipes.run_folder import checkpoint_to_resume, keep_checkpoints, same_run, whole_checkpoints, write_json
+from recipes.run_folder import checkpoint_to_resume, keep_checkpoints, only_one, same_run, whole_checkpoints, write_json
 from recipes.trainer import HELD_OUT_ACCURACY, PuzzleTrainer
 from rewards.accuracy import accuracy, published_accuracy
 
@@ -55,11 +55,15 @@ def main(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args: GR
         train, held_out = puzzles(puzzle_args, training_args.seed)
         check(run_args, training_args, model_args, train, held_out)
         with training_args.main_process_first(local=False):  # the folder is shared by all nodes
-            same_run(output_dir, identity(puzzle_args, training_args, model_args))
             checkpoint = checkpoint_to_resume(output_dir, run_args.resume)
+            same_run(output_dir, identity(puzzle_args, training_args, model_args))
+            if training_args.process_index == 0:
+                only_one(output_dir)
             if result_file.exists():
                 if training_args.process_index == 0:
-                    print(f"This run is finished: see {result_file}. Choose another output_dir to run again.")
+                    print(
+                        f"This run is finished: see {result_file}. Choose another output_dir to run again; delete it to go on."
+                    )
                 return
             if training_args.should_save:
                 keep_checkpoints(output_dir, set(whole_checkpoints(output_dir)))
@@ -74,6 +78,11 @@ def main(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args: GR
     training_args.reward_weights = [1.0, 0.0]  # the published grader is logged, never trained on
     training_args.eval_on_start = checkpoint is None  # the score before training
     training_args.save_total_limit = None  # PuzzleTrainer keeps the latest and the best
+    detection = None
+    if (
+        not training_args.use_vllm or training_args.vllm_mode == "colocate"
+    ):  # a server takes it as it is, Transformers not at all
+        detection = (training_args.generation_kwargs or {}).pop("repetition_detection", None)
     trainer = PuzzleTrainer(
         model=model_args.model_name_or_path,
         reward_funcs=[accuracy, published_accuracy],
@@ -84,8 +93,7 @@ def main(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args: GR
         curriculum=puzzle_args.curriculum,
         callbacks=[watch := Watch(run_args)],
     )
-    detection = (training_args.generation_kwargs or {}).get("repetition_detection")
-    if detection and training_args.vllm_mode == "colocate":  # TRL 1.16.0 hands it on as a dict, which only a server reads
+    if detection and training_args.use_vllm:
         from vllm.sampling_params import RepetitionDetectionParams
 
         trainer.vllm_generation.generation_kwargs["repetition_detection"] = RepetitionDetectionParams(**detection)

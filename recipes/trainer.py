@@ -88,11 +88,10 @@ class PuzzleTrainer(GRPOTrainer):
 
     def bands_in_turn(self) -> list[str]:
         """The bands in the order of the curriculum. A pass rate is the held-out accuracy before training."""
-        bands = list(BANDS)
-        if self.curriculum == "pass_rate":
-            before = next(log for log in self.state.log_history if HELD_OUT_ACCURACY in log)
-            bands.sort(key=lambda band: -before.get(f"eval_accuracy/{band}", -bands.index(band)))
-        return bands
+        if self.curriculum == "depth":
+            return list(BANDS)
+        before = next(log for log in self.state.log_history if HELD_OUT_ACCURACY in log)
+        return sorted(BANDS, key=lambda band: -before.get(f"eval_accuracy/{band}", -1))
 
     def _calculate_rewards(self, inputs, *args):
         rewards = super()._calculate_rewards(inputs, *args)  # of all processes

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2Tokenizer
 from trl import GRPOConfig, ModelConfig, SFTConfig, TrlParser
 
@@ -19,7 +20,7 @@ from puzzles.scenario import Size
 from recipes import grpo, sft
 from recipes.arguments import PuzzleArguments, RunArguments, parse
 from recipes.data import puzzles
-from recipes.run_folder import checkpoint_to_resume, keep_checkpoints, mark_whole, same_run, whole_checkpoints
+from recipes.run_folder import checkpoint_to_resume, keep_checkpoints, mark_whole, only_one, same_run, whole_checkpoints
 from recipes.tiny import tiny_tokenizer
 from tests.test_dataset import make
 
@@ -150,7 +151,14 @@ def test_a_faulty_recipe_is_refused(monkeypatch, tmp_path, capsys, yaml, complai
 def test_a_missing_recipe_is_named(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         parsed(monkeypatch, "--config", "recipes/none.yaml")
-    assert "recipes/none.yaml" in capsys.readouterr().err
+    assert "there is no recipe recipes/none.yaml. There are recipes/qwen2.5-1.5b.yaml" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_missing_gpu_is_named(monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        parsed(monkeypatch, "--config", "recipes/qwen2.5-14b.yaml")
+    assert "no GPU with bf16 was found. Take recipes/tiny-cpu.yaml" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -162,9 +170,19 @@ def test_a_missing_recipe_is_named(monkeypatch, capsys):
         (("--motives", "5"), "motives=5 is impossible with 3 suspects"),
         (("--wording", "verbose"), "wording='verbose' is unknown: choose one of clear"),
         (("--dataset", "no/such/folder"), "no/such/folder"),
+        (("--difficulty", "fiendish"), "difficulty='fiendish' is unknown: choose among easy, medium, hard"),
+        (("--difficulty", "hard", "--num_train_puzzles", "64"), "generated puzzles are hard, not 64"),
+        (("--curriculum", "random"), "curriculum='random' is unknown"),
+        (("--model_name_or_path", "no/such-model"), "'no/such-model' is neither a folder with a model nor one that the Hub"),
+        (("--max_completion_length", "1000"), "prompts are too long: row .* has .* tokens, and the model's context 1,024 less"),
+        (("--optimizer_steps", "3"), "does not divide the 21 completions of an optimizer step"),
+        (("--num_eval_puzzles", "100"), "100 held-out completions are not a multiple of"),
+        (("--use_vllm", "true", "--vllm_mode", "server", "--vllm_server_port", "9"), "no vLLM server answers at"),
+        (("--resume", "outputs/none/checkpoint-7"), "resume: 'outputs/none/checkpoint-7' is neither"),
     ],
 )
 def test_impossible_arguments_end_the_program_before_anything_is_loaded(monkeypatch, tmp_path, overrides, complaint):
+    monkeypatch.setattr("recipes.plan.offline", lambda: True)
     recipe = ("--config", ROOT / "recipes" / "tiny-cpu.yaml", "--output_dir", tmp_path / "run")
     with pytest.raises(SystemExit, match=complaint):
         grpo.main(*parsed(monkeypatch, *recipe, *overrides))
@@ -241,6 +259,14 @@ def test_folders_of_one_name_are_not_mixed_up(tmp_path):
     (tmp_path / "2" / "clue" / "data" / "train.parquet").write_bytes(b"torn")
     with pytest.raises(ValueError, match=r"train.parquet is missing or was changed"):
         puzzles(PuzzleArguments(dataset=folder), seed=0)
+
+
+def test_a_folder_is_for_one_process_at_a_time(tmp_path):
+    only_one(tmp_path)
+    other = f"from pathlib import Path; from recipes.run_folder import only_one; only_one(Path({str(tmp_path)!r}))"
+    second = subprocess.run([sys.executable, "-c", other], cwd=ROOT, capture_output=True, text=True)
+    assert second.returncode != 0
+    assert f"is in use by process {os.getpid()}" in second.stderr
 
 
 def test_a_folder_belongs_to_one_run(tmp_path):

@@ -6,7 +6,6 @@ parallelism, LoRA, two nodes, KL, kill -9 and resume. A GPU, NCCL, bfloat16 and 
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -14,7 +13,9 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
+import psutil
 import pytest
+import yaml
 from safetensors.torch import load_file
 
 ROOT = Path(__file__).parents[1]
@@ -31,7 +32,7 @@ BATCHES = "--per_device_train_batch_size 4 --per_device_eval_batch_size 4 --max_
 VLLM = "--vllm_max_model_length 512 --vllm_enable_sleep_mode false"
 STEPS = "--max_steps 6 --eval_steps 2 --save_steps 2 --learning_rate 1e-3"  # an epoch is 4 steps, 2 generations of 8 puzzles
 SIZES = f"{TINY} {PUZZLES} {BATCHES} {VLLM} {STEPS}".split()
-NO_VLLM = ("--use_vllm", "false", "--generation_kwargs", "{}")
+NO_VLLM = ("--use_vllm", "false")
 
 needs_vllm = pytest.mark.skipif(not find_spec("vllm"), reason="vLLM is not installed (make .venv/dev, on Linux)")
 needs_deepspeed = pytest.mark.skipif(not find_spec("deepspeed"), reason="DeepSpeed is not installed (Linux only)")
@@ -84,16 +85,18 @@ def kill_after(step, *args, **kwargs):
     """Start a run, and kill -9 all of its processes once the checkpoint of a step is whole."""
     output_dir = args[1]
     with (output_dir.parent / "killed.log").open("w") as log:
-        run = subprocess.Popen(
-            command(*args, **kwargs), cwd=ROOT, env=ENVIRONMENT, stdout=log, stderr=log, start_new_session=True
-        )
+        run = subprocess.Popen(command(*args, **kwargs), cwd=ROOT, env=ENVIRONMENT, stdout=log, stderr=log)
         deadline = time.monotonic() + 600
         while not (output_dir / f"checkpoint-{step}" / "whole").exists():
             assert run.poll() is None, Path(log.name).read_text()[-4000:]
             assert time.monotonic() < deadline, "no checkpoint within ten minutes"
             time.sleep(0.02)
-        os.killpg(run.pid, signal.SIGKILL)
+        processes = [psutil.Process(run.pid), *psutil.Process(run.pid).children(recursive=True)]
+        for process in processes:  # not the launcher's group: it starts each worker in a session of its own
+            process.kill()
+        psutil.wait_procs(processes)
         run.wait()
+    assert max(int(path.parent.name.rpartition("-")[2]) for path in output_dir.glob("checkpoint-*/whole")) == step
 
 
 def assert_same(cut, whole, after):
@@ -210,3 +213,19 @@ def test_kl_holds_the_model_back(dataset, tmp_path):
     weak, strong = (history(tmp_path / beta)[0] for beta in ("0.04", "10"))
     assert weak[1]["kl"] == pytest.approx(0, abs=1e-5)  # the model is still its own reference
     assert 0 < strong[6]["kl"] < weak[6]["kl"] / 2
+
+
+@pytest.mark.slow
+@needs_vllm
+def test_a_completion_that_goes_round_in_circles_is_ended(dataset, tmp_path):
+    """Allowed one token only, the model says it for ever; the recipe's own setting ends it after 24 of the 160."""
+    recipe = yaml.safe_load((ROOT / "recipes" / "qwen2.5-14b.yaml").read_text())
+    stuck = json.dumps(recipe["generation_kwargs"] | {"allowed_token_ids": [300]})
+    one = {"config": "cpu", "script": "tests/on_cpu.py"}
+    for output, kwargs in (("detected", stuck), ("endless", '{"allowed_token_ids": [300]}')):
+        overrides = ("--vllm_tensor_parallel_size", "1", "--max_steps", "2", "--generation_kwargs", kwargs)
+        rehearse(dataset, tmp_path / output, *overrides, **one)
+    detected, endless = (history(tmp_path / output)[0][1] for output in ("detected", "endless"))
+    assert detected["completions/max_length"] == recipe["generation_kwargs"]["repetition_detection"]["min_count"]
+    assert endless["completions/min_length"] == 160
+    assert detected["completions/clipped_ratio"] == endless["completions/clipped_ratio"] == 1

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# GRPO on several nodes of 8 GPUs under Slurm. Set up once (make install-gpu, make dataset), on a disk that all nodes share:
+#   sbatch --nodes 2 recipes/slurm.sh --config recipes/qwen2.5-32b.yaml
+#   sbatch --nodes 4 recipes/slurm.sh --config recipes/qwen2.5-32b.yaml --per_device_eval_batch_size 4
+# Arguments are those of recipes/grpo.py. Requeued after a timeout or a lost node, it goes on from the last whole checkpoint.
+#SBATCH --job-name=grpo
+#SBATCH --nodes=2
+#SBATCH --ntasks-per-node=1
+#SBATCH --gpus-per-node=8
+#SBATCH --cpus-per-task=64
+#SBATCH --exclusive
+#SBATCH --requeue
+#SBATCH --output=outputs/slurm-%j.log
+set -euo pipefail
+cd "${SLURM_SUBMIT_DIR:-.}"
+
+gpus=${SLURM_GPUS_ON_NODE:-8}
+head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+export HEAD=$head PROCESSES=$((SLURM_NNODES * gpus)) PORT=$((20000 + SLURM_JOB_ID % 20000))
+
+# In single quotes, so that each node reads its own SLURM_PROCID: outside them every node would get the first one's rank.
+srun --kill-on-bad-exit=1 bash -c '.venv/bin/accelerate launch --config_file accelerate_configs/zero3_multinode.yaml \
+  --num_machines "$SLURM_NNODES" --num_processes "$PROCESSES" --machine_rank "$SLURM_PROCID" \
+  --main_process_ip "$HEAD" --main_process_port "$PORT" recipes/grpo.py "$@"' grpo "$@"

@@ -1,0 +1,61 @@
+"""recipes/slurm.sh and recipes/sky.yaml: each node gets its own rank, and the arguments arrive as they were typed."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+TWO_NODES = 'for rank in 0 1; do SLURM_PROCID=$rank "${@:2}"; done'  # srun's first argument is its own option
+
+
+def script(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/usr/bin/env bash\n{text}\n")
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A folder with commands that say how they were called, in the places of Slurm's and accelerate's."""
+    script(tmp_path / "bin" / "srun", TWO_NODES)
+    script(tmp_path / "bin" / "scontrol", "printf 'node7\\nnode8\\n'")
+    script(tmp_path / ".venv" / "bin" / "accelerate", "printf '%s|' \"$@\"; echo")
+    return tmp_path
+
+
+def calls(place, command, **environment):
+    environment = {"PATH": f"{place / 'bin'}:{os.environ['PATH']}", **environment}
+    run = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    lines = [line.rstrip("|").split("|") for line in run.stdout.splitlines()]
+    assert all(line[0] == "launch" for line in lines)
+    options = [dict(zip(line[1::2], line[2::2], strict=False)) for line in lines]  # all of accelerate's have a value
+    return lines, options
+
+
+def test_slurm(place):
+    slurm = {"SLURM_NNODES": "2", "SLURM_JOB_NODELIST": "node[7-8]", "SLURM_JOB_ID": "123", "SLURM_GPUS_ON_NODE": "8"}
+    typed = ["--config", "recipes/qwen2.5-32b.yaml", "--run_name", "two words"]
+    lines, options = calls(place, [ROOT / "recipes" / "slurm.sh", *typed], **slurm)
+    assert [option["--machine_rank"] for option in options] == ["0", "1"]
+    for line, option in zip(lines, options, strict=True):
+        assert (option["--num_machines"], option["--num_processes"]) == ("2", "16")
+        assert (option["--main_process_ip"], option["--main_process_port"]) == ("node7", "20123")
+        assert (ROOT / option["--config_file"]).exists()
+        assert line[-5:] == ["recipes/grpo.py", *typed]
+
+
+def test_sky(place):
+    task = yaml.safe_load((ROOT / "recipes" / "sky.yaml").read_text())
+    assert task["num_nodes"] == 2
+    for rank in "01":
+        sky = {"SKYPILOT_NUM_NODES": "2", "SKYPILOT_NUM_GPUS_PER_NODE": "8", "SKYPILOT_NODE_IPS": "10.0.0.1\n10.0.0.2"}
+        sky |= {"SKYPILOT_NODE_RANK": rank, "RECIPE": task["envs"]["RECIPE"]}
+        (line,), (option,) = calls(place, ["bash", "-euc", task["run"]], **sky)
+        assert option["--machine_rank"] == rank
+        assert (option["--num_processes"], option["--main_process_ip"]) == ("16", "10.0.0.1")
+        assert line[-5:] == ["recipes/grpo.py", "--config", "recipes/qwen2.5-32b.yaml", "--output_dir", "/shared/qwen2.5-32b"]
+        assert (ROOT / line[-3]).exists()

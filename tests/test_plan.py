@@ -1,0 +1,196 @@
+"""The plan: its arithmetic against DeepSpeed's and against the published sizes, and what it calls NOT OK."""
+
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM, Qwen2Config
+from trl import GRPOConfig, ModelConfig
+
+from puzzles.dataset import build
+from puzzles.scenario import Size
+from recipes.arguments import PuzzleArguments, RunArguments, parse
+from recipes.memory import GiB, Machine, activations, disk, memory, parameters, states
+from recipes.plan import KNOWN, PlanArguments, accumulate, geometry, main, table, too_long, unreachable_server
+
+NODE = Machine("node", 8, 1, True, False, False, gpu=79.1 * GiB, cpu=1000 * GiB, disk=None)
+FULL, LORA = ModelConfig(), ModelConfig(use_peft=True, lora_r=32)
+
+
+def config(**changes):
+    batches = {"num_generations": 50, "generation_batch_size": 1600, "per_device_train_batch_size": 2}
+    evaluation = {"num_generations_eval": 2, "per_device_eval_batch_size": 8, "eval_strategy": "steps", "eval_steps": 10}
+    vllm = {"use_vllm": True, "vllm_max_model_length": 16384, "vllm_tensor_parallel_size": 4, "max_completion_length": 8192}
+    vllm |= {"vllm_gpu_memory_utilization": 0.45, "vllm_enable_sleep_mode": True, "activation_checkpointing": True}
+    return GRPOConfig("outputs/none", use_cpu=True, **(batches | evaluation | vllm | {"save_steps": 25} | changes))
+
+
+@pytest.mark.parametrize(
+    ("name", "billions"),
+    [("2.5-14B-Instruct", 14.77), ("2.5-32B-Instruct", 32.76), ("2.5-1.5B-Instruct", 1.54), ("3-14B", 14.77)],
+)
+def test_known_shapes_have_the_published_number_of_parameters(name, billions):
+    assert parameters(KNOWN[f"Qwen/Qwen{name}"], FULL).total / 1e9 == pytest.approx(billions, abs=0.005)
+
+
+def test_lora_parameters_are_those_of_peft():
+    small = Qwen2Config(hidden_size=64, intermediate_size=96, num_attention_heads=4, num_key_value_heads=2, num_hidden_layers=3)
+    with torch.device("meta"):
+        model = get_peft_model(AutoModelForCausalLM.from_config(small), LoraConfig(r=32, target_modules="all-linear"))
+    assert parameters(small, LORA).trained == model.get_nb_trainable_parameters()[0]
+
+
+@pytest.mark.parametrize("nodes", [1, 2, 4])
+@pytest.mark.parametrize(("optimizer", "weights"), [(False, False), (True, False), (True, True)])
+@pytest.mark.parametrize("model", ["Qwen/Qwen2.5-14B-Instruct", "Qwen/Qwen2.5-32B-Instruct"])
+def test_model_states_are_those_of_deepspeeds_estimator(model, optimizer, weights, nodes):
+    stage3 = pytest.importorskip("deepspeed.runtime.zero.stage3")
+    p = parameters(KNOWN[model], FULL)
+    machine = replace(NODE, processes=8 * nodes, nodes=nodes, offload_optimizer=optimizer, offload_parameters=weights)
+    cpu, gpu, _ = stage3.estimate_zero3_model_states_mem_needs(
+        p.total, p.largest, num_gpus_per_node=8, num_nodes=nodes, cpu_offload=optimizer, cpu_offload_params=weights
+    )
+    assert states(p, machine) == (pytest.approx(gpu, abs=1), pytest.approx(cpu, abs=1))
+
+
+def test_memory_grows_with_what_it_should():
+    shape = KNOWN["Qwen/Qwen2.5-14B-Instruct"]
+    p, lora = parameters(shape, FULL), parameters(shape, LORA)
+    assert states(lora, NODE)[0] < states(p, NODE)[0] / 4
+    assert activations(shape, config(), 16384) > 1.75 * activations(shape, config(), 8192)
+    assert activations(shape, config(activation_checkpointing=False), 8192) > 4 * activations(shape, config(), 8192)
+    assert not memory(shape, p, NODE, config(), [1000, 4000], 1200)[1]
+    (awake,) = memory(shape, p, NODE, config(vllm_enable_sleep_mode=False), [1000, 4000], 1200)[1]
+    assert "training takes" in awake
+    (crowded,) = memory(shape, p, NODE, config(vllm_gpu_memory_utilization=0.9), [1000, 4000], 1200)[1]
+    assert "generating takes" in crowded
+    assert "lower vllm_gpu_memory_utilization" in crowded
+    (narrow,) = memory(shape, p, NODE, config(vllm_gpu_memory_utilization=0.1), [1000, 4000], 1200)[1]
+    assert "vLLM's cache holds" in narrow
+    little = replace(NODE, offload_optimizer=True, cpu=100 * GiB)
+    (offloaded,) = memory(shape, p, little, config(), [1000, 4000], 1200)[1]
+    assert "of a node's memory" in offloaded
+    assert not disk(p, replace(NODE, disk=1000 * GiB))[1]
+    assert "put it elsewhere" in disk(p, replace(NODE, disk=100 * GiB))[1][0]
+    assert not disk(lora, replace(NODE, disk=100 * GiB))[1]
+
+
+@pytest.mark.parametrize("processes", [1, 2, 4, 8, 16, 32])
+def test_an_iteration_is_cut_up_the_same_way_on_any_number_of_gpus(processes):
+    args = config(vllm_tensor_parallel_size=1)
+    accumulate(RunArguments(optimizer_steps=5), args, processes)
+    assert args.steps_per_generation * args.per_device_train_batch_size * processes == 1600
+    assert args.steps_per_generation == 5 * args.gradient_accumulation_steps
+    rows, _ = geometry(RunArguments(optimizer_steps=5), args, processes, 64)
+    assert rows["prompts × samples"] == "32 × 50 = 1600"
+    assert rows["optimizer steps"] == "5 a generation"
+
+
+@pytest.mark.parametrize(
+    ("changes", "processes", "complaint"),
+    [
+        ({}, 6, "6 processes × per_device_train_batch_size 2 = 12 does not divide the 320 completions of an optimizer step"),
+        ({"vllm_tensor_parallel_size": 3}, 8, "vllm_tensor_parallel_size 3 does not divide 8 processes: take 1, 2, 4, 8."),
+        ({"save_steps": 24}, 8, "save_steps=24 is in the middle of a generation"),
+        ({"eval_steps": 1}, 8, "eval_steps=1 is in the middle of a generation"),
+        ({"per_device_eval_batch_size": 10}, 8, "128 held-out completions are not a multiple"),
+        ({"num_generations_eval": 3, "eval_strategy": "no"}, 8, "does not divide by the 3 samples of a held-out puzzle"),
+    ],
+)
+def test_what_does_not_come_out_even_is_named_with_its_mend(changes, processes, complaint):
+    (fault,) = geometry(RunArguments(optimizer_steps=5), config(**changes), processes, 64)[1]
+    assert complaint in fault
+    assert not geometry(RunArguments(optimizer_steps=5), config(), 8, 64)[1]
+
+
+def test_accumulation_of_ones_own_is_left_alone_and_checked():
+    args = config(gradient_accumulation_steps=800, use_vllm=False)
+    assert not geometry(RunArguments(), args, 1, 64)[1]
+    args = config(gradient_accumulation_steps=300, use_vllm=False)
+    assert "gradient_accumulation_steps 300 does not divide the 800" in geometry(RunArguments(), args, 1, 64)[1][0]
+
+
+def test_a_prompt_that_is_too_long_is_named():
+    shape = KNOWN["Qwen/Qwen2.5-14B-Instruct"]
+    assert not too_long(config(), shape, [8192])
+    (fault,) = too_long(config(), shape, [100, 9000, 8193])
+    assert fault.startswith("2 of 3 prompts are too long: row 1 has 9,000 tokens, and vllm_max_model_length 16,384")
+    assert "more than the model's context" in too_long(config(vllm_max_model_length=99999), shape, [1])[0]
+    assert "Lower max_completion_length" in too_long(config(use_vllm=False, max_completion_length=32000), shape, [900])[0]
+
+
+def test_a_server_that_is_not_there_is_named():
+    assert not unreachable_server(config())
+    (fault,) = unreachable_server(config(vllm_mode="server", vllm_server_base_url="http://127.0.0.1:9"))
+    assert "no vLLM server answers at http://127.0.0.1:9" in fault
+    assert "make serve-14b" in fault
+
+
+@pytest.fixture
+def plan(monkeypatch, capsys):
+    """Runs `recipes/plan.py` on a machine that does not reach the Hub: what it printed, and what it ended with."""
+    monkeypatch.setattr("recipes.plan.offline", lambda: True)
+
+    def run(recipe, *arguments):
+        given = ("--config", f"recipes/{recipe}.yaml", *arguments, "--use_cpu", "true")
+        monkeypatch.setattr(sys, "argv", ["plan.py", *map(str, given)])
+        try:
+            main(*parse((PlanArguments, PuzzleArguments, RunArguments, GRPOConfig, ModelConfig), ""))
+        except SystemExit as end:
+            return capsys.readouterr().out + str(end.code), end.code
+        return capsys.readouterr().out, 0
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dataset")
+    for split, count in (("train", 40), ("validation", 64)):
+        build(5, 0, count, Size(3, 3, 4, 2, 0)).to_parquet(folder / f"{split}.parquet")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("recipe", "machines", "verdicts"),
+    [
+        ("qwen2.5-14b", "zero3 zero3_offload zero3_multinode", "OK OK OK"),
+        ("qwen2.5-32b", "zero3 zero3_offload zero3_multinode", "NOT OK OK OK"),
+        ("qwen2.5-14b-lora", "zero3 zero3_multinode", "OK OK"),
+        ("qwen2.5-32b-lora", "zero3 zero3_multinode", "OK OK"),
+        ("qwen3-14b", "zero3", "OK"),
+        ("qwen2.5-1.5b", "single_gpu", "OK"),
+    ],
+)
+def test_shipped_recipes_fit_where_they_say(plan, dataset, recipe, machines, verdicts):
+    small = ("--gpu_gib", "23.6") if recipe == "qwen2.5-1.5b" else ()
+    paths = [f"accelerate_configs/{name}.yaml" for name in machines.split()]
+    said, code = plan(recipe, "--machines", *paths, "--dataset", dataset, *small)
+    assert code == 0, said
+    last = next(line for line in said.splitlines() if line.startswith("verdict"))
+    assert last.split()[1:] == verdicts.split()
+    assert ("NOT OK, zero3: training takes" in said) == ("NOT OK" in verdicts)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("--num_processes", "6"), "6 processes × per_device_train_batch_size 2"),
+        (("--vllm_max_model_length", "8300"), "prompts are too long"),
+        (("--disk_gib", "10"), "GiB of disk, 10 are free"),
+        (("--num_processes", "8", "--num_machines", "3"), "8 processes cannot be shared out evenly over 3 nodes"),
+        (("--model_name_or_path", "no/such-model"), "model_name_or_path 'no/such-model' is neither"),
+        (("--machines", "accelerate_configs/none.yaml"), "accelerate_configs/none.yaml"),
+    ],
+)
+def test_a_plan_that_will_not_do_fails(plan, dataset, arguments, complaint):
+    said, code = plan("qwen2.5-14b", "--dataset", dataset, *arguments)
+    assert code
+    assert complaint in said
+
+
+def test_the_table_lines_up():
+    lines = table({"a": {"row": "1", "longer": "22"}, "b": {"row": "333"}}).splitlines()
+    assert lines == ["        a   b", "row     1   333", "longer  22  –"]
