@@ -5,7 +5,7 @@ INDEX ?= 0
 BIN := .venv/bin
 14B := $(or $(RECIPE),qwen2.5-14b)
 32B := $(or $(RECIPE),qwen2.5-32b)
-GRPO = $(BIN)/accelerate launch --config_file accelerate_configs/$(1).yaml $(3) recipes/grpo.py --config recipes/$(2).yaml $(ARGS)
+GRPO = $(BIN)/accelerate launch --config_file accelerate_configs/$(1).yaml $(3) $(if $(GPUS),--num_processes $(GPUS)) recipes/grpo.py --config recipes/$(2).yaml $(ARGS)
 PLAN = $(BIN)/python recipes/plan.py --config recipes/$(2).yaml --machines $(1:%=accelerate_configs/%.yaml) $(ARGS)
 
 .DEFAULT_GOAL := help
@@ -33,13 +33,13 @@ plan-14b: .venv/cpu ## What train-14b needs and costs, on one node and on two (R
 plan-32b: .venv/cpu ## What train-32b needs and costs, on one node and on two (RECIPE=qwen2.5-32b-lora)
 	$(call PLAN,zero3 zero3_offload zero3_multinode,$(32B))
 
-train-1.5b: .venv/gpu outputs/temporal-clue ## Train 1.5B with LoRA on one 24 GB GPU
+train-1.5b: .venv/gpu | outputs/temporal-clue ## Train 1.5B with LoRA on one 24 GB GPU
 	$(call GRPO,single_gpu,qwen2.5-1.5b)
 
-train-14b: .venv/gpu outputs/temporal-clue ## Train 14B on one node of 8 × 80 GB (RECIPE=qwen2.5-14b-lora ARGS="--learning_rate 1e-6")
+train-14b: .venv/gpu | outputs/temporal-clue ## Train 14B on one node of 8 × 80 GB (RECIPE=qwen3-14b GPUS=4 ARGS="--max_steps 50")
 	$(call GRPO,zero3,$(14B))
 
-train-32b: .venv/gpu outputs/temporal-clue ## Train 32B on two nodes; type it on each (RANK=0 or 1, HEAD=address of the first)
+train-32b: .venv/gpu | outputs/temporal-clue ## Train 32B on two nodes; type it on each (RANK=0 or 1, HEAD=address of the first)
 	$(call GRPO,zero3_multinode,$(32B),--machine_rank $(RANK) --main_process_ip $(HEAD))
 
 serve-14b: .venv/gpu ## Serve 14B with vLLM on a node of its own, for vllm_mode: server (MODEL=… PORT=8000 TP=8)
@@ -99,7 +99,10 @@ clean: ## Delete .venv and outputs
 	$(BIN)/python -m pip install --quiet -r requirements-cpu.txt
 	touch $@
 
-.venv/gpu: .venv/cpu requirements.txt
+.venv/gpu: requirements.txt
+	@command -v nvidia-smi > /dev/null || { echo "There is no NVIDIA GPU here. Without one: make train-tiny, make plan-14b, make \
+	rehearse."; exit 1; }
+	$(MAKE) .venv/cpu
 	$(BIN)/python -m pip install --quiet -r requirements.txt
 	touch $@
 

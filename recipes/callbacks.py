@@ -20,7 +20,7 @@ def alarms(history: list[dict], args: RunArguments) -> dict[str, str]:
     Args:
         history: TrainerState.log_history: the logs of training steps and of evaluations, oldest first.
     """
-    steps = [log for log in history if "reward_std" in log]
+    steps = [log for log in history if "frac_reward_zero_std" in log]  # the optimizer steps that began with a generation
     recent = steps[-args.alarm_window :]
     found: dict[str, str] = {}
 
@@ -29,7 +29,7 @@ def alarms(history: list[dict], args: RunArguments) -> dict[str, str]:
         return len(values) == args.alarm_window and all(value is not None and wrong(value) for value in values)
 
     now = f"over {args.alarm_window} generations"
-    if lasting("reward_std", lambda x: x < 1e-6):
+    if lasting("frac_reward_zero_std", lambda x: x >= 1):  # not reward_std, which is over all puzzles together
         found["reward_std"] = (
             f"all samples of every puzzle got the same reward {now}: there is nothing to learn from. Look at the completions "
             "(log_completions): is the answer sheet there, are they cut off, is every puzzle too hard or too easy?"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path
 
 from datasets import Dataset, concatenate_datasets
 
@@ -12,6 +13,11 @@ from puzzles.scenario import Size
 from recipes.arguments import PuzzleArguments
 
 PATIENCE = 20  # puzzles generated for each one of the wanted bands, after which the search is given up
+
+
+def to_be_made(args: PuzzleArguments) -> bool:
+    """Whether the dataset is a folder of this repository that nobody has made yet, and not one of the Hub."""
+    return bool(args.dataset) and args.dataset.startswith("outputs/") and not Path(args.dataset).exists()
 
 
 def puzzles(args: PuzzleArguments, seed: int) -> tuple[Dataset, Dataset]:
@@ -24,6 +30,8 @@ def puzzles(args: PuzzleArguments, seed: int) -> tuple[Dataset, Dataset]:
         raise ValueError(f"difficulty={unknown.pop()!r} is unknown: choose among {', '.join(BANDS)}.")
     if args.curriculum not in (None, "depth", "pass_rate"):
         raise ValueError(f"curriculum={args.curriculum!r} is unknown: choose 'depth' or 'pass_rate', or leave it out.")
+    if to_be_made(args):
+        raise ValueError(f"there is no dataset {args.dataset} yet: make it with `make dataset`.")
     if args.dataset:
         splits = load_splits(args.dataset)
         needed = {"prompt", "solution"} | ({"difficulty"} if args.difficulty or args.curriculum else set())

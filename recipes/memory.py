@@ -10,11 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from transformers import AutoModelForCausalLM, PreTrainedConfig
+from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, PreTrainedConfig
 from trl import GRPOConfig, ModelConfig
 
 GiB = 2**30
 OVERHEAD = 4 * GiB  # CUDA context, NCCL's buffers and vLLM's CUDA graphs: an allowance, not a formula
+CHECKPOINT = 14  # bytes a trained parameter: the weight in bf16, and in float32 with AdamW's two moments
 LIVE_PARAMETERS = 10**9  # DeepSpeed keeps no more gathered at a time (stage3_max_live_parameters)
 
 
@@ -51,8 +52,8 @@ class Parameters:
 
 def parameters(config: PreTrainedConfig, model_args: ModelConfig) -> Parameters:
     """Counted on a model without storage; LoRA has r rows and r columns for each linear layer but the head."""
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)
+    with torch.device("meta"):  # not through from_config, which under ZeRO-3 shares out what has no storage
+        model = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)](config)
     total = trained = sum(p.numel() for p in model.parameters())
     largest = max(sum(p.numel() for p in module.parameters(recurse=False)) for module in model.modules())
     if model_args.use_peft:
@@ -152,11 +153,8 @@ def memory(
 
 
 def disk(p: Parameters, machine: Machine) -> tuple[dict[str, str], list[str]]:
-    """Disk for checkpoints, the latest, the best and the one that is being written, and for the model at the end.
-
-    A checkpoint has the weights in bf16 and AdamW's 12 bytes a trained parameter; with LoRA only what is trained.
-    """
-    need = 3 * 14 * p.trained + 2 * p.trained
+    """Disk for checkpoints, the latest, the best and the one that is being written, and for the model at the end."""
+    need = (3 * CHECKPOINT + 2) * p.trained
     rows = {"disk": f"{need / GiB:,.0f} GiB: 3 checkpoints and the model"}
     if machine.disk is not None and need > machine.disk:
         place = f"output_dir takes {need / GiB:,.0f} GiB of disk, {machine.disk / GiB:,.0f} are free"

@@ -31,7 +31,7 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, Qwen2Confi
 from trl import GRPOConfig, ModelConfig
 
 from recipes.arguments import PuzzleArguments, RunArguments, parse
-from recipes.data import puzzles
+from recipes.data import puzzles, to_be_made
 from recipes.memory import GiB, Machine, Parameters, disk, memory, parameters
 
 CHARACTERS_PER_TOKEN = 2.5  # of a prompt, at least: 2.88 was the least of 5,500 with Qwen2.5's vocabulary, 3.23 the mean
@@ -248,9 +248,11 @@ def check(run_args: RunArguments, args: GRPOConfig, model_args: ModelConfig, tra
     lengths = [n for rows in (train, held_out) for n in prompt_lengths(args, model_args, rows, cut_off)[0]]
     faults = geometry(run_args, args, machine.processes, len(held_out))[1]
     faults += too_long(args, config, lengths) + unreachable_server(args)
-    if machine.gpu is not None and not run_args.start_anyway:
+    if not run_args.start_anyway:
         p = parameters(config, model_args)
-        doubts = memory(config, p, machine, args, lengths, args.max_completion_length)[1] + disk(p, machine)[1]
+        doubts = disk(p, machine)[1]
+        if machine.gpu is not None:
+            doubts += memory(config, p, machine, args, lengths, args.max_completion_length)[1]
         faults += [f"{doubt} (An estimate; to start anyway: --start_anyway)" for doubt in doubts]
     if faults:
         raise ValueError("\n  ".join(faults))
@@ -312,8 +314,7 @@ def main(
     plan: PlanArguments, puzzle_args: PuzzleArguments, run_args: RunArguments, args: GRPOConfig, model_args: ModelConfig
 ) -> None:
     cut_off, name = offline(), model_args.model_name_or_path
-    made = not puzzle_args.dataset or Path(puzzle_args.dataset).exists() or not cut_off
-    if not made:  # the plan does without
+    if sampled := to_be_made(puzzle_args):  # the plan does without
         puzzle_args.dataset, puzzle_args.num_train_puzzles = None, 200
     try:
         config = KNOWN[name] if cut_off and name in KNOWN else model_config(model_args, cut_off)
@@ -325,7 +326,7 @@ def main(
     lengths, p = [n for part, _ in counted for n in part], parameters(config, model_args)
     mean = sum(lengths) / len(lengths)
     print(f"{name}: {p.total / 1e9:.2f} B parameters, {p.trained / 1e9:.2f} B trained")
-    sample = "" if made else ", a sample (make dataset makes them all)"
+    sample = ", a sample (make dataset makes them all)" if sampled else ""
     print(f"{len(lengths):,} prompts{sample}: {mean:,.0f} tokens on average, {max(lengths):,} at most ({counted[0][1]})")
     print(f"completions: up to {args.max_completion_length:,} tokens, {plan.completion_tokens:,} assumed on average\n")
     columns, faults = {}, {}

@@ -11,7 +11,7 @@ from recipes.trainer import HELD_OUT_ACCURACY
 
 ARGS = RunArguments(alarm_window=3)
 WELL = {
-    "reward_std": 0.2,
+    "frac_reward_zero_std": 0.2,
     "completions/clipped_ratio": 0.1,
     "sampling/sampling_logp_difference/mean": 0.015,
     "entropy": 0.5,
@@ -34,7 +34,7 @@ def test_a_healthy_run_is_left_alone():
 @pytest.mark.parametrize(
     ("name", "change", "reason"),
     [
-        ("reward_std", {"reward_std": 0.0}, "nothing to learn from"),
+        ("reward_std", {"frac_reward_zero_std": 1.0}, "nothing to learn from"),
         ("clipped_ratio", {"completions/clipped_ratio": 0.75}, "75% of completions were cut off"),
         ("logp_difference", {"sampling/sampling_logp_difference/mean": 0.2}, "vLLM does not follow the weights"),
         ("entropy", {"entropy": 0.01}, "entropy collapse: 0.0100 nats a token, under 10% of the 0.5000"),
@@ -50,7 +50,7 @@ def test_an_alarm_rings_after_so_many_generations_in_a_row(name, change, reason)
 
 def test_optimizer_steps_within_a_generation_do_not_count():
     between = {"step": 2, "loss": 0.1, "entropy": 0.5}
-    history = [log for generation in steps(*[{"reward_std": 0.0}] * 3) for log in (generation, between)]
+    history = [log for generation in steps(*[{"frac_reward_zero_std": 1.0}] * 3) for log in (generation, between)]
     assert list(alarms(history, ARGS)) == ["reward_std"]
     assert alarms(history[:4], ARGS) == {}
 
@@ -72,7 +72,7 @@ def log(watch, history):
 
 def test_it_warns_once_and_ends_the_run_only_if_asked(capsys):
     watch = Watch(ARGS)
-    bad = steps(*[{"reward_std": 0.0}] * 3)
+    bad = steps(*[{"frac_reward_zero_std": 1.0}] * 3)
     for _ in range(3):
         control = log(watch, bad)
         assert not control.should_training_stop

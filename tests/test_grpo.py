@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -170,6 +171,7 @@ def test_a_missing_gpu_is_named(monkeypatch, capsys):
         (("--motives", "5"), "motives=5 is impossible with 3 suspects"),
         (("--wording", "verbose"), "wording='verbose' is unknown: choose one of clear"),
         (("--dataset", "no/such/folder"), "no/such/folder"),
+        (("--dataset", "outputs/none"), "there is no dataset outputs/none yet: make it with `make dataset`"),
         (("--difficulty", "fiendish"), "difficulty='fiendish' is unknown: choose among easy, medium, hard"),
         (("--difficulty", "hard", "--num_train_puzzles", "64"), "generated puzzles are hard, not 64"),
         (("--curriculum", "random"), "curriculum='random' is unknown"),
@@ -259,6 +261,25 @@ def test_folders_of_one_name_are_not_mixed_up(tmp_path):
     (tmp_path / "2" / "clue" / "data" / "train.parquet").write_bytes(b"torn")
     with pytest.raises(ValueError, match=r"train.parquet is missing or was changed"):
         puzzles(PuzzleArguments(dataset=folder), seed=0)
+
+
+def test_a_full_disk_is_seen_before_the_model_is_loaded(monkeypatch, tmp_path):
+    monkeypatch.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=1e6))
+    recipe = ("--config", ROOT / "recipes" / "tiny-cpu.yaml", "--output_dir", tmp_path / "run", "--num_train_puzzles", "8")
+    with pytest.raises(SystemExit, match=r"output_dir takes 0 GiB of disk, 0 are free: put it elsewhere.*--start_anyway"):
+        grpo.main(*parsed(monkeypatch, *recipe))
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_alarm_ends_the_run_if_asked_with_a_checkpoint_saved(tmp_path):
+    """Completions of 8 tokens are all cut off."""
+    run = launch(tmp_path / "run", "--max_completion_length", "8", "--alarm_window", "1", "--stop_on_alarm", "true")
+    assert run.returncode == 0, run.stderr
+    assert "ALARM (clipped_ratio) at step 1: 100% of completions were cut off" in run.stderr
+    assert "stop_on_alarm: the run ends at step 1." in run.stderr
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert "clipped_ratio" in result["alarms"]
+    assert whole_checkpoints(tmp_path / "run").keys() == {1}
 
 
 def test_a_folder_is_for_one_process_at_a_time(tmp_path):

@@ -191,6 +191,12 @@ def test_a_plan_that_will_not_do_fails(plan, dataset, arguments, complaint):
     assert complaint in said
 
 
+def test_a_dataset_that_is_not_made_yet_is_sampled(plan):
+    said, code = plan("qwen2.5-14b", "--dataset", "outputs/none", "--num_eval_puzzles", "64")
+    assert code == 0, said
+    assert "264 prompts, a sample (make dataset makes them all)" in said
+
+
 def test_the_table_lines_up():
     lines = table({"a": {"row": "1", "longer": "22"}, "b": {"row": "333"}}).splitlines()
     assert lines == ["        a   b", "row     1   333", "longer  22  –"]

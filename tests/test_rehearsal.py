@@ -15,8 +15,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
 import yaml
 from safetensors.torch import load_file
+
+from recipes.memory import CHECKPOINT
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = {
@@ -156,6 +159,31 @@ def test_vllm_follows_the_weights(dataset, tmp_path):
     assert 0.999 < first[0] <= first[1] < 1.001  # before the first step there is nothing to follow
     assert sum(least < 0.999 and greatest > 1.001 for least, greatest in later) == 5
     assert "ALARM (logp_difference)" in control.stderr
+
+
+@needs_vllm
+@needs_deepspeed
+def test_in_bfloat16_as_on_gpus(dataset, tmp_path):
+    """Weights in bfloat16, float32 in the optimizer, its settings as published, and checkpoints of the size that is planned."""
+    precision = ("--dtype", "bfloat16", "--bf16", "true", "--vllm_tensor_parallel_size", "2", "--learning_rate", "6e-6")
+    where = {"script": "tests/on_cpu.py", "launch": ("--mixed_precision", "bf16")}
+    rehearse(dataset, tmp_path / "run", *precision, **where)
+    steps, _ = history(tmp_path / "run")
+    assert all(log["learning_rate"] == 6e-6 for log in steps.values())
+    assert all(log.get("sampling/sampling_logp_difference/mean", 0) < 0.02 for log in steps.values())
+    assert all(weight.dtype == torch.bfloat16 for weight in weights(tmp_path / "run").values())
+
+    checkpoint = tmp_path / "run" / "checkpoint-6"
+    shards = [*checkpoint.glob("global_step6/*optim_states.pt")]
+    assert len(shards) == 2
+    state = torch.load(shards[0], weights_only=False)["optimizer_state_dict"]
+    groups = state["optimizer_state_dict"]["param_groups"]
+    assert [(group["betas"], group["lr"]) for group in groups] == [((0.9, 0.99), 6e-6)] * 2
+    assert [group["weight_decay"] for group in groups] == [0.1, 0.0]  # none on norms and biases
+    assert state["fp32_flat_groups"][0].dtype == torch.float32
+    count = sum(weight.numel() for weight in weights(tmp_path / "run").values())
+    written = sum(path.stat().st_size for path in (*shards, checkpoint / "model.safetensors"))
+    assert written == pytest.approx(CHECKPOINT * count, rel=0.01)
 
 
 @pytest.mark.slow
