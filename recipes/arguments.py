@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import sys
 from argparse import RawDescriptionHelpFormatter
 from dataclasses import dataclass, field
@@ -127,4 +128,6 @@ def parse(types: tuple[type, ...], description: str) -> tuple:
     except (ValueError, OSError, yaml.YAMLError) as error:
         if "bf16/gpu" in str(error):
             error = "no GPU with bf16 was found. Take recipes/tiny-cpu.yaml, or say --use_cpu true (and mind the size)."
+        if os.environ.get("RANK", "0") != "0":  # one process tells it
+            sys.exit(2)
         parser.error(str(error))
