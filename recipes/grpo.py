@@ -27,7 +27,7 @@ from trl import GRPOConfig, ModelConfig, get_peft_config
 from recipes.arguments import PuzzleArguments, RunArguments, parse
 from recipes.callbacks import Watch
 from recipes.data import puzzles
-from recipes.plan import accumulate, check
+from recipes.plan import accumulate, check, this_machine
 from recipes.run_folder import checkpoint_to_resume, keep_checkpoints, only_one, same_run, whole_checkpoints, write_json
 from recipes.trainer import HELD_OUT_ACCURACY, PuzzleTrainer
 from rewards.accuracy import accuracy, published_accuracy
@@ -53,6 +53,10 @@ def main(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args: GR
     try:
         accumulate(run_args, training_args, training_args.world_size)
         train, held_out = puzzles(puzzle_args, training_args.seed)
+        places = training_args.generation_batch_size // training_args.num_generations
+        train = train.select(
+            [*range(len(train))] * -(-places // len(train))
+        )  # fewer puzzles than places: each one several times
         check(run_args, training_args, model_args, train, held_out)
         with training_args.main_process_first(local=False):  # the folder is shared by all nodes
             checkpoint = checkpoint_to_resume(output_dir, run_args.resume)
@@ -118,13 +122,15 @@ def main(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args: GR
 
 def identity(puzzle_args: PuzzleArguments, training_args: GRPOConfig, model_args: ModelConfig) -> dict:
     """The arguments that make a run what it is: all but where it writes, how long it goes on, how often it reports, and how
-    it is fitted into memory.
+    it is fitted into memory. ZeRO-3's checkpoints belong to a number of processes.
     """
+    machine = this_machine(training_args)
     free = ("output_dir", "max_steps", "num_train_epochs", "resume", "logging", "log_", "eval_", "save_", "report", "run_name")
     free += ("hub", "push", "disable_tqdm", "dataloader", "local_rank", "vllm_server", "project", "trackio")
     free += ("per_device_", "gradient_accumulation", "steps_per_generation", "vllm_gpu_memory", "activation_checkpointing")
     training = {k: v for k, v in training_args.to_dict().items() if not k.startswith(free)}
-    return json.loads(json.dumps({**asdict(puzzle_args), **training, **asdict(model_args)}, default=str))
+    zero3 = {"zero3_processes": machine.processes if machine.zero3 else None}
+    return json.loads(json.dumps({**asdict(puzzle_args), **training, **asdict(model_args), **zero3}, default=str))
 
 
 if __name__ == "__main__":

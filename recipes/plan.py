@@ -15,6 +15,7 @@ import shutil
 import socket
 import sys
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import urlopen
@@ -248,6 +249,8 @@ def check(run_args: RunArguments, args: GRPOConfig, model_args: ModelConfig, tra
     lengths = [n for rows in (train, held_out) for n in prompt_lengths(args, model_args, rows, cut_off)[0]]
     faults = geometry(run_args, args, machine.processes, len(held_out))[1]
     faults += too_long(args, config, lengths) + unreachable_server(args)
+    trackers = {"trackio", "wandb"} & set(args.report_to)
+    faults += [f"report_to: {name} is not installed: pip install {name}." for name in trackers if not find_spec(name)]
     if not run_args.start_anyway:
         p = parameters(config, model_args)
         doubts = disk(p, machine)[1]
