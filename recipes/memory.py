@@ -106,6 +106,8 @@ def memory(
     """
     longest, mean = max(lengths) + args.max_completion_length, sum(lengths) // len(lengths) + completion
     on_gpu, on_cpu = states(p, machine)
+    if args.beta and p.trained == p.total:  # a reference model; with LoRA it is the model without its adapter
+        on_gpu += 2 * p.total / (machine.processes if machine.zero3 else 1)
     acts = activations(config, args, longest)
     colocated = args.use_vllm and args.vllm_mode == "colocate"
     budget = args.vllm_gpu_memory_utilization * machine.gpu if colocated else 0

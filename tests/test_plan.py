@@ -62,6 +62,9 @@ def test_memory_grows_with_what_it_should():
     assert activations(shape, config(), 16384) > 1.75 * activations(shape, config(), 8192)
     assert activations(shape, config(activation_checkpointing=False), 8192) > 4 * activations(shape, config(), 8192)
     assert not memory(shape, p, NODE, config(), [1000, 4000], 1200)[1]
+    kl = memory(shape, p, NODE, config(beta=0.04), [1000, 4000], 1200)[0]
+    assert kl["model states"].startswith("37.3 GiB")  # 33.9, and 27.5 / 8 of the reference model
+    assert memory(shape, lora, NODE, config(beta=0.04), [9], 9) == memory(shape, lora, NODE, config(), [9], 9)
     (awake,) = memory(shape, p, NODE, config(vllm_enable_sleep_mode=False), [1000, 4000], 1200)[1]
     assert "training takes" in awake
     (crowded,) = memory(shape, p, NODE, config(vllm_gpu_memory_utilization=0.9), [1000, 4000], 1200)[1]
