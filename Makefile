@@ -5,7 +5,9 @@ INDEX ?= 0
 BIN := .venv/bin
 14B := $(or $(RECIPE),qwen2.5-14b)
 32B := $(or $(RECIPE),qwen2.5-32b)
-GRPO = $(BIN)/accelerate launch --config_file accelerate_configs/$(1).yaml $(3) $(if $(GPUS),--num_processes $(GPUS)) recipes/grpo.py --config recipes/$(2).yaml $(ARGS)
+NODES = $(if $(HEAD),--machine_rank $(RANK) --main_process_ip $(HEAD)) $(if $(GPUS),--num_processes $(GPUS))
+GRPO = $(BIN)/accelerate launch --config_file accelerate_configs/$(or $(CONFIG),$(1)).yaml $(NODES) recipes/grpo.py \
+  --config recipes/$(2).yaml $(ARGS)
 PLAN = $(BIN)/python recipes/plan.py --config recipes/$(2).yaml --machines $(1:%=accelerate_configs/%.yaml) $(ARGS)
 
 .DEFAULT_GOAL := help
@@ -36,11 +38,11 @@ plan-32b: .venv/cpu ## What train-32b needs and costs, on one node and on two (R
 train-1.5b: .venv/gpu | outputs/temporal-clue ## Train 1.5B with LoRA on one 24 GB GPU
 	$(call GRPO,single_gpu,qwen2.5-1.5b)
 
-train-14b: .venv/gpu | outputs/temporal-clue ## Train 14B on one node of 8 × 80 GB (RECIPE=qwen3-14b GPUS=4 ARGS="--max_steps 50")
+train-14b: .venv/gpu | outputs/temporal-clue ## Train 14B on a node of 8 × 80 GB (RECIPE=qwen3-14b GPUS=4 CONFIG=zero3_offload ARGS="--max_steps 50")
 	$(call GRPO,zero3,$(14B))
 
-train-32b: .venv/gpu | outputs/temporal-clue ## Train 32B on two nodes; type it on each (RANK=0 or 1, HEAD=address of the first)
-	$(call GRPO,zero3_multinode,$(32B),--machine_rank $(RANK) --main_process_ip $(HEAD))
+train-32b: .venv/gpu | outputs/temporal-clue ## Train 32B on two nodes: on each, RANK=0 or 1 and HEAD=address of the first (one node: CONFIG=zero3_offload)
+	$(call GRPO,$(if $(HEAD),zero3_multinode,zero3),$(32B))
 
 serve-14b: .venv/gpu ## Serve 14B with vLLM on a node of its own, for vllm_mode: server (MODEL=… PORT=8000 TP=8)
 	VLLM_SERVER_DEV_MODE=1 $(BIN)/vllm serve $(or $(MODEL),Qwen/Qwen2.5-14B-Instruct) --port $(or $(PORT),8000) \

@@ -59,3 +59,29 @@ def test_sky(place):
         assert (option["--num_processes"], option["--main_process_ip"]) == ("16", "10.0.0.1")
         assert line[-5:] == ["recipes/grpo.py", "--config", "recipes/qwen2.5-32b.yaml", "--output_dir", "/shared/qwen2.5-32b"]
         assert (ROOT / line[-3]).exists()
+
+
+@pytest.mark.parametrize(
+    ("typed", "config", "options", "recipe"),
+    [
+        ("train-14b", "zero3", [], "qwen2.5-14b"),
+        ("train-14b RECIPE=qwen3-14b GPUS=4", "zero3", ["--num_processes", "4"], "qwen3-14b"),
+        ("train-14b CONFIG=zero3_offload", "zero3_offload", [], "qwen2.5-14b"),
+        (
+            "train-32b RANK=1 HEAD=10.0.0.1",
+            "zero3_multinode",
+            ["--machine_rank", "1", "--main_process_ip", "10.0.0.1"],
+            "qwen2.5-32b",
+        ),
+        ("train-32b RECIPE=qwen2.5-32b-lora", "zero3", [], "qwen2.5-32b-lora"),
+        ("train-1.5b", "single_gpu", [], "qwen2.5-1.5b"),
+    ],
+)
+def test_make(typed, config, options, recipe):
+    words = [*typed.split(), "ARGS=--max_steps 5"]
+    said = subprocess.run(["make", "-n", *words], cwd=ROOT, capture_output=True, text=True).stdout
+    launch = said[said.index(".venv/bin/accelerate") :].replace("\\\n", " ").split()
+    accelerate = ["launch", "--config_file", f"accelerate_configs/{config}.yaml", *options]
+    assert launch[1:] == [*accelerate, "recipes/grpo.py", "--config", f"recipes/{recipe}.yaml", "--max_steps", "5"]
+    assert (ROOT / launch[3]).exists()
+    assert (ROOT / "recipes" / f"{recipe}.yaml").exists()

@@ -7,6 +7,7 @@ parallelism, LoRA, two nodes, KL, kill -9 and resume. A GPU, NCCL, bfloat16 and 
 import json
 import os
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -44,7 +45,10 @@ SIZES = f"{TINY} {PUZZLES} {BATCHES} {VLLM} {STEPS}".split()
 NO_VLLM = ("--use_vllm", "false")
 
 needs_vllm = pytest.mark.skipif(not find_spec("vllm"), reason="vLLM is not installed (make .venv/dev, on Linux)")
-needs_deepspeed = pytest.mark.skipif(not find_spec("deepspeed"), reason="DeepSpeed is not installed (Linux only)")
+needs_deepspeed = pytest.mark.skipif(
+    not (find_spec("deepspeed") and shutil.which("c++")),
+    reason="DeepSpeed (Linux only) or the C++ compiler it needs is missing",
+)
 
 
 @pytest.fixture(scope="module")
