@@ -8,7 +8,7 @@ BIN := .venv/bin
 NODES = $(if $(HEAD),--machine_rank $(RANK) --main_process_ip $(HEAD)) $(if $(GPUS),--num_processes $(GPUS))
 GRPO = $(BIN)/accelerate launch --config_file accelerate_configs/$(or $(CONFIG),$(1)).yaml $(NODES) recipes/grpo.py \
   --config recipes/$(2).yaml $(ARGS)
-PLAN = $(BIN)/python recipes/plan.py --config recipes/$(2).yaml --machines $(1:%=accelerate_configs/%.yaml) $(ARGS)
+PLAN = $(BIN)/python recipes/plan.py --config recipes/$(2).yaml --machines $(1:%=accelerate_configs/%.yaml) $(3) $(ARGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-gpu train-tiny tiny-base plan-1.5b plan-14b plan-32b train-1.5b train-14b train-32b serve-14b \
@@ -27,7 +27,7 @@ train-tiny: .venv/cpu ## Teach a tiny model on the CPU, and show it before and a
 	OMP_NUM_THREADS=2 $(BIN)/python recipes/train_tiny.py --seed $(SEED)
 
 plan-1.5b: .venv/cpu ## What train-1.5b needs and costs: batches, memory, disk, hours, dollars (ARGS="--price 0.4")
-	$(call PLAN,single_gpu,qwen2.5-1.5b --gpu_gib 23.6 --peak_tflops 165 --price 0.5)
+	$(call PLAN,single_gpu,qwen2.5-1.5b,--gpu_gib 23.6 --cpu_gib 64 --peak_tflops 165 --price 0.5)
 
 plan-14b: .venv/cpu ## What train-14b needs and costs, on one node and on two (RECIPE=qwen2.5-14b-lora)
 	$(call PLAN,zero3 zero3_offload zero3_multinode,$(14B))

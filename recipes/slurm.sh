@@ -15,8 +15,8 @@ set -euo pipefail
 cd "${SLURM_SUBMIT_DIR:-.}"
 
 gpus=${SLURM_GPUS_ON_NODE:-8}
-head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-export HEAD=$head PROCESSES=$((SLURM_NNODES * gpus)) PORT=$((20000 + SLURM_JOB_ID % 20000))
+hosts=$(scontrol show hostnames "$SLURM_JOB_NODELIST")
+export HEAD=${hosts%%$'\n'*} PROCESSES=$((SLURM_NNODES * gpus)) PORT=$((20000 + SLURM_JOB_ID % 20000))
 
 # In single quotes, so that each node reads its own SLURM_PROCID: outside them every node would get the first one's rank.
 srun --kill-on-bad-exit=1 bash -c '.venv/bin/accelerate launch --config_file accelerate_configs/zero3_multinode.yaml \

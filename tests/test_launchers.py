@@ -77,7 +77,7 @@ def test_sky(place):
         ("train-1.5b", "single_gpu", [], "qwen2.5-1.5b"),
     ],
 )
-def test_make(typed, config, options, recipe):
+def test_make_train(typed, config, options, recipe):
     words = [*typed.split(), "ARGS=--max_steps 5"]
     said = subprocess.run(["make", "-n", *words], cwd=ROOT, capture_output=True, text=True).stdout
     launch = said[said.index(".venv/bin/accelerate") :].replace("\\\n", " ").split()
@@ -85,3 +85,12 @@ def test_make(typed, config, options, recipe):
     assert launch[1:] == [*accelerate, "recipes/grpo.py", "--config", f"recipes/{recipe}.yaml", "--max_steps", "5"]
     assert (ROOT / launch[3]).exists()
     assert (ROOT / "recipes" / f"{recipe}.yaml").exists()
+
+
+@pytest.mark.parametrize("size", ["1.5b", "14b", "32b"])
+def test_make_plan(size):
+    said = subprocess.run(["make", "-n", f"plan-{size}", "ARGS=--price 9"], cwd=ROOT, capture_output=True, text=True).stdout
+    plan = said[said.index("recipes/plan.py") :].split()
+    assert plan[1:3] == ["--config", f"recipes/qwen2.5-{size}.yaml"]
+    assert plan[-2:] == ["--price", "9"]
+    assert all((ROOT / word).exists() for word in plan if word.endswith(".yaml"))
