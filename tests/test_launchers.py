@@ -11,6 +11,13 @@ ROOT = Path(__file__).parents[1]
 TWO_NODES = 'for rank in 0 1; do SLURM_PROCID=$rank "${@:2}"; done'  # srun's first argument is its own option
 
 
+def what_make_runs(*words):
+    """The commands of a target, as make prints them; the make that runs these tests keeps out of it."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    command = ["make", "-n", "--no-print-directory", *words]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True).stdout.replace("\\\n", " ")
+
+
 def script(path, text):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"#!/usr/bin/env bash\n{text}\n")
@@ -78,9 +85,8 @@ def test_sky(place):
     ],
 )
 def test_make_train(typed, config, options, recipe):
-    words = [*typed.split(), "ARGS=--max_steps 5"]
-    said = subprocess.run(["make", "-n", *words], cwd=ROOT, capture_output=True, text=True).stdout
-    launch = said[said.index(".venv/bin/accelerate") :].replace("\\\n", " ").split()
+    said = what_make_runs(*typed.split(), "ARGS=--max_steps 5")
+    launch = said[said.index(".venv/bin/accelerate") :].split()
     accelerate = ["launch", "--config_file", f"accelerate_configs/{config}.yaml", *options]
     assert launch[1:] == [*accelerate, "recipes/grpo.py", "--config", f"recipes/{recipe}.yaml", "--max_steps", "5"]
     assert (ROOT / launch[3]).exists()
@@ -89,7 +95,7 @@ def test_make_train(typed, config, options, recipe):
 
 @pytest.mark.parametrize("size", ["1.5b", "14b", "32b"])
 def test_make_plan(size):
-    said = subprocess.run(["make", "-n", f"plan-{size}", "ARGS=--price 9"], cwd=ROOT, capture_output=True, text=True).stdout
+    said = what_make_runs(f"plan-{size}", "ARGS=--price 9")
     plan = said[said.index("recipes/plan.py") :].split()
     assert plan[1:3] == ["--config", f"recipes/qwen2.5-{size}.yaml"]
     assert plan[-2:] == ["--price", "9"]

