@@ -159,6 +159,6 @@ def disk(p: Parameters, machine: Machine) -> tuple[dict[str, str], list[str]]:
     need = (3 * CHECKPOINT + 2) * p.trained
     rows = {"disk": f"{need / GiB:,.0f} GiB: 3 checkpoints and the model"}
     if machine.disk is not None and need > machine.disk:
-        place = f"output_dir takes {need / GiB:,.0f} GiB of disk, {machine.disk / GiB:,.0f} are free"
-        return rows, [f"{place}: put it elsewhere."]
+        fault = f"output_dir takes {need / GiB:,.2f} GiB of disk, {machine.disk / GiB:,.2f} are free: put it elsewhere."
+        return rows, [fault]
     return rows, []

@@ -4,6 +4,7 @@ held-out scores by difficulty, and checkpoints that are whole or not there.
 
 from __future__ import annotations
 
+import shutil
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import torch
 from accelerate.utils import gather_object, is_peft_model
 from peft.tuners.lora import LoraLayer
+from safetensors import SafetensorError
 from torch.utils.data import Sampler
 from trl import GRPOTrainer
 from trl.trainer.utils import RepeatSampler
@@ -112,10 +114,17 @@ class PuzzleTrainer(GRPOTrainer):
 
         Transformers 5.23.0 deletes old ones as soon as the main process has written its part of the new one.
         """
-        super()._save_checkpoint(model, trial)
+        output_dir = Path(self.args.output_dir)
+        try:
+            super()._save_checkpoint(model, trial)
+        except (OSError, RuntimeError, SafetensorError) as error:
+            raise RuntimeError(
+                f"the checkpoint of step {self.state.global_step} could not be written to {output_dir}, where "
+                f"{shutil.disk_usage(output_dir).free / 2**20:,.0f} MiB are free. Make room, and the same command goes on from "
+                "the last whole checkpoint."
+            ) from error
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
-            output_dir = Path(self.args.output_dir)
             mark_whole(output_dir / f"checkpoint-{self.state.global_step}")
             keep_checkpoints(output_dir, {self.state.global_step, self.best_checkpoint()["step"]})
 

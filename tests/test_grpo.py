@@ -267,9 +267,22 @@ def test_folders_of_one_name_are_not_mixed_up(tmp_path):
 def test_a_full_disk_is_seen_before_the_model_is_loaded(monkeypatch, tmp_path):
     monkeypatch.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=1e6))
     recipe = ("--config", ROOT / "recipes" / "tiny-cpu.yaml", "--output_dir", tmp_path / "run", "--num_train_puzzles", "8")
-    with pytest.raises(SystemExit, match=r"output_dir takes 0 GiB of disk, 0 are free: put it elsewhere.*--start_anyway"):
+    with pytest.raises(SystemExit, match=r"output_dir takes 0.02 GiB of disk, 0.00 are free: put it elsewhere.*--start_anyway"):
         grpo.main(*parsed(monkeypatch, *recipe))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_checkpoint_that_cannot_be_written_is_said_and_nothing_is_lost(tmp_path):
+    """No file may exceed 3 MB: the model's is smaller, the optimizer's is not."""
+    limited = ["bash", "-c", 'ulimit -f 3000; exec "$@"', "-", *command(tmp_path / "run")]
+    run = subprocess.run(limited, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    assert run.returncode != 0
+    assert f"the checkpoint of step 2 could not be written to {tmp_path / 'run'}" in run.stderr
+    assert (tmp_path / "run" / "checkpoint-2" / "model.safetensors").exists()
+    assert not whole_checkpoints(tmp_path / "run")
+    again = launch(tmp_path / "run")
+    assert again.returncode == 0, again.stderr
+    assert whole_checkpoints(tmp_path / "run").keys() == {3}
 
 
 def test_an_alarm_ends_the_run_if_asked_with_a_checkpoint_saved(tmp_path):

@@ -182,7 +182,7 @@ def test_shipped_recipes_fit_where_they_say(plan, dataset, recipe, machines, ver
     [
         (("--num_processes", "6"), "6 processes × per_device_train_batch_size 2"),
         (("--vllm_max_model_length", "8300"), "prompts are too long"),
-        (("--disk_gib", "10"), "GiB of disk, 10 are free"),
+        (("--disk_gib", "10"), "GiB of disk, 10.00 are free"),
         (("--num_processes", "8", "--num_machines", "3"), "8 processes cannot be shared out evenly over 3 nodes"),
         (("--model_name_or_path", "no/such-model"), "model_name_or_path 'no/such-model' is neither"),
         (("--machines", "accelerate_configs/none.yaml"), "accelerate_configs/none.yaml"),
