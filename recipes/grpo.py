@@ -53,10 +53,10 @@ def main(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args: GR
     try:
         accumulate(run_args, training_args, training_args.world_size)
         train, held_out = puzzles(puzzle_args, training_args.seed)
+        check(run_args, training_args, model_args, train, held_out)
         # Fewer puzzles than places in a generation: each one several times.
         times = -(-training_args.generation_batch_size // (training_args.num_generations * len(train)))
         train = train.select([*range(len(train))] * times)
-        check(run_args, training_args, model_args, train, held_out)
         with training_args.main_process_first(local=False):  # the folder is shared by all nodes
             checkpoint = checkpoint_to_resume(output_dir, run_args.resume)
             same_run(output_dir, identity(puzzle_args, training_args, model_args))
@@ -82,9 +82,8 @@ def main(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args: GR
     training_args.eval_on_start = checkpoint is None  # the score before training
     training_args.save_total_limit = None  # PuzzleTrainer keeps the latest and the best
     detection = None
-    if (
-        not training_args.use_vllm or training_args.vllm_mode == "colocate"
-    ):  # a server takes it as it is, Transformers not at all
+    served = training_args.use_vllm and training_args.vllm_mode == "server"
+    if not served:  # a server takes it as it is, a colocated vLLM as a class, Transformers not at all
         detection = (training_args.generation_kwargs or {}).pop("repetition_detection", None)
     trainer = PuzzleTrainer(
         model=model_args.model_name_or_path,

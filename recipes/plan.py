@@ -222,9 +222,10 @@ def this_machine(args: GRPOConfig) -> Machine:
     environment = {name.removeprefix("ACCELERATE_DEEPSPEED_"): value for name, value in os.environ.items()}
     deepspeed = environment.get("ACCELERATE_USE_DEEPSPEED") == "true"
     gpu = torch.cuda.is_available() and not args.use_cpu
-    place = Path(args.output_dir).absolute()
+    place = output_dir = Path(args.output_dir).absolute()
     while not place.exists():
         place = place.parent
+    taken = sum(file.stat().st_size for file in output_dir.rglob("*") if file.is_file())  # by the run that is resumed
     return Machine(
         name="here",
         processes=args.world_size,
@@ -234,7 +235,7 @@ def this_machine(args: GRPOConfig) -> Machine:
         offload_parameters=deepspeed and environment.get("OFFLOAD_PARAM_DEVICE", "none") != "none",
         gpu=torch.cuda.get_device_properties(0).total_memory if gpu else None,
         cpu=psutil.virtual_memory().total,
-        disk=shutil.disk_usage(place).free,
+        disk=shutil.disk_usage(place).free + taken,
     )
 
 

@@ -60,7 +60,8 @@ def checkpoint_to_resume(output_dir: Path, resume: str) -> str | None:
         ValueError: if the folder holds a run and `resume` is "never", or names no whole checkpoint.
     """
     if resume == "auto":
-        return str(max(whole_checkpoints(output_dir).items())[1]) if whole_checkpoints(output_dir) else None
+        whole = whole_checkpoints(output_dir)
+        return str(whole[max(whole)]) if whole else None
     if resume == "never":
         if (output_dir / "run.json").exists():
             raise ValueError(f"{output_dir} holds a run and resume is 'never'. Choose another output_dir, or resume 'auto'.")

@@ -21,6 +21,7 @@ from puzzles.scenario import Size
 from recipes import grpo, sft
 from recipes.arguments import PuzzleArguments, RunArguments, parse
 from recipes.data import puzzles
+from recipes.plan import this_machine
 from recipes.run_folder import checkpoint_to_resume, keep_checkpoints, mark_whole, only_one, same_run, whole_checkpoints
 from recipes.tiny import tiny_tokenizer
 from tests.test_dataset import make
@@ -270,6 +271,17 @@ def test_a_full_disk_is_seen_before_the_model_is_loaded(monkeypatch, tmp_path):
     with pytest.raises(SystemExit, match=r"output_dir takes 0.02 GiB of disk, 0.00 are free: put it elsewhere.*--start_anyway"):
         grpo.main(*parsed(monkeypatch, *recipe))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_resumed_run_may_use_the_room_that_its_own_checkpoints_take(monkeypatch, tmp_path):
+    """Two of three checkpoints are there already: a disk that had room for the run still has."""
+    args = GRPOConfig(str(tmp_path / "run"), use_cpu=True, bf16=False)
+    monkeypatch.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=100))
+    assert this_machine(args).disk == 100
+    (tmp_path / "run" / "checkpoint-5" / "global_step5").mkdir(parents=True)
+    (tmp_path / "run" / "checkpoint-5" / "global_step5" / "shard.pt").write_bytes(bytes(4000))
+    (tmp_path / "run" / "run.json").write_bytes(bytes(30))
+    assert this_machine(args).disk == 4130
 
 
 def test_a_checkpoint_that_cannot_be_written_is_said_and_nothing_is_lost(tmp_path):
