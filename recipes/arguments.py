@@ -57,13 +57,27 @@ class PuzzleArguments:
 
 @dataclass
 class RunArguments:
-    """How a run goes on after an interruption, and what it warns of. An alarm counts generations (one an iteration)."""
+    """How a run computes, goes on after an interruption, and what it warns of. Alarms count generations (one an iteration)."""
 
     optimizer_steps: int | None = field(
         default=None,
         metadata={
             "help": "Optimizer steps per generation batch. Given, it sets gradient_accumulation_steps for whatever number of "
             "processes there is, so that a recipe needs no change from 4 GPUs to 16."
+        },
+    )
+    packing: bool = field(
+        default=True,
+        metadata={
+            "help": "Compute the prompt of a puzzle once for all of its samples, no padding, and no samples without an "
+            "advantage: the same gradients in less time (recipes/packing.py). false: stock TRL."
+        },
+    )
+    packed_tokens: int = field(
+        default=16384,
+        metadata={
+            "help": "With packing: most tokens that go forward and backward at once on a GPU. It, and not "
+            "per_device_train_batch_size, says what memory training takes; a longer row goes alone."
         },
     )
     resume: str = field(

@@ -93,6 +93,7 @@ def main(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args: GR
         eval_dataset=held_out,
         peft_config=get_peft_config(model_args),
         curriculum=puzzle_args.curriculum,
+        packed_tokens=run_args.packed_tokens if run_args.packing else None,
         callbacks=[watch := Watch(run_args)],
     )
     if detection and training_args.use_vllm:

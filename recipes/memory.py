@@ -13,6 +13,9 @@ import torch
 from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, PreTrainedConfig
 from trl import GRPOConfig, ModelConfig
 
+from recipes.arguments import RunArguments
+from recipes.packing import WORTH_PACKING, regroups
+
 GiB = 2**30
 OVERHEAD = 4 * GiB  # CUDA context, NCCL's buffers and vLLM's CUDA graphs: an allowance, not a formula
 CHECKPOINT = 14  # bytes a trained parameter: the weight in bf16, and in float32 with AdamW's two moments
@@ -80,23 +83,36 @@ def head_size(config: PreTrainedConfig) -> int:
     return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
 
 
-def activations(config: PreTrainedConfig, args: GRPOConfig, length: int) -> float:
-    """Bytes of a micro-batch's activations at their peak, all rows of this length.
+def tokens_at_once(run_args: RunArguments, args: GRPOConfig, longest: int) -> int:
+    """Most tokens that go forward and backward together on a GPU, if `longest` are those of the longest row."""
+    if run_args.packing and regroups(args):
+        return round(WORTH_PACKING * max(run_args.packed_tokens, longest))
+    return args.per_device_train_batch_size * longest
+
+
+def activations(config: PreTrainedConfig, args: GRPOConfig, tokens: int, length: int) -> float:
+    """Bytes of the activations of so many tokens at their peak, in rows of this length.
 
     With activation checkpointing: the input of each layer in bf16, and what the backward of one layer needs, which is two
     norms' inputs and outputs, q, k, v and the attention's output, and the four tensors of the gated MLP. Attention itself
     keeps nothing, but padding makes a mask of 2 bytes for each pair of positions. Then the gradient of the LM head in
     float32 (trl/kernels/chunked_logprob.py, which makes logits in small tiles only).
     """
-    rows, hidden, layers = args.per_device_train_batch_size, config.hidden_size, config.num_hidden_layers
+    hidden, layers = config.hidden_size, config.num_hidden_layers
     attention = 2 * (config.num_attention_heads + config.num_key_value_heads) * head_size(config)
     layer = 2 * (4 * hidden + attention + 4 * config.intermediate_size)
     kept = layers * 2 * hidden + layer if args.activation_checkpointing else layers * layer
-    return rows * length * kept + 2 * rows * length**2 + 4 * config.vocab_size * hidden
+    return tokens * kept + 2 * tokens * length + 4 * config.vocab_size * hidden
 
 
 def memory(
-    config: PreTrainedConfig, p: Parameters, machine: Machine, args: GRPOConfig, lengths: list[int], completion: int
+    config: PreTrainedConfig,
+    p: Parameters,
+    machine: Machine,
+    run_args: RunArguments,
+    args: GRPOConfig,
+    lengths: list[int],
+    completion: int,
 ) -> tuple[dict[str, str], list[str]]:
     """Memory on each GPU while it trains and while it generates: rows of the plan's table, and what does not fit.
 
@@ -108,7 +124,8 @@ def memory(
     on_gpu, on_cpu = states(p, machine)
     if args.beta and p.trained == p.total:  # a reference model; with LoRA it is the model without its adapter
         on_gpu += 2 * p.total / (machine.processes if machine.zero3 else 1)
-    acts = activations(config, args, longest)
+    at_once = tokens_at_once(run_args, args, longest)
+    acts = activations(config, args, at_once, longest)
     colocated = args.use_vllm and args.vllm_mode == "colocate"
     budget = args.vllm_gpu_memory_utilization * machine.gpu if colocated else 0
     awake = 0 if args.vllm_enable_sleep_mode else budget
@@ -116,12 +133,13 @@ def memory(
     limit = f"{machine.gpu / GiB:.1f} GiB a GPU"
     rows = {
         "model states": f"{on_gpu / GiB:.1f} GiB a GPU, {on_cpu / GiB:.0f} GiB a node",
-        "activations, logits": f"{acts / GiB:.1f} GiB, {args.per_device_train_batch_size} longest rows",
+        "activations, logits": f"{acts / GiB:.1f} GiB, {at_once:,} tokens",
         "memory, training": f"{training / GiB:.1f} of {limit}",
     }
     faults = []
     if training > machine.gpu:
-        mend = "lower per_device_train_batch_size" if training - acts / 2 < machine.gpu else "take more nodes"
+        smaller = "packed_tokens" if at_once > longest and run_args.packing else "per_device_train_batch_size"
+        mend = f"lower {smaller}" if training - acts / 2 < machine.gpu else "take more nodes"
         if machine.zero3 and not machine.offload_optimizer:
             mend += ", or offload the optimizer (accelerate_configs/zero3_offload.yaml)"
         faults.append(f"training takes {training / GiB:.1f} GiB, there are {limit}: {mend}.")

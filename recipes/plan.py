@@ -34,6 +34,7 @@ from trl import GRPOConfig, ModelConfig
 from recipes.arguments import PuzzleArguments, RunArguments, parse
 from recipes.data import puzzles, to_be_made
 from recipes.memory import GiB, Machine, Parameters, disk, memory, parameters
+from recipes.packing import regroups, unsupported
 
 CHARACTERS_PER_TOKEN = 2.5  # of a prompt, at least: 2.88 was the least of 5,500 with Qwen2.5's vocabulary, 3.23 the mean
 
@@ -79,15 +80,17 @@ def accumulate(run_args: RunArguments, args: GRPOConfig, processes: int) -> None
     """
     if run_args.optimizer_steps is None:
         return
-    rows, micro = args.generation_batch_size // run_args.optimizer_steps, args.per_device_train_batch_size
-    if args.generation_batch_size % (micro * processes * run_args.optimizer_steps):
+    packed = run_args.packing and regroups(args)  # a step is cut up by tokens: any number of rows will do
+    rows, micro = args.generation_batch_size / run_args.optimizer_steps, 1 if packed else args.per_device_train_batch_size
+    if rows % (micro * processes):
         fitting = ", ".join(str(n) for n in range(1, 65) if rows % (n * micro) == 0)
+        batch = "" if packed else f" × per_device_train_batch_size {micro} = {processes * micro}"
         raise ValueError(
-            f"{processes} processes × per_device_train_batch_size {micro} = {processes * micro} does not divide the {rows} "
-            f"completions of an optimizer step (generation_batch_size {args.generation_batch_size} / optimizer_steps "
-            f"{run_args.optimizer_steps}): take {fitting or 'other numbers of'} processes, or change "
-            "per_device_train_batch_size."
+            f"the {rows:g} completions of an optimizer step (generation_batch_size {args.generation_batch_size} / "
+            f"optimizer_steps {run_args.optimizer_steps}) cannot be shared out evenly over {processes} process(es){batch}: "
+            f"take {fitting or 'other numbers of'} processes{'' if packed else ', or change per_device_train_batch_size'}."
         )
+    args.per_device_train_batch_size = micro
     args.steps_per_generation = args.generation_batch_size // (micro * processes)
     args.gradient_accumulation_steps = args.steps_per_generation // run_args.optimizer_steps
 
@@ -107,6 +110,8 @@ def geometry(run_args: RunArguments, args: GRPOConfig, processes: int, held_out:
             f"gradient_accumulation_steps {accumulated} does not divide the {micro_batches} micro-batches of a generation: "
             "leave it out and set optimizer_steps."
         )
+    if run_args.packing and run_args.packed_tokens < 1:
+        faults.append(f"packed_tokens {run_args.packed_tokens} is too few: 16384, or less where memory is short.")
     samples = args.num_generations_eval or args.num_generations
     eval_batch = args.per_device_eval_batch_size * processes
     if eval_batch % samples:
@@ -131,10 +136,12 @@ def geometry(run_args: RunArguments, args: GRPOConfig, processes: int, held_out:
         faults.append(
             f"vllm_tensor_parallel_size {args.vllm_tensor_parallel_size} does not divide {processes} processes: take {fitting}."
         )
+    at_once = f"{args.per_device_train_batch_size} completion(s)"
+    if run_args.packing and regroups(args):
+        at_once = f"{run_args.packed_tokens:,} packed tokens"
     return {
         "prompts × samples": group,
-        "micro-batch": f"{args.per_device_train_batch_size} × {processes} processes",
-        "micro-batches": f"{micro_batches} a generation, {accumulated} a step",
+        "at once": f"{at_once} on each of {processes} processes",
         "optimizer steps": f"{steps * args.num_iterations} a generation",
         "held-out completions": f"{held_out * samples} in {-(-held_out * samples // eval_batch)} batch(es)",
     }, faults
@@ -250,26 +257,34 @@ def check(run_args: RunArguments, args: GRPOConfig, model_args: ModelConfig, tra
     lengths = [n for rows in (train, held_out) for n in prompt_lengths(args, model_args, rows, cut_off)[0]]
     faults = geometry(run_args, args, machine.processes, len(held_out))[1]
     faults += too_long(args, config, lengths) + unreachable_server(args)
+    faults += unsupported(config, args, model_args.attn_implementation) if run_args.packing else []
     trackers = {"trackio", "wandb"} & set(args.report_to)
     faults += [f"report_to: {name} is not installed: pip install {name}." for name in trackers if not find_spec(name)]
     if not run_args.start_anyway:
         p = parameters(config, model_args)
         doubts = disk(p, machine)[1]
         if machine.gpu is not None:
-            doubts += memory(config, p, machine, args, lengths, args.max_completion_length)[1]
+            doubts += memory(config, p, machine, run_args, args, lengths, args.max_completion_length)[1]
         faults += [f"{doubt} (An estimate; to start anyway: --start_anyway)" for doubt in doubts]
     if faults:
         raise ValueError("\n  ".join(faults))
 
 
-def estimate(plan: PlanArguments, p: Parameters, machine: Machine, args: GRPOConfig, prompt: float) -> dict[str, str]:
+def estimate(
+    plan: PlanArguments, p: Parameters, machine: Machine, run_args: RunArguments, args: GRPOConfig, prompt: float
+) -> dict[str, str]:
     """Tokens, hours and dollars of an iteration, that is a generation and its optimizer steps.
 
     FLOPs a parameter and token: 2 for a forward, 4 for a backward (2 where the weights are frozen; Kaplan et al. 2020,
-    arXiv:2001.08361), and one more forward each for the old log-probabilities and for activation checkpointing. Padding and
-    evaluations come on top.
+    arXiv:2001.08361), and one more forward each for the old log-probabilities and for activation checkpointing. With packing a
+    prompt counts once in each optimizer step that has samples of it, and no sample is taken to have no advantage; without,
+    padding comes on top. Evaluations come on top of both.
     """
-    tokens = args.generation_batch_size * (prompt + plan.completion_tokens)
+    prompts = rows_in_all = args.generation_batch_size
+    if run_args.packing:
+        steps = max(args.steps_per_generation // args.gradient_accumulation_steps, 1)
+        prompts = min(rows_in_all, rows_in_all // args.num_generations * steps)
+    tokens = prompts * prompt + rows_in_all * plan.completion_tokens
     flops = 2 + 2 + 2 * args.activation_checkpointing + (4 if p.trained == p.total else 2)
     training = flops * p.total * tokens / (machine.processes * plan.peak_tflops * 1e12 * plan.mfu)
     generating = args.generation_batch_size * plan.completion_tokens / (machine.processes * plan.generation_speed)
@@ -337,15 +352,16 @@ def main(
     for machine in machines:
         rows = {"GPUs": f"{machine.processes // machine.nodes} × {machine.nodes} node(s)"}
         wrong = too_long(args, config, lengths) + unreachable_server(args)
+        wrong += unsupported(config, args, model_args.attn_implementation) if run_args.packing else []
         for part, more in (
             geometry(run_args, args, machine.processes, len(held_out)),
-            memory(config, p, machine, args, lengths, plan.completion_tokens),
+            memory(config, p, machine, run_args, args, lengths, plan.completion_tokens),
             disk(p, machine),
         ):
             rows |= part
             wrong += more
-        if "micro-batches" in rows:
-            rows |= estimate(plan, p, machine, args, mean)
+        if "optimizer steps" in rows:
+            rows |= estimate(plan, p, machine, run_args, args, mean)
         columns[machine.name], faults[machine.name] = rows | {"verdict": "NOT OK" if wrong else "OK"}, wrong
     print(table(columns))
     for where, wrong in faults.items():

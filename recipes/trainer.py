@@ -1,4 +1,4 @@
-"""TRL's GRPOTrainer with what a long run needs: an order of puzzles that a resumed run shares with an uninterrupted one,
+"""The packed GRPOTrainer with what a long run needs: an order of puzzles that a resumed run shares with an uninterrupted one,
 held-out scores by difficulty, and checkpoints that are whole or not there.
 """
 
@@ -14,10 +14,10 @@ from accelerate.utils import gather_object, is_peft_model
 from peft.tuners.lora import LoraLayer
 from safetensors import SafetensorError
 from torch.utils.data import Sampler
-from trl import GRPOTrainer
 from trl.trainer.utils import RepeatSampler
 
 from puzzles.difficulty import BANDS
+from recipes.packing import PackedGRPOTrainer
 from recipes.run_folder import keep_checkpoints, mark_whole, whole_checkpoints
 
 HELD_OUT_ACCURACY = "eval_rewards/accuracy/mean"
@@ -47,8 +47,8 @@ class EpochSampler(RepeatSampler):
                     yield from [i] * self.mini_repeat_count
 
 
-class PuzzleTrainer(GRPOTrainer):
-    """GRPOTrainer for puzzles.
+class PuzzleTrainer(PackedGRPOTrainer):
+    """GRPOTrainer for puzzles, packed (recipes/packing.py).
 
     Args:
         curriculum: None, "depth" or "pass_rate": see recipes/arguments.py.

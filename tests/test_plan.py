@@ -12,7 +12,7 @@ from trl import GRPOConfig, ModelConfig
 from puzzles.dataset import build
 from puzzles.scenario import Size
 from recipes.arguments import PuzzleArguments, RunArguments, parse
-from recipes.memory import GiB, Machine, activations, disk, memory, parameters, states
+from recipes.memory import GiB, Machine, activations, disk, memory, parameters, states, tokens_at_once
 from recipes.plan import KNOWN, PlanArguments, accumulate, geometry, main, table, too_long, unreachable_server
 
 NODE = Machine("node", 8, 1, True, False, False, gpu=79.1 * GiB, cpu=1000 * GiB, disk=None)
@@ -59,21 +59,29 @@ def test_memory_grows_with_what_it_should():
     shape = KNOWN["Qwen/Qwen2.5-14B-Instruct"]
     p, lora = parameters(shape, FULL), parameters(shape, LORA)
     assert states(lora, NODE)[0] < states(p, NODE)[0] / 4
-    assert activations(shape, config(), 16384) > 1.75 * activations(shape, config(), 8192)
-    assert activations(shape, config(activation_checkpointing=False), 8192) > 4 * activations(shape, config(), 8192)
-    assert not memory(shape, p, NODE, config(), [1000, 4000], 1200)[1]
-    kl = memory(shape, p, NODE, config(beta=0.04), [1000, 4000], 1200)[0]
+    stock, packed = RunArguments(packing=False), RunArguments()
+    assert tokens_at_once(stock, config(), 9192) == 2 * 9192
+    assert tokens_at_once(stock, config(), 40000) == 2 * 40000
+    assert tokens_at_once(packed, config(), 9192) == 1.25 * 16384
+    assert tokens_at_once(packed, config(), 40000) == 1.25 * 40000
+    assert tokens_at_once(packed, config(loss_type="bnpo"), 9192) == 2 * 9192
+    needs = activations(shape, config(), 16384, 8192)
+    assert activations(shape, config(), 32768, 8192) > 1.75 * needs
+    assert activations(shape, config(), 16384, 16384) > 1.01 * needs
+    assert activations(shape, config(activation_checkpointing=False), 16384, 8192) > 4 * needs
+    assert not memory(shape, p, NODE, packed, config(), [1000, 4000], 1200)[1]
+    kl = memory(shape, p, NODE, packed, config(beta=0.04), [1000, 4000], 1200)[0]
     assert kl["model states"].startswith("37.3 GiB")  # 33.9, and 27.5 / 8 of the reference model
-    assert memory(shape, lora, NODE, config(beta=0.04), [9], 9) == memory(shape, lora, NODE, config(), [9], 9)
-    (awake,) = memory(shape, p, NODE, config(vllm_enable_sleep_mode=False), [1000, 4000], 1200)[1]
+    assert memory(shape, lora, NODE, packed, config(beta=0.04), [9], 9) == memory(shape, lora, NODE, packed, config(), [9], 9)
+    (awake,) = memory(shape, p, NODE, packed, config(vllm_enable_sleep_mode=False), [1000, 4000], 1200)[1]
     assert "training takes" in awake
-    (crowded,) = memory(shape, p, NODE, config(vllm_gpu_memory_utilization=0.9), [1000, 4000], 1200)[1]
+    (crowded,) = memory(shape, p, NODE, packed, config(vllm_gpu_memory_utilization=0.9), [1000, 4000], 1200)[1]
     assert "generating takes" in crowded
     assert "lower vllm_gpu_memory_utilization" in crowded
-    (narrow,) = memory(shape, p, NODE, config(vllm_gpu_memory_utilization=0.1), [1000, 4000], 1200)[1]
+    (narrow,) = memory(shape, p, NODE, packed, config(vllm_gpu_memory_utilization=0.1), [1000, 4000], 1200)[1]
     assert "vLLM's cache holds" in narrow
     little = replace(NODE, offload_optimizer=True, cpu=100 * GiB)
-    (offloaded,) = memory(shape, p, little, config(), [1000, 4000], 1200)[1]
+    (offloaded,) = memory(shape, p, little, packed, config(), [1000, 4000], 1200)[1]
     assert "of a node's memory" in offloaded
     assert not disk(p, replace(NODE, disk=1000 * GiB))[1]
     assert "put it elsewhere" in disk(p, replace(NODE, disk=100 * GiB))[1][0]
@@ -94,7 +102,8 @@ def test_an_iteration_is_cut_up_the_same_way_on_any_number_of_gpus(processes):
 @pytest.mark.parametrize(
     ("changes", "processes", "complaint"),
     [
-        ({}, 6, "6 processes × per_device_train_batch_size 2 = 12 does not divide the 320 completions of an optimizer step"),
+        ({}, 6, "the 320 completions of an optimizer step (generation_batch_size 1600 / optimizer_steps 5) cannot be shared"),
+        ({"loss_type": "bnpo"}, 6, "evenly over 6 process(es) × per_device_train_batch_size 2 = 12: take 1, 2, 4, 5, 8"),
         ({"vllm_tensor_parallel_size": 3}, 8, "vllm_tensor_parallel_size 3 does not divide 8 processes: take 1, 2, 4, 8."),
         ({"save_steps": 24}, 8, "save_steps=24 is in the middle of a generation"),
         ({"eval_steps": 1}, 8, "eval_steps=1 is in the middle of a generation"),
@@ -180,7 +189,9 @@ def test_shipped_recipes_fit_where_they_say(plan, dataset, recipe, machines, ver
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (("--num_processes", "6"), "6 processes × per_device_train_batch_size 2"),
+        (("--num_processes", "6"), "evenly over 6 process(es): take 1, 2, 4, 5, 8, 10, 16, 20, 32, 40, 64 processes"),
+        (("--num_processes", "6", "--packing", "false"), "6 process(es) × per_device_train_batch_size 1 = 6"),
+        (("--packed_tokens", "0"), "packed_tokens 0 is too few"),
         (("--vllm_max_model_length", "8300"), "prompts are too long"),
         (("--disk_gib", "10"), "GiB of disk, 10.00 are free"),
         (("--num_processes", "8", "--num_machines", "3"), "8 processes cannot be shared out evenly over 3 nodes"),

@@ -1,0 +1,137 @@
+"""Stock TRL and packing on the same made-up completions: what tests/test_packing.py compares.
+
+  accelerate launch … tests/packed_and_stock.py FOLDER '{"stock": {…}, "packed": {…}}'
+
+runs `train` with each of the keywords, and writes what it returns to FOLDER/stock.pt and FOLDER/packed.pt.
+"""
+
+import json
+import os
+import random
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import torch
+from datasets import Dataset
+from peft import LoraConfig
+from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM, TrainerCallback, set_seed
+from trl import GRPOConfig
+
+from recipes.packing import PackedGRPOTrainer
+
+RANK = int(os.environ.get("RANK", 0))
+VOCABULARY, END = 100, 256  # END is the tokenizer's end of sequence
+SHAPE = {"prompts": 4, "group": 4, "prompt_length": (3, 12), "length": (1, 20)}
+
+
+def random_model(folder, **changes):
+    """A Qwen2 of two layers, four heads and two of keys, with weights that are large enough for attention to matter."""
+    if (path := Path(folder) / f"model-{RANK}").exists():
+        return str(path)
+    set_seed(0)
+    heads = {"hidden_size": 32, "num_attention_heads": 4, "num_key_value_heads": 2, "num_hidden_layers": 2}
+    others = {"vocab_size": 488, "intermediate_size": 48, "initializer_range": 0.1, "eos_token_id": END, "pad_token_id": 257}
+    model = Qwen2ForCausalLM(Qwen2Config(**{**heads, **others, **changes}))
+    model.save_pretrained(path)
+    return str(path)
+
+
+def rollout(shape):
+    """Made-up completions for TRL's rollout_func. A prompt is the same each time it comes, a completion is not."""
+    times = {}
+
+    def roll(prompts, trainer):
+        rows = {"prompt_ids": [], "completion_ids": [], "logprobs": [], **({"env_mask": []} if shape.get("tools") else {})}
+        for prompt in prompts:
+            times[prompt] = times.get(prompt, 0) + 1
+            of_prompt = random.Random(f"{shape.get('seed')} {prompt}")
+            of_row = random.Random(f"{shape.get('seed')} {prompt} {times[prompt]} {trainer.accelerator.process_index}")
+            ids = of_row.choices(range(VOCABULARY), k=of_row.randint(*shape["length"]))
+            if of_row.random() < 0.7:
+                ids[-1] = END
+            rows["prompt_ids"].append(of_prompt.choices(range(VOCABULARY), k=of_prompt.randint(*shape["prompt_length"])))
+            rows["completion_ids"].append(ids)
+            rows["logprobs"].append([-of_row.uniform(4, 7) for _ in ids])
+            if "env_mask" in rows:
+                rows["env_mask"].append([int(of_row.random() < 0.7) for _ in ids])
+        return rows
+
+    return roll
+
+
+class Gradients(TrainerCallback):
+    """The gradients of each optimizer step. (ZeRO-3 does not show them: there it is the weights that tell.)"""
+
+    def __init__(self):
+        self.steps = []
+
+    def on_pre_optimizer_step(self, args, state, control, model=None, **kwargs):
+        self.steps.append({name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None})
+
+
+def make(folder, packed_tokens, shape=None, equal_rewards=(), lora=False, sampler=False, model=None, **config):
+    """A trainer. `equal_rewards`: prompts whose samples get the same reward; `sampler`: use the sampler's log-probabilities as
+    those of vLLM are.
+    """
+    shape = {**SHAPE, **(shape or {})}
+    settings = {
+        "output_dir": str(folder), "num_generations": shape["group"], "max_completion_length": 64, "max_steps": 1,
+        "per_device_train_batch_size": shape["prompts"] * shape["group"], "learning_rate": 0.05, "optim": "sgd",
+        "lr_scheduler_type": "constant", "max_grad_norm": 0.0, "beta": 0.0, "loss_type": "grpo", "use_cpu": True, "bf16": False,
+        "report_to": "none", "logging_steps": 1, "save_strategy": "no", "activation_checkpointing": False, "disable_tqdm": True,
+        "dataloader_pin_memory": False,
+    }  # fmt: skip
+
+    def reward(prompts, completion_ids, **kwargs):
+        rows = zip(prompts, completion_ids, strict=True)
+        return [0.5 if prompt in equal_rewards else sum(ids) % 97 / 97 for prompt, ids in rows]
+
+    trainer = PackedGRPOTrainer(
+        random_model(folder, **(model or {})),
+        reward,
+        args=GRPOConfig(**{**settings, **config}),
+        train_dataset=Dataset.from_dict({"prompt": [str(i) for i in range(shape["prompts"])]}),
+        eval_dataset=Dataset.from_dict({"prompt": ["7", "8"]}),
+        processing_class=AutoTokenizer.from_pretrained("recipes/tiny-warm-start"),
+        rollout_func=rollout(shape),
+        peft_config=LoraConfig(r=4, target_modules="all-linear", lora_dropout=0.0) if lora else None,
+        packed_tokens=packed_tokens,
+        callbacks=[gradients := Gradients()],
+    )
+    trainer.gradients = gradients.steps
+    if lora or trainer.beta:  # as made, an adapter's second factor is zero, and the reference model is the trained one
+        torch.manual_seed(1)
+        for parameter in trainer.model.parameters():
+            if parameter.requires_grad:
+                parameter.data += 0.05 * torch.randn_like(parameter)
+    if sampler:
+        trainer.use_vllm, trainer._last_loaded_step = True, 0
+    return trainer
+
+
+def train(folder, packed_tokens, **kwargs):
+    """What a run logged, the gradients of its steps, its weights at the end, and its last generation batch as it was cut."""
+    trainer = make(folder, packed_tokens, **kwargs)
+    set_seed(42)
+    trainer.train()
+    if kwargs.get("num_generations_eval"):
+        trainer.evaluate()
+    weights = trainer.accelerator.get_state_dict(trainer.model_wrapped) or {}
+    return {
+        "log": trainer.state.log_history,
+        "gradients": trainer.gradients,
+        "weights": {name: x.clone() for name, x in weights.items()},
+        "batches": trainer._buffered_inputs,
+    }
+
+
+if __name__ == "__main__":
+    folder, runs = Path(sys.argv[1]), json.loads(sys.argv[2])
+    for name in runs:  # while nothing is distributed: after that, only one process saves a model
+        random_model(folder / name)
+    for name, keywords in runs.items():
+        result = train(folder / name, **keywords)
+        if RANK == 0:
+            torch.save(result, folder / f"{name}.pt")

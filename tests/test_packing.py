@@ -1,0 +1,367 @@
+"""Packing against stock TRL, on the same completions: log-probabilities, entropies, losses, gradients, metrics, weights."""
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import CONFIG_MAPPING, AttentionInterface, AutoModelForCausalLM
+from trl import GRPOConfig
+
+from recipes import packing
+from recipes.packing import Rows, packed_attention, regroups, unsupported
+from tests.packed_and_stock import make, train
+
+ROOT = Path(__file__).parents[1]
+TIGHT, WIDE = 45, 10**6  # tokens of a packed sequence: many in a step, or one
+TOLERANCE = 1e-5  # relative, in float32
+LOSSES = ["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo"]
+TWO_STEPS = {"per_device_train_batch_size": 8, "steps_per_generation": 2, "max_steps": 2}  # of a generation: clipping acts
+THREE_AND_TWO = {"per_device_train_batch_size": 8, "steps_per_generation": 3, "gradient_accumulation_steps": 2}
+FOUR_AT_ONCE = {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 4}
+METRICS = ("loss", "grad_norm", "entropy", "kl", "clip_ratio", "cispo_clip_ratio", "vespo", "reward", "sampling", "completions")
+SCORES = ("loss", "grad_norm")  # what is stock's also where its metrics are means over micro-batches, or rows are dropped
+
+
+def assert_same_gradients(stock, packed):
+    assert len(stock["gradients"]) == len(packed["gradients"]) > 0
+    for theirs, ours in zip(stock["gradients"], packed["gradients"], strict=True):
+        assert theirs.keys() == ours.keys()
+        whole, errors = (
+            torch.cat([x.flatten() for x in gradients]).norm()
+            for gradients in (theirs.values(), (theirs[name] - ours[name] for name in theirs))
+        )
+        assert errors <= TOLERANCE * whole
+        for name, gradient in theirs.items():  # where a gradient is next to nothing, rounding is the more
+            assert (gradient - ours[name]).norm() <= 10 * TOLERANCE * max(gradient.norm(), 1e-2 * whole), name
+
+
+def assert_same_log(stock, packed, metrics=METRICS):
+    for theirs, ours in zip(stock["log"], packed["log"], strict=True):
+        assert theirs.keys() == ours.keys()
+        for key, value in theirs.items():
+            if key.removeprefix("eval_").startswith(metrics):
+                assert ours[key] == pytest.approx(value, rel=TOLERANCE, abs=2e-6, nan_ok=True), key
+
+
+def compare(tmp_path, budgets=(TIGHT, WIDE), metrics=METRICS, **kwargs):
+    """Train with stock TRL and with packing, the latter with each budget: the same but for rounding. Returns the last."""
+    stock = train(tmp_path / "stock", None, **kwargs)
+    for budget in budgets:
+        packed = train(tmp_path / "packed", budget, **kwargs)
+        assert_same_gradients(stock, packed)
+        assert_same_log(stock, packed, metrics)
+        sequences = packed["batches"][0]
+        assert not isinstance(sequences, list) or (len(sequences) > 1) == (budget != WIDE)
+    return packed
+
+
+@pytest.mark.parametrize("loss_type", LOSSES)
+def test_every_loss_in_two_optimizer_steps_of_a_generation(tmp_path, loss_type):
+    compare(tmp_path, loss_type=loss_type, **TWO_STEPS)
+
+
+@pytest.mark.parametrize("loss_type", LOSSES)
+def test_every_loss_with_accumulated_micro_batches(tmp_path, loss_type):
+    """The gradient is that of stock TRL's micro-batches; the metrics those of the step as one."""
+    compare(tmp_path, loss_type=loss_type, metrics=SCORES, **FOUR_AT_ONCE)
+    if loss_type != "bnpo":
+        whole, cut = (train(tmp_path, *how) for how in ((None,), (TIGHT,)))
+        assert_same_log(whole, cut)
+
+
+CASES = {
+    "one step over two generations": {"gradient_accumulation_steps": 2, "steps_per_generation": 1, "metrics": SCORES},
+    "three micro-batches, two a step": {"shape": {"prompts": 6}, "max_steps": 3, "metrics": SCORES, **THREE_AND_TWO},
+    "two iterations": {"num_iterations": 2, "max_steps": 2},
+    "reference model": {"beta": 0.1, **TWO_STEPS},
+    "LoRA": {"lora": True},
+    "LoRA and its base as reference": {"lora": True, "beta": 0.1},
+    "gradient checkpointing": {"activation_checkpointing": True},
+    "ratio of sequences": {"importance_sampling_level": "sequence", **TWO_STEPS},
+    "two-sided clipping": {"delta": 1.5, **TWO_STEPS},
+    "rewards over the batch": {"scale_rewards": "batch"},
+    "off-policy mask": {"off_policy_mask_threshold": 0.01, **TWO_STEPS},
+    "tokens of tools": {"shape": {"tools": True}},
+    "truncated completions masked, and so empty": {"mask_truncated_completions": True},
+    "entropy bonus": {"entropy_coef": 0.1},
+    "high-entropy tokens": {"top_entropy_quantile": 0.3},
+    "padding to a multiple": {"pad_to_multiple_of": 8},
+    "evaluation": {"num_generations_eval": 1, "per_device_eval_batch_size": 2},
+    "evaluation of groups": {"num_generations_eval": 4, "per_device_eval_batch_size": 8},
+    "groups of 2": {"shape": {"prompts": 8, "group": 2}, "beta": 0.1},
+    "groups of 50": {"shape": {"prompts": 2, "group": 50, "prompt_length": (30, 40)}},
+    "prompts of one token": {"shape": {"prompt_length": (1, 1)}},
+    "completions of one token": {"shape": {"length": (1, 1), "prompt_length": (9, 12)}, "beta": 0.1},
+    "a completion far longer than the others": {"shape": {"length": (1, 60), "seed": 1}},
+    "all the same length": {"shape": {"prompt_length": (2, 2), "length": (20, 20)}},
+    **{
+        f"correction for the sampler, {mode}": {"sampler": True, "vllm_importance_sampling_mode": mode}
+        for mode in ("token_truncate", "token_mask", "sequence_truncate", "sequence_mask")
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_gradient_and_the_metrics_are_those_of_stock_trl(tmp_path, case):
+    compare(tmp_path, **CASES[case])
+
+
+def test_with_prompts_longer_than_the_budget_it_is_the_longest_row_that_counts(tmp_path):
+    packed = compare(tmp_path, budgets=(10,), shape={"prompt_length": (11, 40)})
+    lengths = [[len(batch["prompt_ids"]), int(batch["prompt_mask"].sum())] for batch in packed["batches"][0]]
+    assert sum(rows for rows, _ in lengths) == 16
+    assert len(lengths) >= 4
+
+
+@pytest.mark.parametrize("loss_type", LOSSES)
+def test_rows_without_an_advantage_are_left_out_and_the_gradient_stays(tmp_path, loss_type):
+    packed = compare(tmp_path, loss_type=loss_type, equal_rewards=("0", "2"), metrics=SCORES, **TWO_STEPS)
+    if regroups(GRPOConfig(str(tmp_path), loss_type=loss_type, use_cpu=True, bf16=False)):
+        assert sum(len(batch["prompt_ids"]) for step in packed["batches"] for batch in step) == 8
+        assert all((batch["advantages"] != 0).all() for step in packed["batches"] for batch in step)
+
+
+def test_rows_without_an_advantage_count_where_there_is_a_reference_model(tmp_path):
+    packed = compare(tmp_path, beta=0.1, equal_rewards=("0", "2"), metrics=METRICS)
+    assert sum(len(batch["prompt_ids"]) for batch in packed["batches"][0]) == 16
+
+
+def test_a_step_in_which_no_row_has_an_advantage(tmp_path):
+    packed = train(tmp_path, TIGHT, equal_rewards=[str(i) for i in range(4)])
+    assert all((gradient == 0).all() for gradient in packed["gradients"][0].values())
+    (batch,) = packed["batches"][0]
+    assert batch["prompt_mask"].sum() == 1
+    assert batch["completion_mask"].sum() == 0
+    assert packed["log"][0]["loss"] == 0
+
+
+def test_bfloat16_is_as_near_to_float32_as_stock_trl_is(tmp_path):
+    exact = train(tmp_path, None)["gradients"][0]
+    for changes in ({"bf16": True}, {"model_init_kwargs": {"dtype": "bfloat16"}}):
+        errors = []
+        for budget in (None, WIDE):
+            gradients = train(tmp_path, budget, **changes)["gradients"][0]
+            errors.append(sum((gradients[name].float() - exact[name]).square().sum() for name in exact).sqrt())
+        assert 0 < errors[1] < 1.5 * errors[0]
+
+
+@pytest.fixture(scope="module")
+def trainers(tmp_path_factory):
+    return [make(tmp_path_factory.mktemp("trainer"), budget, num_generations=2) for budget in (None, WIDE, TIGHT)]
+
+
+ROWS = {
+    "ragged": [(3, 5), (3, 1), (5, 9), (3, 7)],
+    "an empty completion": [(3, 5), (3, 0), (4, 0)],
+    "only empty completions": [(3, 0), (3, 0)],
+    "one row": [(4, 6)],
+    "groups of one": [(4, 6), (5, 6), (6, 5)],
+    "one token of a prompt": [(1, 6), (1, 2), (1, 9), (1, 1), (1, 3), (1, 1)],
+}
+
+
+@pytest.mark.parametrize("compute_entropy", [True, False])
+@pytest.mark.parametrize("gradients", [True, False])
+@pytest.mark.parametrize("case", ROWS)
+def test_log_probabilities_and_entropies_of_each_token(monkeypatch, trainers, case, gradients, compute_entropy):
+    monkeypatch.setattr(packing, "WORTH_PACKING", 0)  # packed, even where padding would be as good
+    prompts, width = {n: torch.randint(100, (n,)) for n in range(1, 7)}, 10
+    ids, mask = torch.full((len(ROWS[case]), 8 + width), 257), torch.zeros(len(ROWS[case]), 8 + width, dtype=torch.long)
+    for row, (prompt, completion) in enumerate(ROWS[case]):
+        ids[row, 8 - prompt : 8], ids[row, 8 : 8 + completion] = prompts[prompt], torch.randint(100, (completion,))
+        mask[row, 8 - prompt : 8 + completion] = 1
+    weight, results = torch.randn(len(ids), width), []
+    for trainer in trainers:
+        trainer.model.zero_grad()
+        with torch.set_grad_enabled(gradients):
+            logps, entropies, _ = trainer._get_per_token_logps_and_entropies(
+                trainer.model, ids, mask, width, compute_entropy=compute_entropy
+            )
+            if gradients:
+                (logps * weight).sum().backward()
+        results.append([logps, *([entropies] if compute_entropy else [])])
+        results[-1] += [p.grad for p in trainer.model.parameters() if gradients]
+        assert (entropies is None) == (not compute_entropy)
+    for packed in results[1:]:
+        for theirs, ours in zip(results[0], packed, strict=True):
+            assert theirs.shape == ours.shape
+            assert (theirs - ours).norm() <= TOLERANCE * max(theirs.norm(), 1e-2)
+
+
+def blind_to_the_prompt(module, query, key, value, attention_mask, packed=None, **kwargs):
+    apart = packed and [(0, [n]) for prefix, completions in packed for n in (prefix, *completions)]
+    return packed_attention(module, query, key, value, attention_mask, packed=apart, **kwargs)
+
+
+def sees_its_neighbours(module, query, key, value, attention_mask, packed=None, **kwargs):
+    together = packed and [(prefix, [sum(completions)]) for prefix, completions in packed]
+    return packed_attention(module, query, key, value, attention_mask, packed=together, **kwargs)
+
+
+def sees_one_token_ahead(module, query, key, value, attention_mask, packed=None, **kwargs):
+    wrong = lambda length, seen: torch.ones(length, seen, dtype=torch.bool).tril(seen - length + 1)  # noqa: E731
+    right, packing.causal_lower_right = packing.causal_lower_right, wrong
+    try:
+        return packed_attention(module, query, key, value, attention_mask, packed=packed, **kwargs)
+    finally:
+        packing.causal_lower_right = right
+
+
+@pytest.mark.parametrize("mutant", [blind_to_the_prompt, sees_its_neighbours, sees_one_token_ahead])
+def test_a_wrong_mask_is_caught(tmp_path, mutant):
+    AttentionInterface.register("packed", mutant)
+    try:
+        with pytest.raises(AssertionError):
+            compare(tmp_path)
+    finally:
+        AttentionInterface.register("packed", packed_attention)
+    compare(tmp_path)
+
+
+@pytest.mark.parametrize("by", [1, -1])
+def test_wrong_positions_are_caught(monkeypatch, tmp_path, by):
+    arange = torch.arange
+    shifted = lambda first, *last: arange(first + by, last[0] + by) if last else arange(first)  # noqa: E731
+    forward = packing.PackedGRPOTrainer._packed_forward
+
+    def wrong(*args):
+        with monkeypatch.context() as patch:
+            patch.setattr(torch, "arange", shifted)
+            return forward(*args)
+
+    monkeypatch.setattr(packing.PackedGRPOTrainer, "_packed_forward", wrong)
+    with pytest.raises(AssertionError):
+        compare(tmp_path)
+
+
+@pytest.mark.parametrize("mutation", ["share", "tokens"])
+def test_a_wrong_divisor_or_weight_is_caught(monkeypatch, tmp_path, mutation):
+    regroup = packing.PackedGRPOTrainer._regroup
+
+    def wrong(self, step):
+        return [{**batch, mutation: 1 + i} for i, batch in enumerate(regroup(self, step))]
+
+    monkeypatch.setattr(packing.PackedGRPOTrainer, "_regroup", wrong)
+    with pytest.raises(AssertionError):
+        compare(tmp_path)
+
+
+def test_rows_are_cut_evenly_and_within_the_budget():
+    draw = random.Random(0)
+    for _ in range(200):
+        prompts = draw.randint(1, 6)
+        lengths = [draw.randint(1, 30) for _ in range(prompts)]
+        group = [draw.randrange(prompts) for _ in range(draw.randint(0, 40))]
+        rows = Rows.__new__(Rows)
+        rows.prompt, rows.prompt_length = group, [lengths[prompt] for prompt in group]
+        rows.length = [int(draw.lognormvariate(2, 1)) for _ in group]
+        budget, multiple, least = draw.randint(10, 200), draw.randint(1, 4), draw.randint(1, 3)
+        wanted = [row for row in range(len(group)) if draw.random() < 0.8]
+        sequences = rows.cut(wanted, budget, multiple, least)
+        assert sorted(row for sequence in sequences for row in sequence) == wanted
+        assert len(sequences) % multiple == 0
+        assert len(sequences) >= max(least, 1)
+        longest = max([budget, *(rows.tokens([row]) for row in wanted)])
+        assert all(rows.tokens(sequence) <= longest for sequence in sequences)
+        assert sequences == sorted(sequences, key=rows.tokens, reverse=True)
+        if len(sequences) > max(least, 1) + multiple:  # no more than must be: two neighbours in line do not fit into one
+            assert 2 * sum(map(rows.tokens, sequences)) > longest * (len(sequences) - multiple)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "name"),
+    [
+        ("mistral", {}, "layers other than full attention (mistral)"),
+        ("gemma3_text", {}, "layers other than full attention"),
+        ("qwen3_next", {"router_aux_loss_coef": 0.0}, "layers other than full attention"),
+        ("qwen3_moe", {}, "load balancing of experts"),
+        ("qwen2_vl", {}, "images (qwen2_vl)"),
+    ],
+)
+def test_models_that_packing_does_not_support_are_refused_by_name(tmp_path, kind, changes, name):
+    args = GRPOConfig(str(tmp_path), use_cpu=True, bf16=False)
+    reasons = unsupported(CONFIG_MAPPING[kind](**changes), args)
+    assert any(name in reason for reason in reasons)
+    assert all("packing: false gives stock TRL" in reason for reason in reasons)
+    for supported in ("qwen2", "qwen3", "llama"):
+        assert not unsupported(CONFIG_MAPPING[supported](), args)
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"model_init_kwargs": {"attn_implementation": "eager"}}, "attn_implementation: eager"),
+        ({"model": {"use_sliding_window": True, "max_window_layers": 1}}, "layers other than full attention (qwen2)"),
+    ],
+)  # fmt: skip
+def test_runs_that_packing_does_not_support_are_refused_by_name(tmp_path, changes, name):
+    with pytest.raises(ValueError, match=name.replace("(", r"\(").replace(")", r"\)")):
+        make(tmp_path, WIDE, **changes)
+    make(tmp_path, None, **changes)
+
+
+def test_a_saved_model_does_not_ask_for_packed_attention(tmp_path):
+    trainer = make(tmp_path, WIDE)
+    trainer.save_model(str(tmp_path / "saved"))
+    assert "packed" not in (tmp_path / "saved" / "config.json").read_text()
+    assert AutoModelForCausalLM.from_pretrained(tmp_path / "saved").config._attn_implementation == "sdpa"
+
+
+def launch(tmp_path, launcher, runs):
+    """`packed_and_stock.train` with each of the keywords on two processes: what it returned."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu", "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-m", *launcher.split(), "tests/packed_and_stock.py", str(tmp_path), json.dumps(runs)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return [torch.load(tmp_path / f"{name}.pt") for name in runs]
+
+
+def test_two_processes_share_the_rows_and_have_the_gradient_of_stock_trl(tmp_path):
+    two_steps = {"per_device_train_batch_size": 8, "steps_per_generation": 2, "max_steps": 2}
+    cases = [
+        {},
+        {"loss_type": "dapo", "metrics": METRICS, **two_steps},
+        {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 4},
+        {"loss_type": "bnpo", "per_device_train_batch_size": 2, "gradient_accumulation_steps": 4},
+        {"lora": True, "beta": 0.1, "metrics": METRICS},
+        {"loss_type": "vespo", "metrics": METRICS, **two_steps},
+        {"importance_sampling_level": "sequence", "metrics": METRICS, **two_steps},
+        {"equal_rewards": ["0", "1", "2", "3", "4", "5"]},
+        {"equal_rewards": [str(i) for i in range(8)]},
+        {"sampler": True, "metrics": METRICS},
+        {"num_generations_eval": 2, "per_device_eval_batch_size": 2, "metrics": METRICS},
+    ]
+    runs = {}
+    for i, case in enumerate(cases):
+        sizes = {"per_device_train_batch_size": 16, "shape": {"prompts": 8}}
+        keywords = {key: value for key, value in {**sizes, **case}.items() if key != "metrics"}
+        runs |= {f"stock {i}": {"packed_tokens": None, **keywords}, f"packed {i}": {"packed_tokens": TIGHT, **keywords}}
+    results = iter(launch(tmp_path, "torch.distributed.run --standalone --nproc_per_node 2", runs))
+    for case, stock, packed in zip(cases, results, results, strict=True):
+        assert_same_gradients(stock, packed)
+        assert_same_log(stock, packed, case.get("metrics", SCORES))
+
+
+@pytest.mark.skipif(not (find_spec("deepspeed") and shutil.which("c++")), reason="DeepSpeed or its C++ compiler is missing")
+@pytest.mark.parametrize("case", [{}, {"lora": True}])
+def test_zero3_ends_with_the_weights_of_stock_trl(tmp_path, case):
+    """One run a launch: DeepSpeed keeps the first one's batch sizes."""
+    sizes = {"shape": {"prompts": 8}, "per_device_train_batch_size": 4, "gradient_accumulation_steps": 4, "max_steps": 2}
+    keywords = {**sizes, "equal_rewards": ["0", "1", "2"], **case}
+    launcher = "accelerate.commands.launch --config_file accelerate_configs/zero3_cpu.yaml"
+    (stock,) = launch(tmp_path, launcher, {"stock": {"packed_tokens": None, **keywords}})
+    (packed,) = launch(tmp_path, launcher, {"packed": {"packed_tokens": TIGHT, **keywords}})
+    assert_same_log(stock, packed, SCORES)
+    start = AutoModelForCausalLM.from_pretrained(tmp_path / "stock" / "model-0").state_dict()
+    assert stock["weights"].keys() == packed["weights"].keys()
+    moved = [name for name in stock["weights"] if name in start and not stock["weights"][name].equal(start[name])]
+    assert moved or case
+    for name, theirs in stock["weights"].items():
+        assert (theirs - packed["weights"][name]).norm() <= TOLERANCE * theirs.norm(), name
