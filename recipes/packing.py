@@ -1,7 +1,7 @@
 """A GRPO step without repeated prompts, without padding, without responses that teach nothing: the same gradient, sooner.
 
 Stock TRL gives every completion a copy of its prompt and pads it to the longest of the generation batch. Here the rows of a
-prompt meet in one packed sequence, in which each completion sees the prompt and itself:
+prompt meet in one packed sequence, where each completion sees the prompt and itself (as in arXiv:2506.05433):
 
     stock                               packed                       who sees whom      P   a   b   c
       P P P P P P a a a . . . . .                                                   P   ◣

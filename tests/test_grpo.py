@@ -111,6 +111,31 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_weights(tmp_path):
     assert not all(start[name].equal(whole[name]) for name in whole)
 
 
+def test_packing_changes_nothing_but_the_time(tmp_path):
+    """Two optimizer steps of a generation, two micro-batches each: the same samples, and so the same curve."""
+    longer = ("--max_steps", "6", "--save_steps", "6", "--learning_rate", "1e-3", "--generation_batch_size", "32")
+    steps = {}
+    for name, how in (
+        ("stock", ("--packing", "false", "--gradient_accumulation_steps", "2")),
+        ("packed", ("--optimizer_steps", "2", "--packed_tokens", "1000")),
+    ):
+        run = launch(tmp_path / name, *longer, *how)
+        assert run.returncode == 0, run.stderr
+        state = json.loads((tmp_path / name / "checkpoint-6" / "trainer_state.json").read_text())
+        steps[name] = [log for log in state["log_history"] if "loss" in log]
+    assert len(steps["stock"]) == 6
+    for stock, packed in zip(steps["stock"], steps["packed"], strict=True):
+        for key in ("loss", "grad_norm", "reward", "rewards/accuracy/mean", "completions/mean_length"):
+            if key in stock:  # some are of a generation
+                assert packed[key] == pytest.approx(stock[key], rel=1e-3, abs=1e-5), key
+    stock, packed = (
+        AutoModelForCausalLM.from_pretrained(tmp_path / name / "model").state_dict() for name in ("stock", "packed")
+    )
+    start = AutoModelForCausalLM.from_pretrained(ROOT / "recipes" / "tiny-warm-start").state_dict()
+    for name, weight in stock.items():
+        assert (packed[name] - weight).norm() <= 0.01 * (weight - start[name]).norm(), name
+
+
 def parsed(monkeypatch, *args):
     monkeypatch.setattr(sys, "argv", ["grpo.py", *map(str, args)])
     return parse((PuzzleArguments, RunArguments, GRPOConfig, ModelConfig), grpo.__doc__)

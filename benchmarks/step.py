@@ -1,0 +1,250 @@
+"""How much faster is a packed optimizer step than stock TRL's, at what memory, and how near to what must be computed?
+
+  python benchmarks/step.py                              the whole table: 20 minutes on two CPU cores
+  python benchmarks/step.py --groups 16 --means 300      a first look: 3 minutes
+
+The samples of one puzzle are one optimizer step: a prompt of 1,000 tokens, and completions of log-normal length (sigma 0.8).
+`dropped` is the share of samples without an advantage; as the prompt is still needed by the others, a whole group without
+one would save more. The model is Qwen2's architecture with random weights: on a CPU a small one in float32, on a GPU half a
+billion parameters in bfloat16 with activation checkpointing. Stock and packed take turns, each in a process of its own, with
+TRL's training loop and the same completions (TRL's rollout_func). Time is TRL's `step_time`, which leaves out the optimizer:
+the best of --steps, after one that warms up. Memory is the peak above what the process has before a step. Both get the same
+room: stock as many rows in a micro-batch as --packed_tokens holds, packing as many tokens as those rows have.
+
+`bound` is the ratio of FLOPs: what stock TRL computes, and the least that gives the gradient, each token once through the
+weights, each pair of a token and one that it sees once through attention. Where vLLM is installed, a last line says how many
+of the rollout's prompt tokens were computed, when each sample is a request of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import math
+import os
+import random
+import subprocess
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import torch
+from datasets import Dataset
+from tqdm import tqdm
+from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM, TrainerCallback, set_seed
+from trl import GRPOConfig
+
+from recipes.packing import PackedGRPOTrainer
+
+GPU = torch.cuda.is_available()
+SHAPE = {"hidden_size": 256, "num_attention_heads": 8, "num_key_value_heads": 2, "intermediate_size": 1024}
+SHAPE |= {"num_hidden_layers": 2, "vocab_size": 1024}
+if GPU:
+    SHAPE = {"hidden_size": 896, "num_attention_heads": 14, "num_key_value_heads": 2, "intermediate_size": 4864}
+    SHAPE |= {"num_hidden_layers": 24, "vocab_size": 151936}
+TOKENIZER = Path(__file__).resolve().parents[1] / "recipes" / "tiny-warm-start"
+LONGEST = 8192  # tokens of a completion
+
+
+def lengths(group: int, mean: int) -> list[int]:
+    """Tokens of each completion: log-normal, sigma 0.8."""
+    draw, sigma = random.Random(f"{group} {mean}"), 0.8
+    return [min(LONGEST, max(1, round(draw.lognormvariate(math.log(mean) - sigma**2 / 2, sigma)))) for _ in range(group)]
+
+
+def rewards(group: int, dropped: float) -> list[float]:
+    """A share of the rewards is their mean, exactly; the others are 0 and 1 in turn."""
+    kept = sorted(random.Random(group).sample(range(group), 2 * round(group * (1 - dropped) / 2)))
+    return [kept.index(place) % 2 if place in kept else 0.5 for place in range(group)]
+
+
+def flops(prompt: int, completions: list[int], padded: bool) -> float:
+    """FLOPs of a forward, to which a backward is in proportion: as stock TRL computes it, or the least (see above)."""
+    config = Qwen2Config(**SHAPE)
+    hidden, kv = config.hidden_size, config.hidden_size * config.num_key_value_heads // config.num_attention_heads
+    layer = 2 * hidden * (hidden + kv) + 3 * hidden * config.intermediate_size
+    tokens, scored = prompt + sum(completions), sum(completions)
+    pairs = prompt**2 / 2 + sum(n * prompt + n**2 / 2 for n in completions)
+    if padded:
+        width = prompt + max(completions)
+        tokens, pairs = len(completions) * width, len(completions) * width**2
+        scored = scored if GPU else tokens  # on a CPU, TRL's fused head scores every position
+    attention = 4 * hidden * pairs
+    return config.num_hidden_layers * (2 * layer * tokens + attention) + 2 * hidden * config.vocab_size * scored
+
+
+class Meter(TrainerCallback):
+    """Of the last step: the most memory above what there was before, of the GPU or else resident (Linux), and the tokens."""
+
+    def __init__(self):
+        self.before, self.bytes, self.tokens = 0, 0, 0
+
+    def resident(self, what: str) -> int:
+        return int(next(line for line in Path("/proc/self/status").open() if line.startswith(what)).split()[1]) * 1024
+
+    def on_step_begin(self, args, state, control, **kwargs):
+        self.tokens = 0
+        if GPU:
+            torch.cuda.reset_peak_memory_stats()
+            self.before = torch.cuda.memory_allocated()
+        elif sys.platform == "linux":
+            ctypes.CDLL(None).malloc_trim(0)
+            Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts over
+            self.before = self.resident("VmRSS")
+
+    def on_pre_optimizer_step(self, args, state, control, **kwargs):
+        if GPU or sys.platform == "linux":
+            self.bytes = (torch.cuda.max_memory_allocated() if GPU else self.resident("VmHWM")) - self.before
+
+
+def new_model() -> Qwen2ForCausalLM:
+    set_seed(0)
+    config = Qwen2Config(**SHAPE, max_position_embeddings=32768, eos_token_id=0, pad_token_id=1)
+    return Qwen2ForCausalLM(config).to(torch.bfloat16 if GPU else torch.float32)
+
+
+def step(prompt: int, completions: list[int], scores: list[float], micro_batch: int, packed_tokens: int | None, steps: int):
+    """Seconds, bytes, tokens and the gradient's norm of an optimizer step: stock TRL's if `packed_tokens` is None."""
+    group, draw = len(completions), random.Random(1)
+    ids = [draw.choices(range(2, SHAPE["vocab_size"]), k=n) for n in (prompt, *completions)]
+    rollout = {"prompt_ids": [ids[0]] * group, "completion_ids": ids[1:], "logprobs": [[0.0] * n for n in completions]}
+    with tempfile.TemporaryDirectory() as folder:
+        args = GRPOConfig(
+            folder, num_generations=group, per_device_train_batch_size=micro_batch, max_completion_length=LONGEST,
+            gradient_accumulation_steps=group // micro_batch, loss_type="grpo", beta=0.0, learning_rate=0.0, bf16=GPU,
+            max_steps=1 + steps, use_cpu=not GPU, activation_checkpointing=GPU, dataloader_pin_memory=False, logging_steps=1,
+            save_strategy="no", report_to="none", disable_tqdm=True,
+        )  # fmt: skip
+        trainer = PackedGRPOTrainer(
+            new_model(),
+            lambda completion_ids, **_: scores,
+            args=args,
+            train_dataset=Dataset.from_dict({"prompt": ["a puzzle"] * (1 + steps)}),
+            processing_class=AutoTokenizer.from_pretrained(TOKENIZER),
+            rollout_func=lambda prompts, trainer: {**rollout},
+            packed_tokens=packed_tokens,
+            callbacks=[meter := Meter()],
+        )
+
+        def count(module, args, kwargs):
+            meter.tokens += kwargs["input_ids"].numel()
+
+        trainer.model.model.register_forward_pre_hook(count, with_kwargs=True)
+        trainer.train()
+    logs = [log for log in trainer.state.log_history if "step_time" in log]
+    seconds, norm = min(log["step_time"] for log in logs[1:]), logs[0]["grad_norm"]
+    return {"seconds": seconds, "bytes": meter.bytes, "tokens": meter.tokens, "grad_norm": norm}
+
+
+def prefill(prompts: int, prompt: int, group: int) -> dict:
+    """Prompt tokens of a rollout by vLLM, colocated as TRL has it, and how many of them it had in its cache."""
+    if not GPU:  # as tests/on_cpu.py
+        import functools
+
+        import vllm._custom_ops
+        from trl.generation import vllm_generation
+
+        vllm._custom_ops._supports_onednn = False
+        vllm_generation.LLM = functools.partial(vllm_generation.LLM, dtype="float32", block_size=32)  # a GPU has 16
+    with tempfile.TemporaryDirectory() as folder:
+        new_model().save_pretrained(folder)
+        (tokenizer := AutoTokenizer.from_pretrained(TOKENIZER)).save_pretrained(folder)
+        args = GRPOConfig(
+            folder, num_generations=group, per_device_train_batch_size=prompts * group, max_completion_length=16, bf16=GPU,
+            use_cpu=not GPU, use_vllm=True, vllm_mode="colocate", vllm_max_model_length=2 * prompt, report_to="none",
+            vllm_gpu_memory_utilization=0.3,
+        )  # fmt: skip
+        rows = Dataset.from_dict({"prompt": ["a puzzle"] * prompts})
+        trainer = PackedGRPOTrainer(folder, lambda **_: None, args=args, train_dataset=rows, processing_class=tokenizer)
+        engine, outputs, draw = trainer.vllm_generation.llm, [], random.Random(2)
+        generate = engine.generate
+        engine.generate = lambda *args, **kwargs: outputs.extend(generate(*args, **kwargs)) or outputs
+        ids = [draw.choices(range(2, 256), k=prompt) for _ in range(prompts)]
+        trainer._generate_single_turn([row for row in ids for _ in range(group)], None, {}, group)
+    naive = sum(len(output.prompt_token_ids) for output in outputs)
+    return {"naive": naive, "cached": sum(output.num_cached_tokens for output in outputs)}
+
+
+def in_a_process_of_its_own(what: str, **arguments) -> dict:
+    """What `step` or `prefill` returns."""
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TRL_EXPERIMENTAL_SILENCE": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
+    if what == "prefill" and not GPU:
+        environment |= {"VLLM_CPU_KVCACHE_SPACE": "1", "TORCH_COMPILE_DISABLE": "1", "VLLM_CPU_CI_ENV": "1"}
+    command = [sys.executable, __file__, "--one", what, json.dumps(arguments)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{done.stderr[-4000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--prompt", type=int, default=1000, help="tokens of the prompt (1000)")
+    parser.add_argument("--groups", type=int, nargs="+", default=[16, 50], help="samples of it (16 50)")
+    parser.add_argument("--means", type=int, nargs="+", default=[300, 1200], help="mean tokens of a completion (300 1200)")
+    parser.add_argument("--dropped", type=float, nargs="+", default=[0, 0.3, 0.6], help="shares dropped (0 0.3 0.6)")
+    parser.add_argument("--packed_tokens", type=int, default=16384, help="room of a forward and backward (16384)")
+    parser.add_argument("--steps", type=int, default=2, help="steps to take the best of (2)")
+    parser.add_argument("--output", type=Path, default=Path("outputs/bench-step.json"))
+    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.one:
+        print(json.dumps({"step": step, "prefill": prefill}[args.one[0]](**json.loads(args.one[1]))))
+        return
+    print("prompt group  mean dropped |     stock    packed   ratio   bound |  tokens: stock    packed | memory ratio")
+    rows = []
+    shapes = [(group, mean) for group in args.groups for mean in args.means]
+    for group, mean in tqdm(shapes, unit="shape"):
+        completions = lengths(group, mean)
+        width = args.prompt + max(completions)
+        micro_batch = max(n for n in range(1, group + 1) if group % n == 0 and (n == 1 or n * width <= args.packed_tokens))
+        common = {"prompt": args.prompt, "completions": completions, "micro_batch": micro_batch, "steps": args.steps}
+        for dropped in args.dropped:
+            scores = rewards(group, dropped)
+            stock, packed = (
+                in_a_process_of_its_own("step", **common, scores=scores, packed_tokens=tokens)
+                for tokens in (None, min(micro_batch * width, args.packed_tokens))
+            )
+            kept = [n for n, score in zip(completions, scores, strict=True) if score != 0.5]
+            rows.append({"prompt": args.prompt, "group": group, "mean_length": mean, "dropped": dropped} | {
+                "stock_s": stock["seconds"], "packed_s": packed["seconds"], "ratio": stock["seconds"] / packed["seconds"],
+                "bound": flops(args.prompt, completions, True) / flops(args.prompt, kept, False),
+                "stock_tokens": stock["tokens"], "packed_tokens": packed["tokens"],
+                "memory_ratio": packed["bytes"] / stock["bytes"] if stock["bytes"] else None,
+                "grad_norm_difference": abs(packed["grad_norm"] / stock["grad_norm"] - 1),
+            })  # fmt: skip
+            r = rows[-1]
+            tqdm.write(
+                f"{args.prompt:6} {group:5} {mean:5} {dropped:7.0%} | {r['stock_s']:7.2f} s {r['packed_s']:7.2f} s "
+                f"{r['ratio']:6.1f}× {r['bound']:6.1f}× | {r['stock_tokens']:14,} {r['packed_tokens']:9,} | "
+                + (f"{r['memory_ratio']:12.2f}" if r["memory_ratio"] else "not measured")
+            )
+    for what, values, other in (("group", args.groups, "mean_length"), ("mean_length", args.means, "group")):
+        for r in (r for r in rows if r[what] == min(values) < max(values) and not r["dropped"]):
+            for more in (m for m in rows if m[what] == max(values) and m[other] == r[other] and not m["dropped"]):
+                print(
+                    f"{what} {r[what]} → {more[what]} at {other} {r[other]}: stock takes {more['stock_s'] / r['stock_s']:.1f} "
+                    f"times as long, packed {more['packed_s'] / r['packed_s']:.1f} times"
+                )
+    result = {"rows": rows}
+    if find_spec("vllm"):
+        result["prefill"] = [
+            {"group": group, **in_a_process_of_its_own("prefill", prompts=4, prompt=args.prompt, group=group)}
+            for group in args.groups
+        ]
+        for r in result["prefill"]:
+            print(
+                f"rollout of 4 prompts × {r['group']} by vLLM: {r['naive'] - r['cached']:,} prompt tokens computed, not "
+                f"{r['naive']:,}; of the repeats {r['cached'] / (r['naive'] - 4 * args.prompt):.1%} were in its prefix cache"
+            )
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    args.output.write_text(json.dumps(result, indent=2) + "\n")
+    print(f"rows: {args.output}")
+
+
+if __name__ == "__main__":
+    main()
