@@ -15,10 +15,9 @@ its own last token. Positions go on from the prompt's in each completion. What a
     rows of all processes ─► drop those without a gradient ─► put those of a prompt together ─► cut into packed sequences, as
     many on each process, about equally long, of `packed_tokens` at most ─► forward and backward of one after the other
 
-The rows of an optimizer step are those that stock TRL has in it, so its gradient is stock's, up to rounding. Its metrics are
-those of stock TRL with the whole step as one micro-batch, over the rows that were not dropped. Where a loss is a ratio of
-sums over a micro-batch (loss_type bnpo, an entropy bonus, top_entropy_quantile), rows stay in stock's micro-batches, and
-packing is within each. Sequences that would have little padding are padded, which is as fast and simpler.
+A step has the rows that stock TRL has in it, so its gradient is stock's, up to rounding; its metrics are those of stock TRL
+with the step as one micro-batch, over the rows that are left. Where a loss is a ratio of sums over a micro-batch (bnpo, an
+entropy bonus, top_entropy_quantile), packing is within stock's micro-batches. Rows with little padding are left padded.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 from trl import GRPOConfig, GRPOTrainer
 
-NO_LABEL = -100  # positions whose next token is not scored
+NO_LABEL = -100  # of positions whose next token is not scored
 MEAN_OVER_ROWS = ("grpo", "sapo", "dr_grpo", "luspo")  # losses divided by the rows of a batch; others by a constant
 WORTH_PACKING = 1.25  # of padded to packed tokens: below it, attention in many calls costs more than padding (LOG.md)
 
@@ -52,8 +51,7 @@ def regroups(config: GRPOConfig) -> bool:
 def unsupported(config: PreTrainedConfig, args: GRPOConfig, attn_implementation: str | None = None) -> list[str]:
     """What packing does not support of a model and a run, by name."""
     text, attention = config.get_text_config(), attn_implementation or config._attn_implementation or "sdpa"
-    window = getattr(text, "sliding_window", None)
-    layers = set(getattr(text, "layer_types", None) or ["sliding_attention" if window else "full_attention"])
+    layers = {*(getattr(text, "layer_types", None) or ["sliding" if getattr(text, "sliding_window", 0) else "full_attention"])}
     balance = getattr(text, "router_aux_loss_coef", 0) if args.router_aux_loss_coef is None else args.router_aux_loss_coef
     refused = {
         f"images ({config.model_type})": text is not config,
@@ -73,6 +71,8 @@ def packed_attention(module, query, key, value, attention_mask, packed=None, **k
         packed: for each prompt the length of its prefix and those of its completions, in the order of the tokens.
     """
     if packed is None:
+        if attention_mask is not None and attention_mask.numel() == 1 < query.size(2):  # that of `_packed_forward`
+            raise ValueError(f"packing does not support {type(module).__name__}: the model keeps `packed` to itself.")
         return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
     query, key = query.to(value.dtype), key.to(value.dtype)  # autocast, which casts them for SDPA, does not see what is below
     settings = {"scale": kwargs["scaling"], "dropout_p": kwargs["dropout"], "enable_gqa": True}
@@ -130,11 +130,11 @@ class Rows:
                 room -= need
             return sequences
 
-        longest_row = max((self.tokens([row]) for row in line), default=0)
-        capacities = range(longest_row, max(budget, longest_row) + 1)
+        longest = max((self.tokens([row]) for row in line), default=0)
+        capacities = range(longest, max(budget, longest) + 1)
         count = -(-max(least, len(fill(capacities[-1])), 1) // multiple) * multiple
-        capacity = capacities[bisect_left(capacities, True, key=lambda capacity: len(fill(capacity)) <= count)]
-        sequences = sorted(fill(capacity), key=self.tokens, reverse=True)
+        fits = bisect_left(capacities, True, key=lambda capacity: len(fill(capacity)) <= count)
+        sequences = sorted(fill(capacities[fits]), key=self.tokens, reverse=True)
         return sequences + [[]] * (count - len(sequences))
 
 
@@ -160,10 +160,13 @@ class PackedGRPOTrainer(GRPOTrainer):
                 config.gradient_accumulation_steps //= whole
         super().__init__(*args, **kwargs)
         if packed_tokens is not None:
-            if refusals := unsupported(self.model.config, self.args):
-                raise ValueError("\n".join(refusals))
+            refusals = unsupported(self.model.config, self.args)
             for model in filter(None, (self.model, self.ref_model)):
-                self.accelerator.unwrap_model(model).set_attn_implementation("packed")
+                (model := self.accelerator.unwrap_model(model)).set_attn_implementation("packed")
+                if model.config._attn_implementation != "packed":
+                    refusals.append(f"packing does not support the attention of {type(model).__name__}.")
+            if refusals:
+                raise ValueError("\n".join(refusals))
 
     def _get_per_token_logps_and_entropies(
         self, model, input_ids, attention_mask, logits_to_keep, batch_size=None, compute_entropy=False, **others
@@ -175,15 +178,14 @@ class PackedGRPOTrainer(GRPOTrainer):
         sizes = [input_ids.size(1) - logits_to_keep, logits_to_keep]
         (prompt_ids, ids), (prompt_mask, mask) = (x.split(sizes, dim=1) for x in (input_ids, attention_mask))
         rows, every = Rows(prompt_ids, prompt_mask, mask), list(range(len(ids)))
-        if torch.is_grad_enabled():
-            sequences = [sorted(every, key=lambda row: rows.prompt[row])]
-        else:  # equal in number on all processes, since ZeRO-3 gathers the weights for each
+        sequences = [sorted(every, key=lambda row: rows.prompt[row])]
+        if not torch.is_grad_enabled():  # equal in number on all processes, since ZeRO-3 gathers the weights for each
             count = torch.tensor([len(rows.cut(every, self.packed_tokens))], device=ids.device)
             sequences = rows.cut(every, self.packed_tokens, least=int(self.accelerator.gather(count).max()))
         parts = []
         for sequence in sequences:
             some = sequence or [0]  # with nothing left to do, go along
-            prompt, length = max(rows.prompt_length[row] for row in some), max(1, *(rows.length[row] for row in some))
+            prompt, length = max(rows.prompt_length[row] for row in some), max([1, *(rows.length[row] for row in some)])
             if len(some) * (prompt + length) < WORTH_PACKING * rows.tokens(some):
                 width = slice(sizes[0] - prompt, sizes[0] + length)
                 x, seen = input_ids[some, width], attention_mask[some, width]
@@ -230,9 +232,8 @@ class PackedGRPOTrainer(GRPOTrainer):
     def _regroup(self, step: dict) -> list[dict]:
         """The rows of a step, (rows of a process, …) tensors, as batches of one packed sequence each, as many on each process.
 
-        A batch has what stock TRL's has, and as many rows on each process, filled up with rows that have no completion: its
-        metrics gather rows. `share`: rows as a share of the process's rows of the step; of all processes: `rows`, `real` ones
-        of these, and the `tokens` of their completions.
+        They are stock TRL's batches, with as many rows on each process, filled up with some that have no completion. And:
+        `share`, their rows per row of the step; of all processes: `rows`, how many are `real`, `tokens` of completions.
         """
         gather, pad = self.accelerator.gather, self.accelerator.pad_across_processes
         every = {k: gather(pad(x, dim=1, pad_first=k.startswith("prompt"))) for k, x in step.items() if x.ndim}
@@ -252,8 +253,8 @@ class PackedGRPOTrainer(GRPOTrainer):
             completion = max([2, *(rows.length[row] for row in sequence)])  # a single column means one value a row to TRL
             batch = {key: x for key, x in step.items() if not x.ndim}
             for key, x in every.items():
-                x = x[filled]
-                batch[key] = x if x.ndim == 1 else x[:, -prompt:] if key.startswith("prompt") else x[:, :completion]
+                width = slice(-prompt, None) if key.startswith("prompt") else slice(completion)
+                batch[key] = x[filled][:, width] if x.ndim > 1 else x[filled]
             batch["prompt_mask"][real:, :-1] = 0
             for key, nothing in {"completion_mask": 0, "advantages": 0, "importance_sampling_ratio": 1}.items():
                 if key in batch:
@@ -268,8 +269,8 @@ class PackedGRPOTrainer(GRPOTrainer):
         gradients, deepspeed = self.accelerator.gradient_state, self.accelerator.distributed_type == DistributedType.DEEPSPEED
         known = {key: len(values) for key, values in self._metrics["train"].items()}
         synchronise, total = gradients.sync_gradients, 0.0
-        for i, batch in enumerate(inputs):
-            last = i == len(inputs) - 1
+        for batch in inputs:
+            last = batch is inputs[-1]
             gradients._set_sync_gradients(synchronise and last)
             with nullcontext() if last or deepspeed else self.accelerator.no_sync(model):
                 loss = super().compute_loss(model, batch)
@@ -290,10 +291,8 @@ class PackedGRPOTrainer(GRPOTrainer):
                 continue
             if key.endswith(("_min", "_max")):
                 one = (min if key.endswith("_min") else max)((x for x, _ in added if not math.isnan(x)), default=math.nan)
-            elif by_row and key not in ("entropy", "kl"):  # a filling row has a weight of 1, and is not clipped
-                filling = 1 if key.startswith("vespo") else 0
-                total = sum(x * batch["rows"] - filling * (batch["rows"] - batch["real"]) for x, batch in added)
-                one = total / max(sum(batch["real"] for batch in batches), 1)
-            else:
-                one = sum(x * batch["tokens"] for x, batch in added) / max(sum(batch["tokens"] for batch in batches), 1)
+            else:  # a row that fills up is not clipped, and has a VESPO weight of 1
+                weight, count = ("rows", "real") if by_row and key not in ("entropy", "kl") else ("tokens", "tokens")
+                filling = sum(batch["rows"] - batch["real"] for batch in batches) if key.startswith("vespo") else 0
+                one = (sum(x * batch[weight] for x, batch in added) - filling) / max(sum(batch[count] for batch in batches), 1)
             values[known.get(key, 0) :] = [one]
