@@ -13,8 +13,8 @@ peak above what the process has before a step. Both get the same room: stock as 
 holds (one, if it is none), packing as many tokens as those rows have, up to --packed_tokens.
 
 `bound` is the ratio of FLOPs: what stock TRL computes, and the least that gives the gradient, each token once through the
-weights, each pair of a token and one that it sees once through attention. Where vLLM is installed, a last line says how many
-of the rollout's prompt tokens were computed, when each sample is a request of its own.
+weights, each pair of a token and one that it sees once through attention. Then come shapes at which packing has nothing to
+gain, and where vLLM is installed, how many of a rollout's prompt tokens it computes, when each sample is a request of its own.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import random
 import subprocess
 import sys
 import tempfile
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -39,7 +40,8 @@ from tqdm import tqdm
 from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM, TrainerCallback, set_seed
 from trl import GRPOConfig
 
-from recipes.packing import PackedGRPOTrainer
+from recipes import packing
+from recipes.packing import WORTH_PACKING, PackedGRPOTrainer
 
 GPU = torch.cuda.is_available()
 SHAPE = {"hidden_size": 256, "num_attention_heads": 8, "num_key_value_heads": 2, "intermediate_size": 1024}
@@ -141,6 +143,29 @@ def step(prompt: int, completions: list[int], scores: list[float], micro_batch: 
     return {"seconds": seconds, "bytes": meter.bytes, "tokens": meter.tokens}
 
 
+def worst(rows: int, prompt: int, completion: int) -> dict:
+    """Seconds of the forward and backward of rows that share nothing and have no padding: stock, packed, and as is chosen."""
+    seconds = {"stock": math.inf, "packed": math.inf, "chosen": math.inf}
+    with tempfile.TemporaryDirectory() as folder:
+        args = GRPOConfig(folder, bf16=GPU, use_cpu=not GPU, activation_checkpointing=GPU, report_to="none")
+        data, tokenizer = Dataset.from_dict({"prompt": ["a puzzle"]}), AutoTokenizer.from_pretrained(TOKENIZER)
+        common = {"args": args, "train_dataset": data, "processing_class": tokenizer}
+        stock, packed = (
+            PackedGRPOTrainer(new_model(), lambda **_: None, packed_tokens=n, **common)
+            for n in (None, rows * (prompt + completion))
+        )
+    ids = torch.randint(2, SHAPE["vocab_size"], (rows, prompt + completion), device=stock.accelerator.device)
+    for _ in range(12):
+        for name, trainer, worth in (("stock", stock, 0), ("packed", packed, 0), ("chosen", packed, WORTH_PACKING)):
+            packing.WORTH_PACKING = worth
+            start = time.perf_counter()
+            logps = trainer._get_per_token_logps_and_entropies(trainer.model, ids, torch.ones_like(ids), completion)[0]
+            logps.sum().backward()
+            torch.cuda.synchronize() if GPU else None
+            seconds[name] = min(seconds[name], time.perf_counter() - start)
+    return seconds
+
+
 def prefill(prompts: int, prompt: int, group: int) -> dict:
     """Prompt tokens of a rollout by vLLM, colocated as TRL has it, and how many of them it had in its cache."""
     if not GPU:  # as tests/on_cpu.py
@@ -171,7 +196,7 @@ def prefill(prompts: int, prompt: int, group: int) -> dict:
 
 
 def in_a_process_of_its_own(what: str, **arguments) -> dict:
-    """What `step` or `prefill` returns."""
+    """What `step`, `worst` or `prefill` returns."""
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TRL_EXPERIMENTAL_SILENCE": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
     if what == "prefill" and not GPU:
         environment |= {"VLLM_CPU_KVCACHE_SPACE": "1", "TORCH_COMPILE_DISABLE": "1", "VLLM_CPU_CI_ENV": "1"}
@@ -194,7 +219,7 @@ def main() -> None:
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
-        print(json.dumps({"step": step, "prefill": prefill}[args.one[0]](**json.loads(args.one[1]))))
+        print(json.dumps({"step": step, "worst": worst, "prefill": prefill}[args.one[0]](**json.loads(args.one[1]))))
         return
     print("prompt group  mean dropped |     stock    packed   ratio   bound |  tokens: stock    packed | memory ratio")
     rows = []
@@ -228,7 +253,15 @@ def main() -> None:
                     f"{what} {r[what]} → {more[what]} at {other} {r[other]}: stock takes {more['stock_s'] / r['stock_s']:.1f} "
                     f"times as long, packed {more['packed_s'] / r['packed_s']:.1f} times"
                 )
-    result = {"rows": rows}
+    print("the worst there is, rows that share nothing and have no padding, as ratios to stock:")
+    result = {"rows": rows, "worst": []}
+    for shape in ((1, 2000, 3000), (2, 1000, 300), (64, 80, 80), (256, 20, 10)):
+        shape = dict(zip(("rows", "prompt", "completion"), shape, strict=True))
+        result["worst"].append(w := shape | in_a_process_of_its_own("worst", **shape))
+        print(
+            f"{w['rows']:6} rows of {w['prompt']} + {w['completion']} tokens: packed {w['stock'] / w['packed']:.2f}×, "
+            f"chosen {w['stock'] / w['chosen']:.2f}×"
+        )
     if find_spec("vllm"):
         result["prefill"] = [
             {"group": group, **in_a_process_of_its_own("prefill", prompts=4, prompt=args.prompt, group=group)}

@@ -112,28 +112,41 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_weights(tmp_path):
 
 
 def test_packing_changes_nothing_but_the_time(tmp_path):
-    """Two optimizer steps of a generation, two micro-batches each: the same samples, and so the same curve."""
-    longer = ("--max_steps", "6", "--save_steps", "6", "--learning_rate", "1e-3", "--generation_batch_size", "32")
-    steps = {}
+    """Two optimizer steps of a generation: the same samples with and without it, and so the same curve; switched off halfway
+    too.
+    """
+    longer = ("--max_steps", "6", "--learning_rate", "1e-4", "--generation_batch_size", "32")
+    without, packed = ("--packing", "false", "--gradient_accumulation_steps", "2"), ("--optimizer_steps", "2")
     for name, how in (
-        ("stock", ("--packing", "false", "--gradient_accumulation_steps", "2")),
-        ("packed", ("--optimizer_steps", "2", "--packed_tokens", "1000")),
+        ("stock", without),
+        ("packed", (*packed, "--packed_tokens", "1000")),
+        ("switched", (*packed, "--max_steps", "4")),
     ):
         run = launch(tmp_path / name, *longer, *how)
         assert run.returncode == 0, run.stderr
+    (tmp_path / "switched" / "result.json").unlink()
+    assert launch(tmp_path / "switched", *longer, *without).returncode == 0
+
+    def steps(name):
         state = json.loads((tmp_path / name / "checkpoint-6" / "trainer_state.json").read_text())
-        steps[name] = [log for log in state["log_history"] if "loss" in log]
-    assert len(steps["stock"]) == 6
-    for stock, packed in zip(steps["stock"], steps["packed"], strict=True):
-        for key in ("loss", "grad_norm", "reward", "rewards/accuracy/mean", "completions/mean_length"):
-            if key in stock:  # some are of a generation
-                assert packed[key] == pytest.approx(stock[key], rel=1e-3, abs=1e-5), key
-    stock, packed = (
-        AutoModelForCausalLM.from_pretrained(tmp_path / name / "model").state_dict() for name in ("stock", "packed")
-    )
-    start = AutoModelForCausalLM.from_pretrained(ROOT / "recipes" / "tiny-warm-start").state_dict()
-    for name, weight in stock.items():
-        assert (packed[name] - weight).norm() <= 0.01 * (weight - start[name]).norm(), name
+        return [log for log in state["log_history"] if "loss" in log]
+
+    def weights(folder):
+        return AutoModelForCausalLM.from_pretrained(folder).state_dict()
+
+    stock, start = weights(tmp_path / "stock" / "model"), weights(ROOT / "recipes" / "tiny-warm-start")
+    for name in ("packed", "switched"):
+        assert len(steps(name)) == 6
+        for theirs, ours in zip(steps("stock"), steps(name), strict=True):
+            for key in ("loss", "grad_norm", "reward", "rewards/accuracy/mean", "completions/mean_length"):
+                if key in theirs:  # some are logged once a generation
+                    assert ours[key] == pytest.approx(theirs[key], rel=1e-3, abs=1e-5), (name, key)
+        ours = weights(tmp_path / name / "model")
+        moved, apart = (
+            torch.cat([(x[parameter] - y[parameter]).flatten() for parameter in x]).norm()
+            for x, y in ((stock, start), (stock, ours))
+        )
+        assert apart <= 0.01 * moved  # AdamW makes full steps of gradients that are nothing but rounding
 
 
 def parsed(monkeypatch, *args):
