@@ -294,5 +294,6 @@ class PackedGRPOTrainer(GRPOTrainer):
             else:  # a row that fills up is not clipped, and has a VESPO weight of 1
                 weight, count = ("rows", "real") if by_row and key not in ("entropy", "kl") else ("tokens", "tokens")
                 filling = sum(batch["rows"] - batch["real"] for batch in batches) if key.startswith("vespo") else 0
-                one = (sum(x * batch[weight] for x, batch in added) - filling) / max(sum(batch[count] for batch in batches), 1)
+                total = sum(batch[count] for batch in batches)
+                one = (sum(x * batch[weight] for x, batch in added) - filling) / total if total else math.nan
             values[known.get(key, 0) :] = [one]

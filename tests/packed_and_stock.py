@@ -135,3 +135,5 @@ if __name__ == "__main__":
         result = train(folder / name, **keywords)
         if RANK == 0:
             torch.save(result, folder / f"{name}.pt")
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()  # or gloo's threads may abort a process that leaves after the other

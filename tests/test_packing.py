@@ -140,6 +140,7 @@ def test_a_step_in_which_no_row_has_an_advantage(tmp_path):
     assert batch["prompt_mask"].sum() == 1
     assert batch["completion_mask"].sum() == 0
     assert packed["log"][0]["loss"] == 0
+    assert packed["log"][0]["entropy"] is None  # not 0, which would ring the alarm
 
 
 def test_bfloat16_is_as_near_to_float32_as_stock_trl_is(tmp_path):
