@@ -75,7 +75,7 @@ def packed_attention(module, query, key, value, attention_mask, packed=None, **k
             raise ValueError(f"packing does not support {type(module).__name__}: the model keeps `packed` to itself.")
         return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
     query, key = query.to(value.dtype), key.to(value.dtype)  # autocast, which casts them for SDPA, does not see what is below
-    settings = {"scale": kwargs["scaling"], "dropout_p": kwargs["dropout"], "enable_gqa": True}
+    settings = {"scale": kwargs.get("scaling"), "dropout_p": kwargs.get("dropout", 0.0), "enable_gqa": True}
     lengths = [length for prefix, completions in packed for length in (prefix, *completions)]
     parts = zip(*(x.split(lengths, dim=2) for x in (query, key, value)), strict=True)
     outputs = []
