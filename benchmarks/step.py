@@ -61,7 +61,7 @@ def lengths(group: int, mean: int) -> list[int]:
 
 def rewards(group: int, dropped: float) -> list[float]:
     """A share of the rewards is their mean, exactly; the others are 0 and 1 in turn."""
-    kept = sorted(random.Random(group).sample(range(group), 2 * round(group * (1 - dropped) / 2)))
+    kept = sorted(random.Random(group).sample(range(group), min(2 * round(group * (1 - dropped) / 2), group // 2 * 2)))
     return [kept.index(place) % 2 if place in kept else 0.5 for place in range(group)]
 
 
@@ -221,6 +221,10 @@ def main() -> None:
     if args.one:
         print(json.dumps({"step": step, "worst": worst, "prefill": prefill}[args.one[0]](**json.loads(args.one[1]))))
         return
+    if min(args.groups) < 2:
+        parser.error(f"--groups {min(args.groups)} is too few: GRPO compares the samples of a prompt, 2 or more.")
+    if min(args.prompt, *args.means, args.steps, args.packed_tokens) < 1 or not all(0 <= x <= 1 for x in args.dropped):
+        parser.error("lengths and steps are 1 or more, and shares in --dropped from 0 to 1.")
     print("prompt group  mean dropped |     stock    packed   ratio   bound |  tokens: stock    packed | memory ratio")
     rows = []
     shapes = [(group, mean) for group in args.groups for mean in args.means]
