@@ -83,9 +83,14 @@ def head_size(config: PreTrainedConfig) -> int:
     return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
 
 
+def cut_by_tokens(run_args: RunArguments, args: GRPOConfig) -> bool:
+    """Whether `packed_tokens`, and not per_device_train_batch_size, says what goes forward and backward together."""
+    return run_args.packing and regroups(args)
+
+
 def tokens_at_once(run_args: RunArguments, args: GRPOConfig, longest: int) -> int:
     """Most tokens that go forward and backward together on a GPU, if `longest` are those of the longest row."""
-    if run_args.packing and regroups(args):
+    if cut_by_tokens(run_args, args):
         return round(WORTH_PACKING * max(run_args.packed_tokens, longest))
     return args.per_device_train_batch_size * longest
 
@@ -138,7 +143,7 @@ def memory(
     }
     faults = []
     if training > machine.gpu:
-        smaller = "packed_tokens" if at_once > longest and run_args.packing else "per_device_train_batch_size"
+        smaller = "packed_tokens" if cut_by_tokens(run_args, args) else "per_device_train_batch_size"
         mend = f"lower {smaller}" if training - acts / 2 < machine.gpu else "take more nodes"
         if machine.zero3 and not machine.offload_optimizer:
             mend += ", or offload the optimizer (accelerate_configs/zero3_offload.yaml)"

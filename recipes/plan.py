@@ -33,8 +33,8 @@ from trl import GRPOConfig, ModelConfig
 
 from recipes.arguments import PuzzleArguments, RunArguments, parse
 from recipes.data import puzzles, to_be_made
-from recipes.memory import GiB, Machine, Parameters, disk, memory, parameters
-from recipes.packing import regroups, unsupported
+from recipes.memory import GiB, Machine, Parameters, cut_by_tokens, disk, memory, parameters
+from recipes.packing import unsupported
 
 CHARACTERS_PER_TOKEN = 2.5  # of a prompt, at least: 2.88 was the least of 5,500 with Qwen2.5's vocabulary, 3.23 the mean
 
@@ -80,7 +80,7 @@ def accumulate(run_args: RunArguments, args: GRPOConfig, processes: int) -> None
     """
     if run_args.optimizer_steps is None:
         return
-    packed = run_args.packing and regroups(args)  # a step is cut up by tokens: any number of rows will do
+    packed = cut_by_tokens(run_args, args)  # a step is cut up by tokens: any number of rows will do
     rows, micro = args.generation_batch_size / run_args.optimizer_steps, 1 if packed else args.per_device_train_batch_size
     if rows % (micro * processes):
         fitting = ", ".join(str(n) for n in range(1, 65) if rows % (n * micro) == 0)
@@ -137,7 +137,7 @@ def geometry(run_args: RunArguments, args: GRPOConfig, processes: int, held_out:
             f"vllm_tensor_parallel_size {args.vllm_tensor_parallel_size} does not divide {processes} processes: take {fitting}."
         )
     at_once = f"{args.per_device_train_batch_size} completion(s)"
-    if run_args.packing and regroups(args):
+    if cut_by_tokens(run_args, args):
         at_once = f"{run_args.packed_tokens:,} packed tokens"
     return {
         "prompts × samples": group,
@@ -281,7 +281,7 @@ def estimate(
     padding comes on top. Evaluations come on top of both.
     """
     prompts = rows_in_all = args.generation_batch_size
-    if run_args.packing:
+    if cut_by_tokens(run_args, args):
         steps = max(args.steps_per_generation // args.gradient_accumulation_steps, 1)
         prompts = min(rows_in_all, rows_in_all // args.num_generations * steps)
     tokens = prompts * prompt + rows_in_all * plan.completion_tokens

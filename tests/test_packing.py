@@ -1,12 +1,9 @@
 """Packing against stock TRL, on the same completions: log-probabilities, entropies, losses, gradients, metrics, weights."""
 
 import json
-import os
 import random
-import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -17,6 +14,7 @@ from trl import GRPOConfig
 from recipes import packing
 from recipes.packing import Rows, packed_attention, regroups, unsupported
 from tests.packed_and_stock import make, train
+from tests.test_rehearsal import ENVIRONMENT, needs_deepspeed
 
 ROOT = Path(__file__).parents[1]
 TIGHT, WIDE = 45, 10**6  # tokens of a packed sequence: many in a step, or one
@@ -317,9 +315,8 @@ def test_a_saved_model_does_not_ask_for_packed_attention(tmp_path):
 
 def launch(tmp_path, launcher, runs):
     """`packed_and_stock.train` with each of the keywords on two processes: what it returned."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu", "HF_HUB_OFFLINE": "1"}
     command = [sys.executable, "-m", *launcher.split(), "tests/packed_and_stock.py", str(tmp_path), json.dumps(runs)]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
+    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr[-4000:]
     return [torch.load(tmp_path / f"{name}.pt") for name in runs]
 
@@ -350,7 +347,7 @@ def test_two_processes_share_the_rows_and_have_the_gradient_of_stock_trl(tmp_pat
         assert_same_log(stock, packed, case.get("metrics", SCORES))
 
 
-@pytest.mark.skipif(not (find_spec("deepspeed") and shutil.which("c++")), reason="DeepSpeed or its C++ compiler is missing")
+@needs_deepspeed
 @pytest.mark.parametrize("case", [{}, {"lora": True}])
 def test_zero3_ends_with_the_weights_of_stock_trl(tmp_path, case):
     """One run a launch: DeepSpeed keeps the first one's batch sizes."""
