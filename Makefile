@@ -8,11 +8,14 @@ BIN := .venv/bin
 NODES = $(if $(HEAD),--machine_rank $(RANK) --main_process_ip $(HEAD)) $(if $(GPUS),--num_processes $(GPUS))
 GRPO = $(BIN)/accelerate launch --config_file accelerate_configs/$(or $(CONFIG),$(1)).yaml $(NODES) recipes/grpo.py \
   --config recipes/$(2).yaml $(ARGS)
+# Whoever benchmarks a folder, or a model of the Hub, serves it with vLLM: that for GPUs where there are any.
+SERVES = $(if $(or $(wildcard $(MODEL)),$(filter vllm/%,$(MODEL))),$(if $(shell command -v nvidia-smi),.venv/gpu,.venv/dev),.venv/cpu)
 PLAN = $(BIN)/python recipes/plan.py --config recipes/$(2).yaml --machines $(1:%=accelerate_configs/%.yaml) $(3) $(ARGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-gpu train-tiny tiny-base plan-1.5b plan-14b plan-32b train-1.5b train-14b train-32b serve-14b \
-  dashboard rehearse puzzle dataset push-dataset gallery bench-generate bench-step test test-slow quality format clean
+  dashboard rehearse puzzle dataset push-dataset gallery benchmark benchmark-view report experiment-16 \
+  experiment-tradeoff bench-generate bench-step bench-reward test test-slow quality format clean
 
 help: ## Print this help
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +57,22 @@ dashboard: .venv/cpu ## Open the curves of all runs in a browser (trackio, from 
 
 rehearse: .venv/dev ## Rehearse the big recipes on two CPU cores: ZeRO-3, vLLM, LoRA, two nodes, KL, kill and resume
 	$(BIN)/python -m pytest tests/test_rehearsal.py -v
+
+benchmark: $(SERVES) ## Score a model, local or of an API: accuracy, tokens, dollars (MODEL=… RECIPE=tiny-cpu ARGS="--samples 4")
+	@test -n "$(MODEL)" || { echo "Which model? Such as: make benchmark MODEL=recipes/tiny-warm-start RECIPE=tiny-cpu"; exit 1; }
+	$(BIN)/python recipes/benchmark.py $(MODEL) --recipe recipes/$(or $(RECIPE),qwen2.5-14b).yaml $(ARGS)
+
+benchmark-view: .venv/cpu ## Look at every response of the benchmarks in a browser
+	$(BIN)/inspect view --log-dir outputs/benchmark
+
+report: .venv/cpu ## Tables and pictures of training runs and benchmarks, in outputs/report (RUN=outputs/tiny-cpu/seed-0/grpo)
+	$(BIN)/python recipes/report.py $(RUN:%=--run %) $(ARGS)
+
+experiment-16: .venv/cpu ## Does training on 16 puzzles alone lift held-out accuracy? On the CPU (10 minutes; ARGS="--seeds 0 1 2")
+	OMP_NUM_THREADS=2 $(BIN)/python recipes/experiment.py 16 $(ARGS)
+
+experiment-tradeoff: .venv/cpu ## Puzzles against samples an iteration, at a constant product, on the CPU (20 minutes)
+	OMP_NUM_THREADS=2 $(BIN)/python recipes/experiment.py tradeoff $(ARGS)
 
 tiny-base: .venv/cpu ## Make the base checkpoint that train-tiny starts from, from nothing (20 to 30 minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python recipes/sft.py --config recipes/tiny-base.yaml

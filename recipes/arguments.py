@@ -6,7 +6,7 @@ import difflib
 import os
 import sys
 from argparse import RawDescriptionHelpFormatter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import yaml
@@ -112,6 +112,16 @@ class RunArguments:
         default=3, metadata={"help": "Alarm after so many evaluations in a row well below the best held-out accuracy."}
     )
     alarm_drop: float = field(default=0.05, metadata={"help": "How far below the best held-out accuracy is well below it."})
+
+
+def puzzles_of(recipe: Path) -> PuzzleArguments:
+    """The puzzles that a recipe's YAML names.
+
+    Raises:
+        OSError: if there is no such file.
+    """
+    values = yaml.safe_load(recipe.read_text())
+    return PuzzleArguments(**{f.name: values[f.name] for f in fields(PuzzleArguments) if f.name in values})
 
 
 def parse(types: tuple[type, ...], description: str) -> tuple:

@@ -12,12 +12,25 @@ from puzzles.difficulty import BANDS
 from puzzles.scenario import Size
 from recipes.arguments import PuzzleArguments
 
+FRESH = 10_000  # fresh puzzles start so many after the held-out ones of a run
 PATIENCE = 20  # puzzles generated for each one of the wanted bands, after which the search is given up
 
 
 def to_be_made(args: PuzzleArguments) -> bool:
     """Whether the dataset is a folder of this repository that nobody has made yet, and not one of the Hub."""
     return bool(args.dataset) and args.dataset.startswith("outputs/") and not Path(args.dataset).exists()
+
+
+def generated(args: PuzzleArguments) -> dict:
+    """The keyword arguments of `build` for puzzles that are generated on the spot."""
+    given = {f.name: getattr(args, f.name) for f in fields(Size) if getattr(args, f.name) is not None}
+    how = {"size": Size(**given) if given else None, "players": tuple(args.players)}
+    return how | {"directness": args.directness, "wording": args.wording}
+
+
+def fresh(args: PuzzleArguments, seed: int, count: int) -> Dataset:
+    """Generated puzzles that no run of this seed trains on, or is watched on while it trains."""
+    return build(seed, HELD_OUT + FRESH, count, **generated(args))
 
 
 def puzzles(args: PuzzleArguments, seed: int) -> tuple[Dataset, Dataset]:
@@ -51,9 +64,7 @@ def puzzles(args: PuzzleArguments, seed: int) -> tuple[Dataset, Dataset]:
                 bands = f" of difficulty {', '.join(args.difficulty)}" if args.difficulty and split == "train" else ""
                 raise ValueError(f"dataset {args.dataset!r}, split {split!r}, has {len(rows)} rows{bands}, not {count}.")
         return train.take(wanted), held_out.take(args.num_eval_puzzles)
-    given = {f.name: getattr(args, f.name) for f in fields(Size) if getattr(args, f.name) is not None}
-    how = {"size": Size(**given) if given else None, "players": tuple(args.players)}
-    how |= {"directness": args.directness, "wording": args.wording}
+    how = generated(args)
     held_out = build(seed, HELD_OUT, args.num_eval_puzzles, **how)
     wanted = args.num_train_puzzles or 1024
     train = build(seed, 0, wanted, **how)

@@ -128,8 +128,12 @@ def identity(puzzle_args: PuzzleArguments, training_args: GRPOConfig, model_args
     free += ("hub", "push", "disable_tqdm", "dataloader", "local_rank", "vllm_server", "project", "trackio")
     free += ("per_device_", "gradient_accumulation", "steps_per_generation", "vllm_gpu_memory", "activation_checkpointing")
     training = {k: v for k, v in training_args.to_dict().items() if not k.startswith(free)}
-    zero3 = {"zero3_processes": machine.processes if machine.zero3 else None}
-    return json.loads(json.dumps({**asdict(puzzle_args), **training, **asdict(model_args), **zero3}, default=str))
+    cut = training_args.steps_per_generation / training_args.gradient_accumulation_steps
+    rest = {
+        "zero3_processes": machine.processes if machine.zero3 else None,
+        "steps_per_iteration": training_args.num_iterations * cut,  # optimizer steps; an iteration is a generation
+    }
+    return json.loads(json.dumps({**asdict(puzzle_args), **training, **asdict(model_args), **rest}, default=str))
 
 
 if __name__ == "__main__":

@@ -26,19 +26,23 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import matplotlib.pyplot as plt
 import torch
-import yaml
 from datasets import Dataset
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from puzzles.clues import candidates
-from puzzles.dataset import HELD_OUT, build
 from puzzles.english import read_prompt
-from puzzles.scenario import Size
+from recipes.arguments import puzzles_of
+from recipes.data import fresh
 from recipes.run_folder import write_json
 from rewards.accuracy import accuracy
 
 ROOT = Path(__file__).resolve().parents[1]
+RUNS = ROOT / "outputs" / "tiny-cpu"
+BASE = ROOT / "recipes" / "tiny-base"
+SFT = ("recipes/sft.py", "--config", "recipes/tiny-warm-start.yaml")
+GRPO = ("-m", "accelerate.commands.launch", "--config_file", "accelerate_configs/cpu.yaml", "recipes/grpo.py")
+GRPO += ("--config", "recipes/tiny-cpu.yaml")
 SCORED = 400  # held-out puzzles in the table: other ones than those that GRPO is watched on while it trains
 LONGEST = 160  # tokens in a completion
 CONTROL_STAGE = "350:0.75:0.75:0.6"  # the warm start's stage, longer: chosen so that it takes no less time than GRPO
@@ -108,6 +112,19 @@ class Parts:
         write_json(self.file, self.seconds)
 
 
+def warm_start(seed: int) -> Path:
+    """The model that GRPO starts from under this seed, made if it is not there yet."""
+    folder = RUNS / f"seed-{seed}" / "warm-start"
+    teach = (*SFT, "--seed", f"{seed}", "--model_name_or_path", f"{BASE}", "--output_dir", f"{folder}")
+    Parts(folder.parent).run("warm start", *teach, makes=folder)
+    return folder
+
+
+def held_out(seed: int) -> Dataset:
+    """The puzzles of the table: of the recipe's size and kind, and not those that GRPO is watched on while it trains."""
+    return fresh(puzzles_of(ROOT / "recipes" / "tiny-cpu.yaml"), seed, SCORED)
+
+
 def picture(result: dict, grpo: Path, file: Path) -> None:
     """Accuracy over GRPO's steps on puzzles that it trains on and on held-out ones, beside chance and the control.
 
@@ -160,38 +177,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0, help="which puzzles, and which randomness in training (default 0)")
     seed = parser.parse_args().seed
-    top = ROOT / "outputs" / "tiny-cpu"
-    folder = top / f"seed-{seed}"
+    folder = RUNS / f"seed-{seed}"
+    warm, grpo, control = warm_start(seed), folder / "grpo", folder / "sft-control"
     parts = Parts(folder)
-    base, warm, grpo, control = ROOT / "recipes" / "tiny-base", folder / "warm-start", folder / "grpo", folder / "sft-control"
-    sft = ("recipes/sft.py", "--config", "recipes/tiny-warm-start.yaml")
-    launch = ("-m", "accelerate.commands.launch", "--config_file", "accelerate_configs/cpu.yaml", "recipes/grpo.py")
-    parts.run("warm start", *sft, "--seed", f"{seed}", "--model_name_or_path", f"{base}", "--output_dir", f"{warm}", makes=warm)
-    parts.run(
-        "GRPO", *launch, "--config", "recipes/tiny-cpu.yaml", "--seed", f"{seed}",
-        "--model_name_or_path", f"{warm}", "--output_dir", f"{grpo}",
-    )  # fmt: skip
+    parts.run("GRPO", *GRPO, "--seed", f"{seed}", "--model_name_or_path", f"{warm}", "--output_dir", f"{grpo}")
     parts.run(  # other demonstrations than the warm start's: another seed
-        "control", *sft, "--seed", f"{seed + 1_000_000}", "--stages", CONTROL_STAGE,
+        "control", *SFT, "--seed", f"{seed + 1_000_000}", "--stages", CONTROL_STAGE,
         "--model_name_or_path", f"{warm}", "--output_dir", f"{control}", makes=control,
     )  # fmt: skip
 
-    recipe = yaml.safe_load((ROOT / "recipes" / "tiny-cpu.yaml").read_text())
-    size = Size(*(recipe[name] for name in ("suspects", "weapons", "rooms", "times", "motives")))
-    rows = build(seed, HELD_OUT + 10_000, SCORED, size, directness=recipe["directness"], wording=recipe["wording"])
+    rows = held_out(seed)
     result: dict = {"seed": seed, "n": SCORED, "chance": chance(rows)}
     start = time.monotonic()
-    for key, model in (("base", base), ("before", warm), ("after", grpo / "model"), ("sft_control", control)):
+    for key, model in (("base", BASE), ("before", warm), ("after", grpo / "model"), ("sft_control", control)):
         result[key] = score(model, rows, "sampled", seed) | score(model, rows, "greedy", seed)
     result["seconds"] = parts.seconds | {"scores": round(time.monotonic() - start, 1)}
     result["wall_seconds"] = round(sum(result["seconds"].values()), 1)
-    for place in (folder, top):
+    for place in (folder, RUNS):
         picture(result, grpo, place / "learning-curve.png")
         write_json(place / "result.json", result)
     seconds = result["seconds"]
     print(f"\nMean fraction of answers right ± 95 %, on {SCORED} fresh puzzles of seed {seed}:\n\n{table(result)}")
     print(f"\nGRPO {seconds['GRPO']:.0f} s, control {seconds['control']:.0f} s, in all {result['wall_seconds']:.0f} s")
-    print(f"{top / 'result.json'}\n{top / 'learning-curve.png'}")
+    print(f"{RUNS / 'result.json'}\n{RUNS / 'learning-curve.png'}")
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def accuracy(
         solution: B lists of the right answers in the order of the questions, or dicts from letter to answer.
         log_metric: TRL's hook; receives `solved`, the share of completions with every answer right.
     """
-    graded = [_grade(_text(c), _answers(s)) for c, s in zip(completions, solution, strict=True)]
+    graded = [grade(_text(c), _answers(s)) for c, s in zip(completions, solution, strict=True)]
     if log_metric and graded:
         log_metric("solved", sum(all(g) for g in graded) / len(graded))
     return [sum(g) / len(g) for g in graded]
@@ -72,7 +72,8 @@ def answer_sheet(text: str, questions: int) -> dict[int, str]:
     return (complete or sheets or [{}])[-1]
 
 
-def _grade(text: str, answers: list[str]) -> list[bool]:
+def grade(text: str, answers: list[str]) -> list[bool]:
+    """For each question, whether the answer sheet of a text answers it correctly."""
     sheet = answer_sheet(text, len(answers))
     return [_plain(sheet.get(i, "")) == _plain(answer) for i, answer in enumerate(answers)]
 

@@ -1,0 +1,343 @@
+"""Score any model on the same puzzles with the same grader: accuracy, tokens, dollars, each with n and a 95 % interval.
+
+  python recipes/benchmark.py outputs/tiny-cpu/seed-0/grpo/model --recipe recipes/tiny-cpu.yaml     a checkpoint folder of ours
+  python recipes/benchmark.py vllm/Qwen/Qwen2.5-14B-Instruct --server-args "--tensor-parallel-size 4" --gpu-dollars 16
+  python recipes/benchmark.py my-model --base-url http://host:8000/v1               any OpenAI-compatible server; SERVER_API_KEY
+  python recipes/benchmark.py anthropic/claude-sonnet-5-5 --reasoning-effort high                       ANTHROPIC_API_KEY
+  python recipes/benchmark.py anthropic/claude-3-7-sonnet-latest --reasoning-tokens 16000
+  python recipes/benchmark.py together/deepseek-ai/DeepSeek-R1 --max-tokens 32768                       TOGETHER_API_KEY
+  python recipes/benchmark.py guess                                 no model: answers drawn at random, the level of chance
+
+Requests, retries, logs and their viewer (`make benchmark-view`) are Inspect's (inspect.aisi.org.uk), and so are the names of
+APIs. A checkpoint folder, of LoRA too, and `vllm/…` are served with vLLM on this machine while it takes. Whatever was answered
+is on disk at once: after Ctrl-C or kill -9, the same command asks only for what is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import random
+import shlex
+import shutil
+import sys
+from collections import Counter
+from contextlib import nullcontext
+from pathlib import Path
+
+# `python recipes/benchmark.py` puts recipes/ on the path, not the folder above it.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import yaml
+from inspect_ai import Epochs, Task, eval_set
+from inspect_ai._util.error import PrerequisiteError
+from inspect_ai.dataset import MemoryDataset, Sample
+from inspect_ai.log import EvalLog, EvalSample, list_eval_logs, read_eval_log
+from inspect_ai.model import ChatMessageUser, GenerateConfig, Model, ModelOutput, ModelUsage, get_model
+from inspect_ai.scorer import Score, mean, scorer
+from inspect_ai.solver import solver
+from rich.text import Text
+from tqdm import tqdm
+
+from puzzles.clues import Motivated, Murder, candidates
+from puzzles.difficulty import band, depths
+from puzzles.english import read_prompt
+from puzzles.solver import find_night
+from puzzles.verify import puzzle_of, read_rows
+from recipes.arguments import puzzles_of
+from recipes.data import fresh, to_be_made
+from recipes.measures import counts, price_of, summary, table
+from recipes.run_folder import only_one, same_run, write_json
+from recipes.serving import at_server, served, weights_digest
+from rewards.accuracy import grade, published_accuracy
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+# ---------------------------------------------------------------- what is asked
+
+
+def rows_to_ask(args: argparse.Namespace, recipe: dict) -> tuple[list[dict], str]:
+    """The puzzles, and what they are called.
+
+    Raises:
+        ValueError: if there are not so many, or none.
+    """
+    named = puzzles_of(args.recipe)
+    named.dataset = args.dataset or named.dataset
+    if named.dataset is None:
+        name = f"fresh puzzles of {args.recipe.name}, seed {args.seed}"
+        return fresh(named, args.seed, args.puzzles).to_list(), name
+    if to_be_made(named):
+        raise ValueError(f"there is no dataset {named.dataset} yet: make it with `make dataset`, or name one with --dataset.")
+    splits = read_rows(named.dataset)
+    split = args.split if args.split in splits else next(iter(splits))
+    if len(splits) > 1 and split != args.split:
+        raise ValueError(f"{named.dataset} has no split {args.split!r}, only {', '.join(splits)}: choose one with --split.")
+    rows = list(splits[split])
+    if args.puzzles > len(rows):
+        raise ValueError(f"--puzzles {args.puzzles}: {named.dataset}, {split}, has only {len(rows)}.")
+    return rows[: args.puzzles], f"{named.dataset}, {split}"
+
+
+def sample_of(index: int, row: dict) -> Sample:
+    """A puzzle as Inspect's Sample, with the band of its difficulty and the kind of each question.
+
+    Raises:
+        ValueError: if its prompt cannot be read, or it has no solution.
+    """
+    try:
+        puzzle, statements = puzzle_of(row)
+    except ValueError as error:
+        raise ValueError(f"puzzle {index}: {error}.") from error
+    difficulty = row.get("difficulty") or band(depths(puzzle, find_night(puzzle.setting, statements)))
+    solution = row["solution"]
+    answers = [a for a in (solution.values() if isinstance(solution, dict) else solution) if a is not None]
+    chat = row["prompt"] if isinstance(row["prompt"], str) else row["prompt"][-1]["content"]
+    kinds = [
+        q.aspect if isinstance(q, Murder) else "motives" if isinstance(q, Motivated) else "places" for q in puzzle.questions
+    ]
+    metadata = {"difficulty": difficulty, "kinds": kinds}
+    return Sample(id=index, input=[ChatMessageUser(content=chat)], target=answers, metadata=metadata)
+
+
+@solver
+def ask():
+    """One completion of the prompt as it is. What never became an answer is an error, which is asked again, and no zero."""
+
+    async def solve(state, generate):
+        state = await generate(state)
+        if state.output.stop_reason == "model_length" and not state.output.usage:
+            raise ValueError(f"the prompt does not fit into the model's context: {state.output.completion}")
+        return state
+
+    return solve
+
+
+@scorer(metrics={"*": [mean()]})
+def grader():
+    """Both graders, on what the model says after its reasoning."""
+
+    async def score(state, target):
+        text, answers = state.output.completion, list(target)
+        right = grade(text, answers)
+        value = {
+            "accuracy": sum(right) / len(right),
+            "published_accuracy": published_accuracy([text], [answers])[0],
+            "solved": float(all(right)),
+        }
+        return Score(value=value, answer=text[-1000:], metadata={"right": right})
+
+    return score
+
+
+# ---------------------------------------------------------------- who is asked
+
+
+def of_api(name: str, config: GenerateConfig) -> Model:
+    """A model of an API.
+
+    Raises:
+        ValueError: if there is no such API, or its key, or a package that it needs, is missing.
+    """
+    try:
+        return get_model(name, config=config)
+    except PrerequisiteError as error:  # with markup and empty lines
+        raise ValueError(" ".join(Text.from_markup(str(error)).plain.split())) from error
+    except ValueError as error:
+        raise ValueError(
+            f"{error} A model is a folder (there is none of this name), vllm/ORG/NAME, an API's provider/model, a name at "
+            "--base-url, or guess."
+        ) from error
+
+
+def guess() -> Model:
+    """Who fills in the answer sheet at random, with things of the right kind. Tokens are words."""
+    asked: Counter[str] = Counter()
+
+    def reply(messages, *_) -> ModelOutput:
+        text = messages[-1].text
+        asked[text] += 1
+        puzzle, rng = read_prompt(text), random.Random(f"{asked[text]} {text}")
+        drawn = [rng.choice(candidates(question, puzzle.setting)) for question in puzzle.questions]
+        sheet = "\n".join(f"{chr(65 + i)}. {answer}" for i, answer in enumerate(drawn))
+        output = ModelOutput.from_content("guess", sheet)
+        output.usage = ModelUsage(input_tokens=len(text.split()), output_tokens=len(sheet.split()))
+        return output
+
+    return get_model("mockllm/guess", custom_outputs=reply, memoize=False)
+
+
+# ---------------------------------------------------------------- the run
+
+
+def short_name(args: argparse.Namespace) -> str:
+    """A name for the row: the model's, or the folder's without outputs/ or recipes/, and how it reasons."""
+    path = Path(args.model)
+    if path.is_dir():
+        path = path.resolve()
+        parts = path.relative_to(ROOT).parts if path.is_relative_to(ROOT) else path.parts[-2:]
+        name = "-".join(part for part in parts if part not in ("outputs", "recipes"))
+    else:
+        name = path.name
+    name += f"-{args.reasoning_tokens // 1000}k" if args.reasoning_tokens else ""
+    return name + (f"-{args.reasoning_effort}" if args.reasoning_effort else "")
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", help="a folder, vllm/… of the Hub, an API's provider/model, a name at --base-url, or guess")
+    parser.add_argument("--name", help="the row's name, and its folder in --output (default: from the model)")
+    parser.add_argument("--output", type=Path, default=ROOT / "outputs" / "benchmark", help="default: outputs/benchmark")
+    which = parser.add_argument_group("which puzzles")
+    which.add_argument(
+        "--recipe", type=Path, default=ROOT / "recipes" / "qwen2.5-14b.yaml",
+        help="puzzles, longest completion and temperature are those of this recipe (default: recipes/qwen2.5-14b.yaml)",
+    )  # fmt: skip
+    which.add_argument("--dataset", help="puzzles of this folder, file or Hub id instead")
+    which.add_argument("--split", default="test", help="default: test")
+    which.add_argument("--puzzles", type=int, default=64, help="how many, from the first (default 64)")
+    which.add_argument("--samples", type=int, default=2, help="responses a puzzle (default 2)")
+    which.add_argument("--seed", type=int, default=0, help="which puzzles, if the recipe generates them (default 0)")
+    how = parser.add_argument_group("how they are asked")
+    how.add_argument("--base-url", help="an OpenAI-compatible server, such as http://host:8000/v1")
+    how.add_argument("--max-tokens", type=int, help="longest completion, reasoning aside (default: the recipe's)")
+    how.add_argument("--temperature", type=float, help="default: the recipe's, else 1")
+    how.add_argument("--reasoning-tokens", type=int, help="budget for thinking, where the API has one")
+    how.add_argument("--reasoning-effort", help="low, medium, high …, where the API has that")
+    how.add_argument("--max-connections", type=int, default=10, help="requests under way at once (default 10)")
+    how.add_argument("--max-retries", type=int, default=10, help="repetitions of a request, ever later (default 10)")
+    how.add_argument("--server-args", default="", metavar='"--key value"', help="for the vLLM that is started here")
+    cost = parser.add_argument_group("what it costs")
+    cost.add_argument("--prices", type=Path, default=ROOT / "recipes" / "prices.yaml", help="default: recipes/prices.yaml")
+    cost.add_argument("--gpu-dollars", type=float, help="of one's own deployment, an hour: cost by measured throughput")
+    args = parser.parse_args()
+    for option in ("puzzles", "samples", "max_tokens", "reasoning_tokens", "max_connections"):
+        if (value := getattr(args, option)) is not None and value < 1:
+            parser.error(f"--{option.replace('_', '-')} {value}: at least 1.")
+    for file in (args.recipe, args.prices):
+        if not file.exists():
+            parser.error(f"there is no file {file}.")
+    return args
+
+
+def whole_log(folder: Path, responses: int) -> EvalLog | None:
+    """The log in which no response is missing, if there is one: nobody has to be asked again."""
+    for info in list_eval_logs(str(folder)) if folder.exists() else []:
+        log = read_eval_log(info)
+        if log.status == "success" and len(log.samples or []) == responses:
+            return log
+    return None
+
+
+def run(args: argparse.Namespace, settings: dict, folder: Path, rows: list[dict]) -> EvalLog:
+    """Ask for all responses, or for what is missing of them.
+
+    Raises:
+        ValueError: if a puzzle cannot be read, or the server does not do what it should.
+    """
+    longest, source, name = settings["max_tokens"], settings["puzzles"]["source"], folder.name
+    samples = [sample_of(i, row) for i, row in enumerate(tqdm(rows, desc="reading the puzzles", leave=False))]
+    config = GenerateConfig(
+        max_tokens=longest + (args.reasoning_tokens or 0),
+        temperature=settings["temperature"],
+        reasoning_tokens=args.reasoning_tokens,
+        reasoning_effort=args.reasoning_effort,
+        max_connections=args.max_connections,
+        max_retries=args.max_retries,
+    )
+    here = Path(args.model).is_dir() or args.model.startswith("vllm/")
+    own = served(args.model.removeprefix("vllm/"), name, folder.with_name(f"{name}.log"), shlex.split(args.server_args))
+    with own if here else nullcontext(args.base_url) as url:
+        if url:
+            model = at_server(name if here else args.model, url, config, longest)
+        else:
+            model = guess() if args.model == "guess" else of_api(args.model, config)
+        task = Task(
+            dataset=MemoryDataset(samples, name=source), solver=ask(), scorer=grader(), epochs=Epochs(args.samples, []),
+            name="temporal_clue",
+        )  # fmt: skip
+        _, logs = eval_set(
+            task, model=model, log_dir=str(folder / "logs"), log_buffer=1, max_samples=args.max_connections,
+            fail_on_error=True, continue_on_fail=True, retry_attempts=0, retry_immediate=False, ctl_server=False,
+            display="rich" if sys.stderr.isatty() else "plain",
+        )  # fmt: skip
+    return read_eval_log(logs[0].location)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run a benchmark, or what is missing of it, and write its result.json; 1 if a response is still missing.
+
+    Raises:
+        ValueError: for whatever is wrong with the arguments, the puzzles or the server.
+    """
+    recipe = yaml.safe_load(args.recipe.read_text())
+    price = price_of(args.model, args.prices)
+    rows, source = rows_to_ask(args, recipe)
+    name = args.name or short_name(args)
+    folder = args.output / name
+    asked = [[row["prompt"], row["solution"]] for row in rows]
+    settings = {
+        "model": args.model,
+        "samples": args.samples,
+        "max_tokens": args.max_tokens or recipe.get("max_completion_length", 8192),
+        "temperature": recipe.get("temperature", 1.0) if args.temperature is None else args.temperature,
+        "reasoning_tokens": args.reasoning_tokens,
+        "reasoning_effort": args.reasoning_effort,
+        "puzzles": {
+            "source": source,
+            "n": len(rows),
+            "digest": hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12],
+        },
+    }
+    if Path(args.model).is_dir():
+        settings["weights"] = weights_digest(Path(args.model))
+    same_run(folder, settings)
+    only_one(folder)
+    try:
+        log = whole_log(folder / "logs", len(rows) * args.samples) or run(args, settings, folder, rows)
+    finally:
+        if not (folder / "logs").exists():  # nobody was asked anything
+            shutil.rmtree(folder)
+    everything = log.samples or []
+    found = counts(everything)
+    found["failed"] += len(rows) * args.samples - len(everything)
+    answered = [s for s in everything if s.scores and not s.error]
+    result = {"name": name, **settings, "date": log.eval.created[:10], "responses": found}
+    result |= {"price": {"gpu_dollars": args.gpu_dollars} if args.gpu_dollars is not None else price}
+    result |= summary(answered, price, args.gpu_dollars)
+    write_json(folder / "result.json", result)
+    print(f"\n{name}: {len(rows)} puzzles × {args.samples} of {source}\n\n{table(result)}\n")
+    print(", ".join(f"{key.replace('_', ' ')} {value}" for key, value in found.items()))
+    warn(result, args, everything)
+    print(f"{folder / 'result.json'}; the responses: make benchmark-view; the table and pictures: make report")
+    return 1 if found["failed"] else 0
+
+
+def warn(result: dict, args: argparse.Namespace, samples: list[EvalSample]) -> None:
+    """Say what makes the figures something else than they seem."""
+    found = result["responses"]
+    if found["cut_off"]:
+        print(
+            f"WARNING: {found['cut_off']} of {found['answered']} responses were cut off at {result['max_tokens']} tokens, and "
+            "graded as they were: --max-tokens, with another --name, gives them more room."
+        )
+    if found["refused"]:
+        print(f"WARNING: {found['refused']} responses are refusals of the API's filter, graded as they were.")
+    if found["failed"]:
+        first = next((s.error.message.splitlines()[-1] for s in samples if s.error), "the run was interrupted")
+        print(f"WARNING: {found['failed']} responses are missing, and no part of the means. The first: {first[:500]}")
+        print("         The same command asks for them again, and for nothing else.")
+    if result["dollars"] is None and found["answered"] and args.model != "guess":
+        why = "the server gave no token counts" if result["completion_tokens"] is None else f"it is not in {args.prices}"
+        print(f"WARNING: no cost, since {why}. For your own deployment: --gpu-dollars, what it costs an hour.")
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(arguments()))
+    except KeyboardInterrupt:
+        sys.exit("Interrupted. The same command asks only for what is missing.")
+    except (ValueError, OSError) as error:
+        sys.exit(f"recipes/benchmark.py: {error}")

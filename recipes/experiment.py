@@ -1,0 +1,90 @@
+"""Two published findings, repeated in miniature on the CPU recipe, over several seeds.
+
+  python recipes/experiment.py 16            (make experiment-16)        train on 16 puzzles alone
+  python recipes/experiment.py tradeoff      (make experiment-tradeoff)  puzzles × samples an iteration, always 64
+
+Each arm is `recipes/tiny-cpu.yaml` with the one change that its name says, from the warm start of `make train-tiny`, scored
+before and after on the same 400 fresh puzzles, sampled. Arms and seeds that are done are not done again, also across the
+experiments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+# `python recipes/experiment.py` puts recipes/ on the path, not the folder above it.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+
+from recipes.run_folder import write_json
+from recipes.train_tiny import GRPO, ROOT, Parts, held_out, score, warm_start
+
+FOLDER = ROOT / "outputs" / "experiments"
+# The recipe as it is comes first: 8 puzzles × 8 samples an iteration, out of 1,024 puzzles.
+RECIPE: dict[str, tuple[str, ...]] = {"8 × 8 of 1024": ()}
+EXPERIMENTS = {
+    "16": RECIPE | {"8 × 8 of 16": ("--num_train_puzzles", "16")},
+    "tradeoff": RECIPE | {f"{64 // n} × {n} of 1024": ("--num_generations", f"{n}") for n in (2, 4, 16, 32)},
+}
+# Student's t, 97.5 %, by degrees of freedom (any table of it): for a 95 % interval of a mean over a few seeds.
+T = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
+
+
+def run_arm(name: str, changes: tuple[str, ...], seed: int) -> dict[str, float]:
+    """Held-out accuracy before and after an arm, and its training accuracy over the last ten steps."""
+    warm = warm_start(seed)
+    folder = FOLDER / f"seed-{seed}" / name.replace(" × ", "x").replace(" ", "-")
+    file = folder / "scores.json"
+    if not file.exists():
+        train = ("--seed", f"{seed}", "--model_name_or_path", f"{warm}", "--output_dir", f"{folder / 'grpo'}", *changes)
+        Parts(folder).run(name, *GRPO, *train)
+        last = max(folder.glob("grpo/checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
+        history = json.loads((last / "trainer_state.json").read_text())["log_history"]
+        rewards = [log["rewards/accuracy/mean"] for log in history if "rewards/accuracy/mean" in log]
+        rows = held_out(seed)
+        before, after = (score(model, rows, "sampled", seed)["sampled"] for model in (warm, folder / "grpo" / "model"))
+        write_json(file, {"before": before, "after": after, "trained_on": sum(rewards[-10:]) / len(rewards[-10:])})
+    return json.loads(file.read_text())
+
+
+def over_seeds(values: list[float]) -> str:
+    """Mean ± half of its 95 % interval (Student's t over seeds)."""
+    half = T[len(values) - 1] * np.std(values, ddof=1) / len(values) ** 0.5
+    return f"{np.mean(values):+.3f} ± {half:.3f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("experiment", choices=EXPERIMENTS)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="2 to 10 of them (default 0 1 2)")
+    args = parser.parse_args()
+    if not 2 <= len(set(args.seeds)) == len(args.seeds) <= 10:
+        parser.error(f"--seeds {' '.join(map(str, args.seeds))}: name 2 to 10 different ones, for an interval over them.")
+    arms = EXPERIMENTS[args.experiment]
+    scores = {arm: [run_arm(arm, changes, seed) for seed in args.seeds] for arm, changes in arms.items()}
+    recipe = next(iter(arms))
+    lines = [
+        "| puzzles × samples, of how many | before → after, by seed | gain | against the recipe as it is | training puzzles |",
+        "|---|---|---|---|---|",
+    ]
+    for arm, runs in scores.items():
+        pairs = ", ".join(f"{s['before']:.3f} → {s['after']:.3f}" for s in runs)
+        gain = over_seeds([s["after"] - s["before"] for s in runs])
+        against = (
+            "" if arm == recipe else over_seeds([s["after"] - r["after"] for s, r in zip(runs, scores[recipe], strict=True)])
+        )
+        lines.append(f"| {arm} | {pairs} | {gain} | {against} | {np.mean([s['trained_on'] for s in runs]):.3f} |")
+    write_json(FOLDER / f"{args.experiment}.json", {"seeds": args.seeds, "arms": scores})
+    print(f"\nHeld-out accuracy, seeds {', '.join(map(str, args.seeds))}; ± 95 % over seeds:\n\n" + "\n".join(lines))
+    print(f"\n{FOLDER / (args.experiment + '.json')}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("Interrupted. The same command goes on from here.")

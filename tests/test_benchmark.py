@@ -1,0 +1,299 @@
+"""The benchmark, against a real HTTP server: what it measures, what it counts, and that nobody pays twice."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import torch
+import yaml
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM
+
+from puzzles.dataset import build
+from puzzles.scenario import Size
+from recipes import benchmark
+from recipes.bootstrap import ratio
+from recipes.measures import price_of
+from recipes.train_tiny import chance, score
+from rewards.accuracy import accuracy, published_accuracy
+from tests.openai_server import USAGE, openai_server, refusal, reply
+from tests.test_rehearsal import needs_vllm
+
+ROOT = Path(__file__).parents[1]
+COUNT, SAMPLES = 8, 3
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return build(20261123, 0, COUNT, Size(suspects=3, weapons=2, rooms=4, times=2, motives=2)).to_list()
+
+
+@pytest.fixture
+def dataset(rows, tmp_path):
+    file = tmp_path / "puzzles.json"
+    file.write_text(json.dumps(rows))
+    return file
+
+
+@pytest.fixture
+def prices(tmp_path):
+    file = tmp_path / "prices.yaml"
+    file.write_text("tester: {input: 2.0, cached: 0.5, output: 10.0, source: here, date: 2026-11-23}\n")
+    return file
+
+
+def sheet(row, wrong=0):
+    """A row's answer sheet, with the first answers replaced by nonsense."""
+    return "\n".join(f"{chr(65 + i)}. {'Nobody' if i < wrong else a}" for i, a in enumerate(row["solution"]))
+
+
+def by_prompt(rows):
+    return {row["prompt"][0]["content"]: row for row in rows}
+
+
+def command(dataset, url, output, *more):
+    asked = ("--base-url", url, "--dataset", str(dataset), "--puzzles", str(COUNT), "--samples", str(SAMPLES))
+    return [sys.executable, "recipes/benchmark.py", "tester", *asked, "--output", str(output), "--max-connections", "4", *more]
+
+
+def run(*args, environment=None):
+    return subprocess.run(
+        command(*args), cwd=ROOT, capture_output=True, text=True, timeout=300, env={**os.environ, **(environment or {})}
+    )
+
+
+def result_of(output):
+    return json.loads((output / "tester" / "result.json").read_text())
+
+
+def test_every_figure_is_what_the_responses_say_and_prices_can_change_later(rows, dataset, prices, tmp_path):
+    known = by_prompt(rows)
+
+    def answer(prompt, number):
+        time.sleep(0.02 * (number % 3))
+        row = known[prompt]
+        return reply("Let me think.\n" + sheet(row, wrong=rows.index(row) % 3))
+
+    with openai_server(answer) as (server, url):
+        done = run(dataset, url, tmp_path / "out", "--prices", str(prices), environment={"SERVER_API_KEY": "sk-very-secret"})
+        assert done.returncode == 0, done.stderr
+        assert len(server.prompts) == COUNT * SAMPLES
+        result = result_of(tmp_path / "out")
+        sheets = [sheet(row, wrong=i % 3) for i, row in enumerate(rows)]
+        right = accuracy(sheets, [row["solution"] for row in rows])
+        published = published_accuracy(sheets, [row["solution"] for row in rows])
+        for key, values in (("accuracy", right), ("published_accuracy", published), ("solved", [r == 1 for r in right])):
+            assert result[key]["mean"] == pytest.approx(np.mean(values))
+            assert result[key]["low"] <= result[key]["mean"] <= result[key]["high"]
+            assert (result[key]["n"], result[key]["puzzles"]) == (COUNT * SAMPLES, COUNT)
+        assert published != right  # the published grader cannot read a time
+        for name, value in result["by_difficulty"].items():
+            of_band = [r for r, row in zip(right, rows, strict=True) if row["difficulty"] == name]
+            assert value["n"] == SAMPLES * len(of_band)
+            assert value["mean"] == (pytest.approx(np.mean(of_band)) if of_band else None)
+        questions = sum(len(row["solution"]) for row in rows)
+        assert sum(value["n"] for value in result["by_question"].values()) == SAMPLES * questions
+        answered = sum(value["mean"] * value["n"] for value in result["by_question"].values() if value["n"])
+        assert answered == pytest.approx(SAMPLES * (questions - sum(i % 3 for i in range(COUNT))))
+        assert result["completion_tokens"]["mean"] == USAGE["completion_tokens"]
+        assert result["dollars"]["mean"] == pytest.approx((600 * 2.0 + 400 * 0.5 + 200 * 10.0) / 1e6)
+        assert result["responses"] == {
+            "asked": 24, "answered": 24, "cut_off": 0, "refused": 0, "failed": 0, "repeated_requests": 0
+        }  # fmt: skip
+
+        prices.write_text(prices.read_text().replace("10.0", "20.0"))
+        assert run(dataset, url, tmp_path / "out", "--prices", str(prices)).returncode == 0
+        assert result_of(tmp_path / "out")["dollars"]["mean"] == pytest.approx((600 * 2.0 + 400 * 0.5 + 200 * 20.0) / 1e6)
+        assert run(dataset, url, tmp_path / "out", "--gpu-dollars", "3600").returncode == 0
+        again = result_of(tmp_path / "out")
+        assert again["dollars"]["mean"] == pytest.approx(again["seconds"] / 24)  # a dollar a second, shared out
+        assert len(server.prompts) == COUNT * SAMPLES  # nobody was asked again
+        other = run(dataset, url, tmp_path / "out", "--temperature", "0.5")
+        assert other.returncode != 0
+        assert "temperature was 1.0, now 0.5" in other.stderr
+    for path in (tmp_path / "out").rglob("*"):
+        if path.suffix == ".eval":
+            with zipfile.ZipFile(path) as log:
+                assert not any(b"sk-very-secret" in log.read(name) for name in log.namelist())
+        elif path.is_file():
+            assert b"sk-very-secret" not in path.read_bytes()
+
+
+def test_rate_limits_cut_offs_refusals_and_errors_are_counted_and_no_zeros(rows, dataset, tmp_path):
+    known, mended = by_prompt(rows), False
+
+    def answer(prompt, number):
+        if number % 5 == 0:
+            return refusal(429, "slow down", "rate_limit_exceeded")
+        row = known[prompt]
+        match rows.index(row):
+            case 0:
+                return reply("I was about to say that", finish="length")
+            case 1:
+                return reply("", finish="content_filter")
+            case 2 if not mended:
+                return refusal(400, "this prompt is too long", "context_length_exceeded")
+            case 3 if not mended:
+                return refusal(400, "no such parameter", "bad_request")
+        return reply(sheet(row), usage=None if rows.index(row) == 4 else USAGE)
+
+    with openai_server(answer) as (server, url):
+        first = run(dataset, url, tmp_path / "out")
+        found = result_of(tmp_path / "out")
+        assert first.returncode == 1
+        assert found["responses"] == {
+            "asked": 24, "answered": 18, "cut_off": 3, "refused": 3, "failed": 6,
+            "repeated_requests": server.statuses.count(429),
+        }  # fmt: skip
+        assert server.statuses.count(429) > 0
+        assert (found["accuracy"]["n"], found["accuracy"]["mean"]) == (18, pytest.approx(12 / 18))  # the failed are no zeros
+        assert found["dollars"] is None
+        for warning in ("3 of 18 responses were cut off", "3 responses are refusals", "6 responses are missing"):
+            assert warning in first.stdout
+        assert "the server gave no token counts" in first.stdout
+        mended, asked = True, len(server.prompts)
+        second = run(dataset, url, tmp_path / "out")
+        found = result_of(tmp_path / "out")
+        assert second.returncode == 0, second.stdout + second.stderr
+        assert found["responses"]["failed"] == 0
+        new = [prompt for prompt, status in list(zip(server.prompts, server.statuses, strict=True))[asked:] if status == 200]
+        assert {rows.index(known[prompt]) for prompt in new} == {2, 3}
+        assert len(new) == 6
+
+
+def test_after_kill_9_only_what_is_missing_is_asked_for(rows, dataset, tmp_path):
+    known = by_prompt(rows)
+    with openai_server(lambda prompt, _: reply(sheet(known[prompt])), seconds=0.3) as (server, url):
+        with (tmp_path / "killed.log").open("w") as log:
+            first = subprocess.Popen(command(dataset, url, tmp_path / "out"), cwd=ROOT, stdout=log, stderr=log)
+            deadline = time.monotonic() + 120
+            while len(server.statuses) < 10:
+                assert first.poll() is None, Path(log.name).read_text()[-3000:]
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            for process in [*psutil.Process(first.pid).children(recursive=True), psutil.Process(first.pid)]:
+                process.kill()
+            first.wait()
+        second = run(dataset, url, tmp_path / "out")
+        assert second.returncode == 0, second.stderr
+        result = result_of(tmp_path / "out")
+        assert (result["responses"]["answered"], result["accuracy"]["mean"]) == (COUNT * SAMPLES, 1.0)
+        in_flight = 2 * 4  # under way when it was killed, or answered and not yet on disk
+        assert len(server.prompts) <= COUNT * SAMPLES + in_flight
+        assert result["seconds"] < 0.3 * COUNT * SAMPLES  # without the break between the two runs
+
+
+def test_guessing_comes_out_at_the_level_of_chance(tmp_path):
+    count = 150
+    guess = ("guess", "--recipe", "recipes/tiny-cpu.yaml", "--puzzles", str(count), "--seed", "77", "--output", str(tmp_path))
+    done = subprocess.run(
+        [sys.executable, "recipes/benchmark.py", *guess], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "guess" / "result.json").read_text())
+    args = benchmark.puzzles_of(ROOT / "recipes" / "tiny-cpu.yaml")
+    expected = chance(benchmark.fresh(args, 77, count))
+    assert result["accuracy"]["low"] - 0.02 < expected < result["accuracy"]["high"] + 0.02
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ("tester --base-url http://127.0.0.1:9/v1", "Is it an OpenAI-compatible server?"),
+        ("other --base-url URL", "does not serve 'other', only tester"),
+        ("tester --base-url URL --max-tokens 20000", "leaves no room for a prompt in the context of tester"),
+        ("tester --base-url URL --puzzles 99", "has only 8"),
+        ("tester --base-url URL --puzzles 0", "--puzzles 0: at least 1"),
+        ("tester --base-url URL --dataset nowhere", "nowhere cannot be read"),
+        ("tester --base-url URL --recipe recipes/nix.yaml", "there is no file"),
+        ("tester --base-url URL --prices BAD", "tester lacks cached, date, source"),
+        ("anthropic/claude-3-7-sonnet-latest --reasoning-tokens 16000", "No ANTHROPIC_API_KEY"),
+        ("openai/o3-mini --reasoning-effort high", "No OPENAI_API_KEY"),
+        ("nowhere/model", "not recognized"),
+        ("outputs/no-such-folder-here", "A model is a folder (there is none of this name)"),
+    ],
+)
+def test_what_cannot_be_asked_is_said_and_leaves_nothing_behind(options, complaint, dataset, tmp_path, monkeypatch, capsys):
+    for key in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY"):
+        monkeypatch.delenv(key, raising=False)
+    monkeypatch.chdir(ROOT)
+    (tmp_path / "bad.yaml").write_text("tester: {input: 1, output: 2}\n")
+    with openai_server(lambda *_: refusal(500, "nobody should ask")) as (server, url):
+        given = options.replace("URL", url).replace("BAD", str(tmp_path / "bad.yaml")).split()
+        base = ["benchmark.py", "--dataset", str(dataset), "--puzzles", "2", "--output", str(tmp_path / "out")]
+        monkeypatch.setattr(sys, "argv", [*base, *given])
+        with pytest.raises((SystemExit, ValueError)) as caught:
+            benchmark.main(benchmark.arguments())
+        assert complaint in str(caught.value) + capsys.readouterr().err
+        assert server.prompts == []
+    assert not list((tmp_path / "out").glob("*/*"))
+
+
+def test_an_interval_is_over_puzzles_and_holds_the_truth_19_times_in_20():
+    rng = np.random.default_rng(0)
+    held = 0
+    for _ in range(200):
+        ability = rng.beta(2, 2, size=40)  # of the model, on each puzzle
+        right = rng.binomial(4, ability) / 4 * 4
+        found = ratio(list(right), [4] * 40)
+        held += found["low"] <= 0.5 <= found["high"]
+    assert 0.88 <= held / 200 <= 0.99
+    once, tenfold = ratio([1, 0, 1, 1], [1, 1, 1, 1]), ratio([10, 0, 10, 10], [10, 10, 10, 10])
+    assert (once["low"], once["high"]) == (tenfold["low"], tenfold["high"])  # more samples of a sure model are no news
+    assert ratio([1], [1]) == {"mean": 1.0, "low": None, "high": None, "n": 1, "puzzles": 1}
+    assert ratio([], []) == ratio([0], [0]) == {"mean": None, "low": None, "high": None, "n": 0, "puzzles": 0}
+    assert ratio([3, 0, 5], [4, 0, 8])["mean"] == pytest.approx(8 / 12)
+
+
+def test_prices_are_whole_and_found_under_dated_names(tmp_path):
+    file = ROOT / "recipes" / "prices.yaml"
+    entries = yaml.safe_load(file.read_text())
+    for name, entry in entries.items():
+        assert price_of(name, file) == entry
+        assert 0 < entry["cached"] <= entry["input"] <= entry["output"]
+        assert entry["source"].startswith("https://")
+    assert price_of("anthropic/claude-3-7-sonnet-20250219", file) == price_of("anthropic/claude-3-7-sonnet-latest", file)
+    assert price_of("openai/o3-mini-2025-01-31", file)["output"] == 4.4
+    assert price_of("openai/o3", file) is price_of("openai/o3-mini-high", file) is price_of("nobody", file) is None
+
+
+@pytest.mark.slow
+@needs_vllm
+def test_a_checkpoint_is_served_with_vllm_and_scored_as_transformers_scores_it(tmp_path):
+    count, seed = 150, 20261123
+    model = ROOT / "recipes" / "tiny-warm-start"
+    adapter = tmp_path / "adapter"
+    lora = get_peft_model(AutoModelForCausalLM.from_pretrained(model), LoraConfig(r=8, target_modules="all-linear"))
+    torch.manual_seed(0)
+    for name, weight in lora.named_parameters():
+        if "lora_B" in name:  # it spoils the model: to be seen in the score
+            torch.nn.init.normal_(weight, std=0.2)
+    lora.save_pretrained(adapter)
+    sampling = ("--recipe", "recipes/tiny-cpu.yaml", "--puzzles", str(count), "--samples", "2", "--seed", str(seed))
+    results = {}
+    for folder in (model, adapter):
+        options = (str(folder), *sampling, "--output", str(tmp_path), "--name", folder.name, "--gpu-dollars", "0.1")
+        done = subprocess.run(
+            [sys.executable, "recipes/benchmark.py", *options], cwd=ROOT, capture_output=True, text=True, timeout=600
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        results[folder.name] = json.loads((tmp_path / folder.name / "result.json").read_text())
+    whole = results["tiny-warm-start"]
+    rows = benchmark.fresh(benchmark.puzzles_of(ROOT / "recipes" / "tiny-cpu.yaml"), seed, count)
+    expected = score(model, rows, "sampled", 0)
+    half = (whole["accuracy"]["high"] - whole["accuracy"]["low"]) / 2
+    assert abs(whole["accuracy"]["mean"] - expected["sampled"]) < 1.5 * (half**2 + expected["sampled_interval"] ** 2) ** 0.5
+    assert whole["responses"]["answered"] == 2 * count
+    assert 40 < whole["completion_tokens"]["mean"] < 80
+    assert whole["dollars"]["mean"] == pytest.approx(0.1 / 3600 * whole["seconds"] / (2 * count))
+    assert results["adapter"]["accuracy"]["mean"] < whole["accuracy"]["low"]
+    assert not [
+        p for p in psutil.process_iter(["cmdline"]) if "vllm.entrypoints.openai.api_server" in (p.info["cmdline"] or [])
+    ]
