@@ -95,6 +95,9 @@ bench-generate: .venv/cpu ## Measure the generator against the published scheme 
 bench-step: .venv/dev ## Measure a packed optimizer step against stock TRL's (20 minutes; ARGS="--groups 16 --means 300")
 	$(BIN)/python benchmarks/step.py $(ARGS)
 
+bench-reward: .venv/cpu ## Measure how fast completions are graded, beside the published grader (a minute)
+	$(BIN)/python benchmarks/reward.py $(ARGS)
+
 test: .venv/dev ## Run the tests that take no more than minutes
 	$(BIN)/python -m pytest -m "not slow"
 

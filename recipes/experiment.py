@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from recipes.run_folder import write_json
+from recipes.run_folder import history, write_json
 from recipes.train_tiny import GRPO, ROOT, Parts, held_out, score, warm_start
 
 FOLDER = ROOT / "outputs" / "experiments"
@@ -42,9 +42,7 @@ def run_arm(name: str, changes: tuple[str, ...], seed: int) -> dict[str, float]:
     if not file.exists():
         train = ("--seed", f"{seed}", "--model_name_or_path", f"{warm}", "--output_dir", f"{folder / 'grpo'}", *changes)
         Parts(folder).run(name, *GRPO, *train)
-        last = max(folder.glob("grpo/checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
-        history = json.loads((last / "trainer_state.json").read_text())["log_history"]
-        rewards = [log["rewards/accuracy/mean"] for log in history if "rewards/accuracy/mean" in log]
+        rewards = [log["rewards/accuracy/mean"] for log in history(folder / "grpo") if "rewards/accuracy/mean" in log]
         rows = held_out(seed)
         before, after = (score(model, rows, "sampled", seed)["sampled"] for model in (warm, folder / "grpo" / "model"))
         write_json(file, {"before": before, "after": after, "trained_on": sum(rewards[-10:]) / len(rewards[-10:])})

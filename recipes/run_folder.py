@@ -25,9 +25,9 @@ def same_run(output_dir: Path, arguments: dict) -> None:
         changed = [k for k in {**recorded, **arguments} if recorded.get(k) != arguments.get(k)]
         if changed:
             was = ", ".join(f"{k} was {recorded.get(k)!r}, now {arguments.get(k)!r}" for k in changed[:3])
-            raise ValueError(f"{output_dir} holds another run ({was}). Choose another output_dir, or delete that folder.")
+            raise ValueError(f"{output_dir} holds another run ({was}). Choose another folder, or delete that one.")
     elif output_dir.exists() and any(output_dir.iterdir()):
-        raise ValueError(f"{output_dir} is not empty and holds no run of this recipe. Choose another output_dir.")
+        raise ValueError(f"{output_dir} is not empty and holds no run of this kind. Choose another folder.")
     write_json(record, arguments)
 
 
@@ -86,3 +86,15 @@ def keep_checkpoints(output_dir: Path, steps: set[int]) -> None:
 
 def mark_whole(checkpoint: Path) -> None:
     write_text(checkpoint / WHOLE, "")
+
+
+def history(output_dir: Path) -> list[dict]:
+    """What a run has logged so far, evaluations too: from its newest whole checkpoint.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    whole = whole_checkpoints(output_dir)
+    if not whole:
+        raise ValueError(f"{output_dir} holds no whole checkpoint of a training run.")
+    return json.loads((whole[max(whole)] / "trainer_state.json").read_text())["log_history"]

@@ -34,7 +34,8 @@ from puzzles.clues import candidates
 from puzzles.english import read_prompt
 from recipes.arguments import puzzles_of
 from recipes.data import fresh
-from recipes.run_folder import write_json
+from recipes.report import save
+from recipes.run_folder import history, write_json
 from rewards.accuracy import accuracy
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -131,14 +132,10 @@ def picture(result: dict, grpo: Path, file: Path) -> None:
     Args:
         grpo: the run's folder, with its checkpoints.
     """
-    checkpoint = max(grpo.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
-    state = json.loads((checkpoint / "trainer_state.json").read_text())
-    plt.rcParams.update({"svg.hashsalt": "temporal-clue", "font.size": 11})
+    logs = history(grpo)
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
-    trained = [(log["step"], log["rewards/accuracy/mean"]) for log in state["log_history"] if "rewards/accuracy/mean" in log]
-    watched = [
-        (log["step"], log["eval_rewards/accuracy/mean"]) for log in state["log_history"] if "eval_rewards/accuracy/mean" in log
-    ]
+    trained = [(log["step"], log["rewards/accuracy/mean"]) for log in logs if "rewards/accuracy/mean" in log]
+    watched = [(log["step"], log["eval_rewards/accuracy/mean"]) for log in logs if "eval_rewards/accuracy/mean" in log]
     last = trained[-1][0]
     axes.plot(*zip(*trained, strict=True), color="#999999", linewidth=1, label="puzzles of the step, sampled")
     axes.plot(*zip(*watched, strict=True), color="#0072B2", linewidth=2, label="held-out puzzles while training, sampled")
@@ -154,8 +151,7 @@ def picture(result: dict, grpo: Path, file: Path) -> None:
     axes.set_title(f"GRPO on a CPU: a tiny model and real puzzles (seed {result['seed']})")
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right", fontsize=9)
-    figure.savefig(file, dpi=150, metadata={"Software": None} if file.suffix == ".png" else {"Date": None})
-    plt.close(figure)
+    save(figure, file)
 
 
 def table(result: dict) -> str:

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 from accelerate.utils import gather_object, is_peft_model
 from peft.tuners.lora import LoraLayer
@@ -56,7 +57,7 @@ class PuzzleTrainer(PackedGRPOTrainer):
 
     def __init__(self, *args, curriculum: str | None = None, **kwargs):
         self.curriculum = curriculum
-        self.held_out: dict[str, list[float]] = defaultdict(list)  # accuracy of each completion of an evaluation, by band
+        self.held_out: dict[str, list[float]] = defaultdict(list)  # accuracy on each puzzle of an evaluation, by band
         super().__init__(*args, **kwargs)
         lora = self.model.active_peft_config if is_peft_model(self.model) else None
         if self.use_vllm and lora and not (lora.use_dora or lora.modules_to_save):
@@ -99,13 +100,16 @@ class PuzzleTrainer(PackedGRPOTrainer):
     def _calculate_rewards(self, inputs, *args):
         rewards = super()._calculate_rewards(inputs, *args)  # of all processes
         if not self.model.training and "difficulty" in inputs[0]:
-            for band, score in zip(gather_object([row["difficulty"] for row in inputs]), rewards[:, 0].tolist(), strict=True):
+            scores = rewards[:, 0].view(-1, self.num_generations_eval).mean(dim=1).tolist()  # of each puzzle
+            bands = gather_object([row["difficulty"] for row in inputs])[:: self.num_generations_eval]
+            for band, score in zip(bands, scores, strict=True):
                 self.held_out[band].append(score)
         return rewards
 
     def log(self, logs, start_time=None):
-        for band in sorted(self.held_out):  # empty but at the end of an evaluation
-            logs[f"eval_accuracy/{band}"] = sum(self.held_out[band]) / len(self.held_out[band])
+        for band, scores in sorted(self.held_out.items()):  # empty but at the end of an evaluation
+            logs[f"eval_accuracy/{band}"] = np.mean(scores).item()
+            logs[f"eval_accuracy_error/{band}"] = np.std(scores).item() / len(scores) ** 0.5
         self.held_out.clear()
         super().log(logs, start_time)
 

@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Sequence
 
 # "A. Mrs. White" at the start of a line, within markdown such as "- **A.** Mrs. White" or "> A. `Mrs. White`".
-ANSWER_LINE = re.compile(r"^[ \t>*_#`~+-]*([A-Z])[*_`]*\.(.*)$", re.MULTILINE | re.IGNORECASE)
+ANSWER_LINE = re.compile(r"^[ \t>*_#`~+-]*([A-Za-z])[*_`]*\.(.*)$", re.MULTILINE)
 
 Completion = str | list[dict] | None
 Solution = Sequence[str] | dict[str, str | None]
@@ -56,20 +56,24 @@ def published_accuracy(completions: Sequence[Completion], solution: Sequence[Sol
 def answer_sheet(text: str, questions: int) -> dict[int, str]:
     """The last complete answer sheet of a text, or failing that the last incomplete one: {question number: answer}.
 
-    Lines belong to one sheet as long as their letters ascend. After a `</think>` only what follows it counts.
+    Lines belong to one sheet as long as their letters ascend. Reasoning does not count: what stands before the last `</think>`,
+    or behind a `<think>` that was never closed.
     """
-    sheets: list[dict[int, str]] = []
+    spoken = text.rpartition("</think>")[2].partition("<think>")[0]
+    sheet: dict[int, str] = {}
+    complete: dict[int, str] = {}
     last = questions  # any first letter opens a sheet
-    for letter, answer in ANSWER_LINE.findall(text.rpartition("</think>")[2]):
+    for letter, answer in ANSWER_LINE.findall(spoken):
         number = ord(letter.upper()) - 65
         if number >= questions:
             continue
         if number <= last:
-            sheets.append({})
-        sheets[-1][number] = answer
+            sheet = {}
+        sheet[number] = answer
         last = number
-    complete = [sheet for sheet in sheets if len(sheet) == questions]
-    return (complete or sheets or [{}])[-1]
+        if len(sheet) == questions:
+            complete = sheet
+    return complete or sheet
 
 
 def grade(text: str, answers: list[str]) -> list[bool]:

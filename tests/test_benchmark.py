@@ -279,12 +279,12 @@ def test_a_checkpoint_is_served_with_vllm_and_scored_as_transformers_scores_it(t
     sampling = ("--recipe", "recipes/tiny-cpu.yaml", "--puzzles", str(count), "--samples", "2", "--seed", str(seed))
     results = {}
     for folder in (model, adapter):
-        options = (str(folder), *sampling, "--output", str(tmp_path), "--name", folder.name, "--gpu-dollars", "0.1")
+        options = (str(folder), *sampling, "--output", str(tmp_path / "out"), "--name", folder.name, "--gpu-dollars", "0.1")
         done = subprocess.run(
             [sys.executable, "recipes/benchmark.py", *options], cwd=ROOT, capture_output=True, text=True, timeout=600
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        results[folder.name] = json.loads((tmp_path / folder.name / "result.json").read_text())
+        results[folder.name] = json.loads((tmp_path / "out" / folder.name / "result.json").read_text())
     whole = results["tiny-warm-start"]
     rows = benchmark.fresh(benchmark.puzzles_of(ROOT / "recipes" / "tiny-cpu.yaml"), seed, count)
     expected = score(model, rows, "sampled", 0)

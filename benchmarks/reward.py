@@ -1,0 +1,100 @@
+"""How fast are completions graded? The default grader beside the published one, on completions of 8,000 tokens and on attacks.
+
+  python benchmarks/reward.py          (make bench-reward)   prints a table and writes outputs/bench-reward.json
+
+Each kind is 2,000 completions of 32,000 characters, about four a token: prose that reasons in the words of a puzzle and ends
+with a sheet, and what could make a pattern backtrack or a list grow. Cost grows with the length: the last rows are ten times as
+long.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+# `python benchmarks/reward.py` puts benchmarks/ on the path, not the folder above it.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tqdm import tqdm
+
+from puzzles.english import render
+from puzzles.files import write_json
+from puzzles.generate import Case, generate
+from rewards.accuracy import accuracy, published_accuracy
+
+ROOT = Path(__file__).resolve().parents[1]
+LENGTH = 32_000
+
+
+def sheet(case: Case) -> str:
+    return "\n".join(f"{letter}. {answer}" for letter, answer in case.solution.items())
+
+
+def prose(case: Case, rng: random.Random, length: int) -> str:
+    clues = [render(clue, case.puzzle.setting) for clue in case.puzzle.clues]
+    lines: list[str] = []
+    while sum(map(len, lines)) + len(lines) < length:
+        lines.append(
+            f"{rng.choice(('So', 'Then', 'A. is open:', 'Since', '**Step.**'))} {rng.choice(clues)}, therefore it follows."
+        )
+    return "\n".join(lines) + "\n" + sheet(case)
+
+
+KINDS: dict[str, Callable[[Case, random.Random, int], str]] = {
+    "reasoning, then a sheet": prose,
+    "sheets repeated": lambda case, _, length: (sheet(case) + "\n") * (length // len(sheet(case))),
+    "one line": lambda case, _, length: "A. " + "Mrs. White or " * (length // 14),
+    "one line of markdown": lambda case, _, length: "*_`>#" * (length // 5) + "A. Hall",
+    "markdown at each line": lambda case, _, length: ("*" * 79 + "\n") * (length // 80) + sheet(case),
+    "empty answer lines": lambda case, _, length: "A.\n" * (length // 3),
+    "reasoning never closed": lambda case, rng, length: "<think>" + prose(case, rng, length),
+}
+
+
+def rate(grader: Callable, texts: list[str], solutions: list[dict]) -> float:
+    """Completions graded in a second of processor time, the better of two runs."""
+
+    def seconds() -> float:
+        start = time.process_time()
+        grader(texts, solutions)
+        return time.process_time() - start
+
+    return len(texts) / min(seconds(), seconds())
+
+
+def rows(count: int, length: int) -> Iterator[tuple[str, float, float]]:
+    cases = [generate(20261123, index) for index in range(20)]
+    for kind, make in tqdm(KINDS.items(), desc=f"{length:,} characters", leave=False):
+        rng = random.Random(kind)
+        texts = [make(cases[i % len(cases)], rng, length) for i in range(count)]
+        solutions = [cases[i % len(cases)].solution for i in range(count)]
+        yield kind, rate(accuracy, texts, solutions), rate(published_accuracy, texts, solutions)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--completions", type=int, default=2_000, help="of each kind (default 2,000)")
+    args = parser.parse_args()
+    if args.completions < 10:
+        parser.error(f"--completions {args.completions}: at least 10.")
+    print("| completions | accuracy, completions/s | published_accuracy | ratio |\n|---|---|---|---|")
+    result = {}
+    for length, count in ((LENGTH, args.completions), (10 * LENGTH, args.completions // 10)):
+        for kind, ours, theirs in rows(count, length):
+            print(f"| {kind}, {length:,} characters | {ours:,.0f} | {theirs:,.0f} | {ours / theirs:.2f} |", flush=True)
+            result[f"{kind}, {length} characters"] = {"completions_per_s": ours, "published_accuracy": theirs}
+    rates = [row["completions_per_s"] for row in result.values()][: len(KINDS)]
+    typical, slowest = rates[0], min(rates)
+    seconds = " and ".join(f"{10_000 / rate:.1f} s" for rate in (typical, slowest))
+    print(f"\n10,000 completions of 8,000 tokens, and of the slowest kind: {seconds} of one core")
+    file = ROOT / "outputs" / "bench-reward.json"
+    write_json(file, {"completions_per_s": typical, "slowest_kind_per_s": slowest, "characters": LENGTH, "kinds": result})
+    print(file)
+
+
+if __name__ == "__main__":
+    main()

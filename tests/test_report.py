@@ -1,0 +1,172 @@
+"""The report: its fits against known truths, its frontier against brute force, and that it repeats to the byte."""
+
+import json
+import os
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from recipes.report import Run, frontier, power_law, puzzle_sets, table, told
+
+ROOT = Path(__file__).parents[1]
+PUBLISHED = yaml.safe_load((ROOT / "recipes" / "published.yaml").read_text())
+
+
+def series(rng, n=50, exponent=0.2, break_at=None, after=-1.0, noise=0.03):
+    """Accuracies of a known law, at iterations 1, 3, 5 …, with noise, and with another exponent after the break."""
+    x = np.arange(1, 2 * n, 2)
+    y = 0.3 * x**exponent
+    if break_at:
+        y = np.where(x <= break_at, y, 0.3 * break_at**exponent * (x / break_at) ** after)
+    return dict(zip(x.tolist(), (y * np.exp(rng.normal(0, noise, n))).tolist(), strict=True))
+
+
+def test_a_power_law_is_found_with_its_exponent_and_no_break_where_there_is_none():
+    rng = np.random.default_rng(1)
+    laws = [power_law(series(rng)) for _ in range(100)]
+    assert np.mean([law["exponent"] for law in laws]) == pytest.approx(0.2, abs=0.005)
+    assert 0.85 <= np.mean([law["low"] <= 0.2 <= law["high"] for law in laws]) <= 1.0
+    assert np.mean([law["break_at"] is not None for law in laws]) <= 0.1
+    assert laws[0]["c"] == pytest.approx(0.3, rel=0.1)
+
+
+@pytest.mark.parametrize(("break_at", "after"), [(61, -1.0), (31, 0.0), (81, -3.0)])
+def test_a_break_is_found_where_it_is_and_does_not_bend_the_law(break_at, after):
+    rng = np.random.default_rng(2)
+    laws = [power_law(series(rng, break_at=break_at, after=after)) for _ in range(30)]
+    found = [law for law in laws if law["break_at"]]
+    assert len(found) >= 27
+    assert np.median([law["break_at"] for law in found]) == pytest.approx(break_at, rel=0.2)
+    assert np.mean([law["exponent"] for law in found]) == pytest.approx(0.2, abs=0.02)
+    assert np.mean([law["exponent_after"] for law in found]) == pytest.approx(after, abs=0.4)
+    assert f"breaks at iteration {found[0]['break_at']}" in told(found[0])
+
+
+def test_few_evaluations_give_no_law_and_zeros_do_no_harm():
+    assert power_law({1: 0.3, 11: 0.4, 21: 0.5}) is None
+    assert "too few evaluations" in told(None)
+    law = power_law({1: 0.3, 2: 0.35, 3: 0.37, 5: 0.42, 8: 0.45, 13: 0.5, 21: 0.0, 34: 0.0, 55: 0.0})
+    assert law["break_at"] in (8, 13)
+    assert law["exponent"] > 0.1 > law["exponent_after"]
+
+
+def test_the_frontier_is_what_nothing_beats():
+    rng = np.random.default_rng(3)
+    for _ in range(50):
+        points = [(float(c), float(a)) for c, a in rng.integers(1, 9, size=(rng.integers(1, 12), 2))]
+        beaten = {p for p in points for q in points if q[0] <= p[0] and q[1] >= p[1] and q != p}
+        assert set(frontier(points)) == set(points) - beaten
+        assert all(a[0] < b[0] and a[1] < b[1] for a, b in pairwise(frontier(points)))
+    names = {row["name"] for row in PUBLISHED["rows"] if (row["dollars"], row["accuracy"]) in frontier(
+        [(row["dollars"], row["accuracy"]) for row in PUBLISHED["rows"]]
+    )}  # fmt: skip
+    assert "DeepSeek R1" not in names  # Sonnet 3.7 without thinking was better and cheaper
+    assert "Claude Sonnet 3.7, 64k thinking" in names
+
+
+def value(mean, n=128, puzzles=64):
+    return {"mean": mean, "low": mean - 0.05, "high": mean + 0.05, "n": n, "puzzles": puzzles}
+
+
+def write_row(folder, name, accuracy, dollars, digest="aaa", failed=0):
+    bands = {"easy": value(accuracy), "medium": value(accuracy), "hard": {**value(0.0), "n": 0, "mean": None}}
+    row = {
+        "name": name,
+        "puzzles": {"source": "outputs/x, test", "n": 64, "digest": digest},
+        "responses": {"answered": 128 - failed, "cut_off": 2, "refused": 0, "failed": failed},
+        **{key: value(accuracy) for key in ("accuracy", "published_accuracy", "solved")},
+        "by_difficulty": bands,
+        "completion_tokens": value(2000.0),
+        "dollars": dollars and {"mean": dollars, "low": dollars * 0.9, "high": dollars * 1.1, "n": 128, "puzzles": 64},
+    }
+    (folder / name).mkdir(parents=True)
+    (folder / name / "result.json").write_text(json.dumps(row))
+
+
+def write_run(folder, steps_per_iteration=5, iterations=40):
+    """The logs of a run of several optimizer steps an iteration, evaluated every second iteration."""
+    rng = np.random.default_rng(0)
+    logs = []
+    for step in range(iterations * steps_per_iteration + 1):
+        right = 0.3 * (step / steps_per_iteration + 1) ** 0.2
+        if step % steps_per_iteration == 1:
+            logs.append(
+                {"step": step, "rewards/accuracy/mean": right + rng.normal(0, 0.02), "completions/mean_length": 900 + step}
+            )
+        if step % (2 * steps_per_iteration) == 0:
+            bands = {f"eval_accuracy/{band}": right for band in ("easy", "medium")} | {"eval_accuracy_error/easy": 0.02}
+            logs.append(
+                {"step": step, "eval_rewards/accuracy/mean": right, "eval_completions/mean_length": 900 + step, **bands}
+            )
+    checkpoint = folder / f"checkpoint-{step}"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "trainer_state.json").write_text(json.dumps({"log_history": logs}))
+    (checkpoint / "whole").touch()
+    (folder / "run.json").write_text(json.dumps({"num_eval_puzzles": 64, "steps_per_iteration": steps_per_iteration}))
+
+
+def test_iterations_are_generations_and_the_first_is_of_the_untrained_model(tmp_path):
+    write_run(tmp_path / "run")
+    run = Run(tmp_path / "run")
+    assert list(run.held_out)[:3] == [1, 3, 5]
+    assert list(run.trained)[:3] == [1, 2, 3]
+    assert list(run.trained)[-1] == 40
+    assert list(run.held_out)[-1] == 41
+    law = power_law(run.held_out)
+    assert (law["exponent"], law["c"]) == (pytest.approx(0.2), pytest.approx(0.3))
+    assert run.before["easy"] == pytest.approx((0.3, 0.3 - 1.96 * 0.02, 0.3 + 1.96 * 0.02))
+    assert run.before["medium"][1:] == (None, None)
+
+
+def report(tmp_path, output, hashseed, *more):
+    options = ("--benchmark", str(tmp_path / "benchmark"), "--output", str(tmp_path / output), *more)
+    return subprocess.run(
+        [sys.executable, "recipes/report.py", *options],
+        cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PYTHONHASHSEED": hashseed},
+    )  # fmt: skip
+
+
+def test_a_report_repeats_to_the_byte_and_keeps_what_cannot_be_compared_apart(tmp_path):
+    write_run(tmp_path / "run")
+    for name, accuracy, dollars, digest in (
+        ("ours", 0.6, 0.001, "aaa"),
+        ("theirs", 0.7, 0.1, "aaa"),
+        ("free", 0.5, None, "bbb"),
+    ):
+        write_row(tmp_path / "benchmark", name, accuracy, dollars, digest, failed=3 if name == "theirs" else 0)
+    first, second = (report(tmp_path, output, output, "--run", str(tmp_path / "run")) for output in ("1", "2"))
+    assert first.returncode == second.returncode == 0, first.stderr
+    files = sorted(path.name for path in (tmp_path / "1").iterdir())
+    assert files == sorted(
+        [f"{name}.{kind}" for name in ("accuracy", "cost", "difficulty", "length") for kind in ("svg", "png")]
+        + ["report.md", "report.json"]
+    )
+    for name in files:
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes(), name
+    text = (tmp_path / "1" / "report.md").read_text()
+    sections = text.split("**")[1::2]
+    assert sections == ["Measured", "Measured", "Published"]
+    measured, published = text.split("**Published**")
+    assert "Sonnet" not in measured
+    assert "ours" not in published.partition("![")[0]
+    assert measured.index("theirs") < measured.index("ours")  # the best first
+    assert "2 cut off, 3 failed" in measured
+    assert "0.700 (0.650 to 0.750)" in measured
+    assert json.loads((tmp_path / "1" / "report.json").read_text())[str(tmp_path / "run")]["exponent"] == pytest.approx(0.2)
+
+
+def test_a_report_says_what_is_missing(tmp_path):
+    write_run(tmp_path / "run")
+    only_run = report(tmp_path, "out", "0", "--run", str(tmp_path / "run"))
+    assert only_run.returncode == 0, only_run.stderr
+    assert "No benchmark in" in only_run.stdout
+    wrong = report(tmp_path, "out", "0", "--run", str(tmp_path / "nowhere"))
+    assert wrong.returncode == 2
+    assert "nowhere holds no whole checkpoint" in wrong.stderr
+    assert puzzle_sets(tmp_path / "nowhere") == {}
+    assert "DeepSeek R1" in table({}, PUBLISHED)
