@@ -202,7 +202,11 @@ def arguments() -> argparse.Namespace:
     which.add_argument("--seed", type=int, default=0, help="which puzzles, if the recipe generates them (default 0)")
     how = parser.add_argument_group("how they are asked")
     how.add_argument("--base-url", help="an OpenAI-compatible server, such as http://host:8000/v1")
-    how.add_argument("--max-tokens", type=int, help="longest completion, reasoning aside (default: the recipe's)")
+    how.add_argument(
+        "--max-tokens",
+        type=int,
+        help="longest completion, a --reasoning-tokens budget aside (default: the recipe's; with an effort, the API's)",
+    )
     how.add_argument("--temperature", type=float, help="default: the recipe's, else 1")
     how.add_argument("--reasoning-tokens", type=int, help="budget for thinking, where the API has one")
     how.add_argument("--reasoning-effort", help="low, medium, high …, where the API has that")
@@ -240,12 +244,13 @@ def run(args: argparse.Namespace, settings: dict, folder: Path, rows: list[dict]
     longest, source, name = settings["max_tokens"], settings["puzzles"]["source"], folder.name
     samples = [sample_of(i, row) for i, row in enumerate(tqdm(rows, desc="reading the puzzles", leave=False))]
     config = GenerateConfig(
-        max_tokens=longest + (args.reasoning_tokens or 0),
+        max_tokens=longest and longest + (args.reasoning_tokens or 0),
         temperature=settings["temperature"],
         reasoning_tokens=args.reasoning_tokens,
         reasoning_effort=args.reasoning_effort,
         max_connections=args.max_connections,
         max_retries=args.max_retries,
+        cache_prompt=False,  # where one pays for writing a cache, prompts that are asked once or twice are not worth it
     )
     here = Path(args.model).is_dir() or args.model.startswith("vllm/")
     own = served(args.model.removeprefix("vllm/"), name, folder.with_name(f"{name}.log"), shlex.split(args.server_args))
@@ -281,7 +286,8 @@ def main(args: argparse.Namespace) -> int:
     settings = {
         "model": args.model,
         "samples": args.samples,
-        "max_tokens": args.max_tokens or recipe.get("max_completion_length", 8192),
+        # How much an effort thinks is up to the API, and so is the limit.
+        "max_tokens": args.max_tokens or (None if args.reasoning_effort else recipe.get("max_completion_length", 8192)),
         "temperature": recipe.get("temperature", 1.0) if args.temperature is None else args.temperature,
         "reasoning_tokens": args.reasoning_tokens,
         "reasoning_effort": args.reasoning_effort,
@@ -319,9 +325,10 @@ def warn(result: dict, args: argparse.Namespace, samples: list[EvalSample]) -> N
     """Say what makes the figures something else than they seem."""
     found = result["responses"]
     if found["cut_off"]:
+        where = f"at {result['max_tokens']} tokens" if result["max_tokens"] else "at the API's limit"
         print(
-            f"WARNING: {found['cut_off']} of {found['answered']} responses were cut off at {result['max_tokens']} tokens, and "
-            "graded as they were: --max-tokens, with another --name, gives them more room."
+            f"WARNING: {found['cut_off']} of {found['answered']} responses were cut off {where}, and graded as they were: "
+            "--max-tokens, with another --name, gives them more room."
         )
     if found["refused"]:
         print(f"WARNING: {found['refused']} responses are refusals of the API's filter, graded as they were.")

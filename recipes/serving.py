@@ -72,7 +72,7 @@ def _is_up(url: str) -> bool:
         return False
 
 
-def at_server(name: str, url: str, config: GenerateConfig, longest: int) -> Model:
+def at_server(name: str, url: str, config: GenerateConfig, longest: int | None) -> Model:
     """A model of an OpenAI-compatible server.
 
     Raises:
@@ -87,7 +87,7 @@ def at_server(name: str, url: str, config: GenerateConfig, longest: int) -> Mode
     if name not in models:
         raise ValueError(f"{url} does not serve {name!r}, only {', '.join(models)}.")
     context = models[name].get("max_model_len")
-    if context and context <= longest:
+    if context and longest and context <= longest:
         raise ValueError(
             f"--max-tokens {longest} leaves no room for a prompt in the context of {name}, {context} tokens: take fewer."
         )

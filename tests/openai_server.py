@@ -1,4 +1,4 @@
-"""A local OpenAI-compatible server that answers as a test tells it to, over real HTTP."""
+"""A local server that speaks OpenAI's and Anthropic's protocols and answers as a test tells it to, over real HTTP."""
 
 import json
 import threading
@@ -20,24 +20,39 @@ def refusal(status: int, message: str, code: str | None = None) -> tuple[int, di
     return status, {"error": {"message": message, "type": "error", "code": code}}
 
 
+def claude(thinking: str, text: str, usage: dict) -> tuple[int, str]:
+    """An answer of Anthropic's API, as a stream of events."""
+    start = {"id": "m", "type": "message", "role": "assistant", "model": "claude", "content": [], "usage": usage}
+    events: list[dict] = [{"type": "message_start", "message": {**start, "stop_reason": None, "stop_sequence": None}}]
+    blocks = (("thinking", thinking, {"signature": ""}), ("text", text, {}))
+    for i, (kind, content, more) in enumerate(blocks):
+        events.append({"type": "content_block_start", "index": i, "content_block": {"type": kind, kind: "", **more}})
+        events.append({"type": "content_block_delta", "index": i, "delta": {"type": f"{kind}_delta", kind: content}})
+        events.append({"type": "content_block_stop", "index": i})
+    events.append({"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None}, "usage": usage})
+    events.append({"type": "message_stop"})
+    return 200, "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events)
+
+
 class Server:
     """What was asked, and how to answer it.
 
     Attributes:
         answer: gives the status and the body for a prompt and the number of the request.
         seconds: how long each answer takes.
-        prompts, statuses: one for each request, in order.
+        requests, prompts, statuses: one for each request, in order.
     """
 
-    def __init__(self, answer: Callable[[str, int], tuple[int, dict]], seconds: float):
+    def __init__(self, answer: Callable[[str, int], tuple[int, dict | str]], seconds: float):
         self.answer, self.seconds = answer, seconds
+        self.requests: list[dict] = []
         self.prompts: list[str] = []
         self.statuses: list[int] = []
         self.lock = threading.Lock()
 
 
 @contextmanager
-def openai_server(answer: Callable[[str, int], tuple[int, dict]], seconds: float = 0.0):
+def openai_server(answer: Callable[[str, int], tuple[int, dict | str]], seconds: float = 0.0):
     """Gives the server and the address of a model called "tester" with a context of 20,000 tokens."""
     server = Server(answer, seconds)
 
@@ -47,10 +62,10 @@ def openai_server(answer: Callable[[str, int], tuple[int, dict]], seconds: float
         def log_message(self, *_):
             pass
 
-        def send(self, status: int, body: dict) -> None:
-            data = json.dumps(body).encode()
+        def send(self, status: int, body: dict | str) -> None:
+            data = (body if isinstance(body, str) else json.dumps(body)).encode()
             self.send_response(status)
-            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Type", "text/event-stream" if isinstance(body, str) else "application/json")
             self.send_header("Content-Length", str(len(data)))
             if status == 429:
                 self.send_header("Retry-After", "0")
@@ -62,8 +77,12 @@ def openai_server(answer: Callable[[str, int], tuple[int, dict]], seconds: float
 
         def do_POST(self):
             request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if self.path.endswith("/count_tokens"):  # Inspect asks how long the thinking was
+                return self.send(200, {"input_tokens": 10})
             prompt = request["messages"][-1]["content"]
+            prompt = prompt if isinstance(prompt, str) else prompt[-1]["text"]
             with server.lock:
+                server.requests.append(request)
                 server.prompts.append(prompt)
                 number = len(server.prompts)
             time.sleep(server.seconds)

@@ -23,7 +23,7 @@ from recipes.bootstrap import ratio
 from recipes.measures import price_of
 from recipes.train_tiny import chance, score
 from rewards.accuracy import accuracy, published_accuracy
-from tests.openai_server import USAGE, openai_server, refusal, reply
+from tests.openai_server import USAGE, claude, openai_server, refusal, reply
 from tests.test_rehearsal import needs_vllm
 
 ROOT = Path(__file__).parents[1]
@@ -188,6 +188,30 @@ def test_after_kill_9_only_what_is_missing_is_asked_for(rows, dataset, tmp_path)
         in_flight = 2 * 4  # under way when it was killed, or answered and not yet on disk
         assert len(server.prompts) <= COUNT * SAMPLES + in_flight
         assert result["seconds"] < 0.3 * COUNT * SAMPLES  # without the break between the two runs
+
+
+def test_claude_gets_its_budget_and_what_it_thinks_is_no_answer(rows, dataset, tmp_path):
+    known = by_prompt(rows)
+    usage = {"input_tokens": 1000, "output_tokens": 300, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 0}
+
+    def answer(prompt, _):
+        row = known[prompt]
+        return claude(thinking=sheet(row), text=sheet(row, wrong=1) if rows.index(row) else "Who knows.", usage=usage)
+
+    with openai_server(answer) as (server, url):
+        asked = ("anthropic/claude-3-7-sonnet-latest", "--dataset", str(dataset), "--puzzles", "4", "--samples", "1")
+        done = subprocess.run(
+            [sys.executable, "recipes/benchmark.py", *asked, "--output", str(tmp_path), "--reasoning-tokens", "16000"],
+            cwd=ROOT, capture_output=True, text=True, timeout=300,
+            env={**os.environ, "ANTHROPIC_BASE_URL": url.removesuffix("/v1"), "ANTHROPIC_API_KEY": "sk-ant-none"},
+        )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    for request in server.requests:
+        assert (request["thinking"]["budget_tokens"], request["max_tokens"]) == (16000, 16000 + 8192)
+        assert "cache_control" not in request
+    result = json.loads((tmp_path / "claude-3-7-sonnet-latest-16k" / "result.json").read_text())
+    assert result["accuracy"]["mean"] == pytest.approx(np.mean([0, *(1 - 1 / len(row["solution"]) for row in rows[1:4])]))
+    assert result["dollars"]["mean"] == pytest.approx((1000 * 3 + 300 * 15) / 1e6)
 
 
 def test_guessing_comes_out_at_the_level_of_chance(tmp_path):
