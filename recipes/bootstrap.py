@@ -11,7 +11,7 @@ DRAWS = 10_000
 
 def resamples(units: int) -> np.ndarray:
     """How often each unit is drawn in each resample, shape (DRAWS, units); the same for the same number of units."""
-    return np.random.default_rng(0).multinomial(units, np.full(units, 1 / units), size=DRAWS).astype(np.float32)
+    return np.random.default_rng(0).multinomial(units, np.full(units, 1 / units), size=DRAWS).astype(float)
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:

@@ -47,7 +47,7 @@ ROOT = Path(__file__).resolve().parents[1]
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vPX*"
 LEAST = 0.005  # accuracy that a logarithm starts from
-BROKEN = 8  # evaluations that a break takes; a law alone takes 4
+FITTED, BROKEN = 4, 8  # evaluations that a law takes, and one that breaks
 
 plt.rcParams.update(
     {"svg.hashsalt": "temporal-clue", "font.size": 11, "axes.grid": True, "grid.alpha": 0.3, "axes.axisbelow": True}
@@ -109,8 +109,9 @@ def line(u: np.ndarray, v: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray,
     """Least squares v = a + b u under each row of weights: (a, b)."""
     total = weights.sum(axis=-1)
     mean_u, mean_v = weights @ u / total, weights @ v / total
-    with np.errstate(invalid="ignore", divide="ignore"):  # all weight on one point: no line
-        slope = (weights @ (u * v) / total - mean_u * mean_v) / (weights @ (u * u) / total - mean_u**2)
+    spread = weights @ (u * u) / total - mean_u**2
+    spread = np.where(spread > 1e-9, spread, np.nan)  # all weight on one point: no line
+    slope = (weights @ (u * v) / total - mean_u * mean_v) / spread
     return mean_v - slope * mean_u, slope
 
 
@@ -119,11 +120,11 @@ def power_law(points: dict[float, float]) -> dict | None:
 
     Returns:
         c; exponent k, with its 95 % interval low to high (bootstrap over evaluations); n evaluations fitted; break_at, the
-        last iteration of the law, and exponent_after, None if it does not break. None for fewer than 4 evaluations.
+        last iteration of the law, and exponent_after, None if it does not break. None for fewer than FITTED evaluations.
     """
     u, v = np.log(np.array(list(points))), np.log(np.maximum(list(points.values()), LEAST))
     n = len(u)
-    if n < 4:
+    if n < FITTED:
         return None
 
     def misfit(*parts: slice) -> float:
@@ -132,7 +133,7 @@ def power_law(points: dict[float, float]) -> dict | None:
         total = sum(np.sum((v[part] - a - b * u[part]) ** 2) for part, (a, b) in zip(parts, ends, strict=True))
         return max(float(total), 1e-12)
 
-    breaks = range(3, n - 2) if n >= BROKEN else ()  # at least three evaluations on either side
+    breaks = range(FITTED, n - 2) if n >= BROKEN else ()
     end = min(breaks, key=lambda i: misfit(slice(i), slice(i, n)), default=n)
     # The break has three parameters more: its place, and the second line.
     if end < n and n * np.log(misfit(slice(n)) / misfit(slice(end), slice(end, n))) - 3 * np.log(n) <= 6:
@@ -147,7 +148,7 @@ def power_law(points: dict[float, float]) -> dict | None:
 def told(law: dict | None) -> str:
     """A power law in words."""
     if law is None:
-        return "too few evaluations for a power law (4 are needed: eval_steps)"
+        return f"too few evaluations for a power law ({FITTED} are needed: eval_steps)"
     text = f"{law['c']:.3f} · iteration^{law['exponent']:.3f} (95 %: {law['low']:.3f} to {law['high']:.3f}, n = {law['n']})"
     if law["break_at"] is None:
         return text + ", unbroken"
