@@ -231,7 +231,7 @@ def dollars_axis(axes, costs: list[float]) -> None:
     axes.set_xscale("log")
     axes.set_xlim(min(costs) / 3, max(costs) * 3)
     axes.xaxis.set_major_locator(LogLocator(subs=(1,) if max(costs) > 20 * min(costs) else (1, 2, 5)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"${x:.7f}".rstrip("0").rstrip(".")))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"${x:g}"))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("dollars per response")
 
@@ -249,7 +249,7 @@ def cost_picture(sets: dict[str, list[dict]], published: dict) -> Figure:
             row["dollars"], row["accuracy"], marker, markersize=9, color=colour, markerfacecolor="none", label=row["name"]
         )
     points = [(row["dollars"], row["accuracy"]) for row in published["rows"]]
-    first.set_title(f"published {published['date']}, not measured here", fontsize=11)
+    first.set_title(f"published {published['date']}, not measured here", fontsize=10)
     first.set_ylabel("answers right")
     draw_frontier(first, points)
     for axes, (name, rows) in zip(others, panels, strict=True):
@@ -265,7 +265,7 @@ def cost_picture(sets: dict[str, list[dict]], published: dict) -> Figure:
                 cost["mean"], right["mean"], fmt=marker, markersize=9, color=colour, capsize=3, label=row["name"], **bars
             )
         draw_frontier(axes, [(row["dollars"]["mean"], row["accuracy"]["mean"]) for row in rows])
-        axes.set_title(name, fontsize=11, wrap=True)
+        axes.set_title(name, fontsize=10, wrap=True)
     for axes in all_axes[0]:
         axes.set_ylim(0, 1)
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), fontsize=9, ncols=2)
@@ -310,7 +310,7 @@ def difficulty_picture(runs: list[Run], sets: dict[str, list[dict]]) -> Figure |
                 if low is not None:
                     axes.errorbar(x, mean, [[mean - low], [high - mean]], color="black", capsize=3, linewidth=1)
         axes.set_xticks(range(len(shown)), shown)
-        axes.set_title(name, fontsize=11, wrap=True)
+        axes.set_title(name, fontsize=10, wrap=True)
         axes.set_ylim(0, 1)
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), fontsize=9, ncols=2)
     all_axes[0][0].set_ylabel("answers right, 95 %")
