@@ -18,7 +18,7 @@ PLAN = $(BIN)/python recipes/plan.py --config recipes/$(2).yaml --machines $(1:%
   experiment-tradeoff bench-generate bench-step bench-reward test test-slow quality format clean
 
 help: ## Print this help
-	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## /{printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install-gpu: .venv/gpu ## Set up .venv for a machine with CUDA GPUs
 	@$(BIN)/python -c 'import torch; print("Ready: .venv, torch", torch.__version__, "GPUs:", torch.cuda.device_count())'
