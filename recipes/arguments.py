@@ -80,6 +80,13 @@ class RunArguments:
             "per_device_train_batch_size, says what memory training takes; a longer row goes alone."
         },
     )
+    deduction_weight: float = field(
+        default=0.0,
+        metadata={
+            "help": "Weight of the reward for stated deductions that are justified (rewards/deductions.py), beside 1 for the answers. "
+            "0: measured and logged, not trained on."
+        },
+    )
     resume: str = field(
         default="auto",
         metadata={

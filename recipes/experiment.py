@@ -29,6 +29,7 @@ RECIPE: dict[str, tuple[str, ...]] = {"8 × 8 of 1024": ()}
 EXPERIMENTS = {
     "16": RECIPE | {"8 × 8 of 16": ("--num_train_puzzles", "16")},
     "tradeoff": RECIPE | {f"{64 // n} × {n} of 1024": ("--num_generations", f"{n}") for n in (2, 4, 16, 32)},
+    "deductions": RECIPE | {"8 × 8 of 1024 deductions 0.5": ("--deduction_weight", "0.5")},
 }
 # Student's t, 97.5 %, by degrees of freedom (any table of it): for a 95 % interval of a mean over a few seeds.
 T = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
@@ -44,8 +45,11 @@ def run_arm(name: str, changes: tuple[str, ...], seed: int) -> dict[str, float]:
         Parts(folder).run(name, *GRPO, *train)
         rewards = [log["rewards/accuracy/mean"] for log in history(folder / "grpo") if "rewards/accuracy/mean" in log]
         rows = held_out(seed)
-        before, after = (score(model, rows, "sampled", seed)["sampled"] for model in (warm, folder / "grpo" / "model"))
-        write_json(file, {"before": before, "after": after, "trained_on": sum(rewards[-10:]) / len(rewards[-10:])})
+        before, after = (score(model, rows, "sampled", seed) for model in (warm, folder / "grpo" / "model"))
+        scores = {"before": before["sampled"], "after": after["sampled"], "trained_on": sum(rewards[-10:]) / len(rewards[-10:])}
+        for name in ("soundness", "deductions"):
+            scores |= {f"{name}_before": before[f"sampled_{name}"], f"{name}_after": after[f"sampled_{name}"]}
+        write_json(file, scores)
     return json.loads(file.read_text())
 
 

@@ -31,6 +31,7 @@ from recipes.plan import accumulate, check, this_machine
 from recipes.run_folder import checkpoint_to_resume, keep_checkpoints, only_one, same_run, whole_checkpoints, write_json
 from recipes.trainer import HELD_OUT_ACCURACY, PuzzleTrainer
 from rewards.accuracy import accuracy, published_accuracy
+from rewards.deductions import deductions
 
 
 def scores(log: dict[str, float]) -> dict[str, float]:
@@ -42,7 +43,7 @@ def scores(log: dict[str, float]) -> dict[str, float]:
         "published_accuracy": "eval_rewards/published_accuracy/mean",
         "solved": "eval_solved",
         "completion_length": "eval_completions/mean_length",
-    }
+    } | ({"soundness": "eval_soundness"} if "eval_soundness" in log else {})
     bands = {key.removeprefix("eval_"): key for key in log if key.startswith("eval_accuracy/")}
     return {name: log[key] for name, key in (named | bands).items()}
 
@@ -59,7 +60,7 @@ def main(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args: GR
         train = train.select([*range(len(train))] * times)
         with training_args.main_process_first(local=False):  # the folder is shared by all nodes
             checkpoint = checkpoint_to_resume(output_dir, run_args.resume)
-            same_run(output_dir, identity(puzzle_args, training_args, model_args))
+            same_run(output_dir, identity(puzzle_args, run_args, training_args, model_args))
             if training_args.process_index == 0:
                 only_one(output_dir)
             if result_file.exists():
@@ -78,7 +79,7 @@ def main(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args: GR
         "attn_implementation": model_args.attn_implementation,
         **(training_args.model_init_kwargs or {}),
     }
-    training_args.reward_weights = [1.0, 0.0]  # the published grader is logged, never trained on
+    training_args.reward_weights = [1.0, 0.0, run_args.deduction_weight]  # the published grader is logged, never trained on
     training_args.eval_on_start = checkpoint is None  # the score before training
     training_args.save_total_limit = None  # PuzzleTrainer keeps the latest and the best
     detection = None
@@ -87,7 +88,7 @@ def main(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args: GR
         detection = (training_args.generation_kwargs or {}).pop("repetition_detection", None)
     trainer = PuzzleTrainer(
         model=model_args.model_name_or_path,
-        reward_funcs=[accuracy, published_accuracy],
+        reward_funcs=[accuracy, published_accuracy, deductions],
         args=training_args,
         train_dataset=train,
         eval_dataset=held_out,
@@ -119,7 +120,7 @@ def main(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args: GR
         print(f"model: {output_dir / 'model'}; best checkpoint: {result['best']['folder']}")
 
 
-def identity(puzzle_args: PuzzleArguments, training_args: GRPOConfig, model_args: ModelConfig) -> dict:
+def identity(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args: GRPOConfig, model_args: ModelConfig) -> dict:
     """The arguments that make a run what it is: all but where it writes, how long it goes on, how often it reports, and how
     it is fitted into memory. ZeRO-3's checkpoints belong to a number of processes.
     """
@@ -130,6 +131,7 @@ def identity(puzzle_args: PuzzleArguments, training_args: GRPOConfig, model_args
     training = {k: v for k, v in training_args.to_dict().items() if not k.startswith(free)}
     cut = training_args.steps_per_generation / training_args.gradient_accumulation_steps
     rest = {
+        "deduction_weight": run_args.deduction_weight,
         "zero3_processes": machine.processes if machine.zero3 else None,
         "steps_per_iteration": training_args.num_iterations * cut,  # optimizer steps; an iteration is a generation
     }

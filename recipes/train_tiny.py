@@ -19,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 # `python recipes/train_tiny.py` puts recipes/ on the path, not the folder above it.
@@ -36,7 +37,8 @@ from recipes.arguments import puzzles_of
 from recipes.data import fresh
 from recipes.report import save
 from recipes.run_folder import history, write_json
-from rewards.accuracy import accuracy
+from rewards.accuracy import accuracy, text_of
+from rewards.deductions import judge_of
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = ROOT / "outputs" / "tiny-cpu"
@@ -51,7 +53,8 @@ CONTROL_STAGE = "350:0.75:0.75:0.6"  # the warm start's stage, longer: chosen so
 
 def score(folder: Path, rows: Dataset, decoding: str, seed: int) -> dict[str, float]:
     """How a model does on puzzles: the mean fraction of answers right (under the name of the decoding), half the width of
-    its 95 % interval over puzzles (…_interval), and the share of puzzles with every answer right (…_solved).
+    its 95 % interval over puzzles (…_interval), the share of puzzles with every answer right (…_solved), and of the distinct
+    deductions that it states the share that is proved (…_soundness) and how many there are in a completion (…_deductions).
 
     Args:
         decoding: "sampled" (one answer a puzzle at temperature 1) or "greedy".
@@ -61,6 +64,7 @@ def score(folder: Path, rows: Dataset, decoding: str, seed: int) -> dict[str, fl
     torch.manual_seed(seed)
     sampling = {"do_sample": True, "temperature": 1.0, "top_k": 0} if decoding == "sampled" else {"do_sample": False}
     scores: list[float] = []
+    stated: Counter[str] = Counter()
     for batch in tqdm(rows.batch(100), desc=f"{folder.parent.name}/{folder.name}, {decoding}", unit="batch"):
         inputs = tokenizer.apply_chat_template(
             batch["prompt"], add_generation_prompt=True, padding=True, return_dict=True, return_tensors="pt"
@@ -69,12 +73,16 @@ def score(folder: Path, rows: Dataset, decoding: str, seed: int) -> dict[str, fl
             tokens = model.generate(**inputs, max_new_tokens=LONGEST, **sampling)
         texts = tokenizer.batch_decode(tokens[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
         scores += accuracy(texts, batch["solution"])
+        for prompt, text in zip(batch["prompt"], texts, strict=True):
+            stated.update(judge_of(text_of(prompt)).judge(text).counts)
     mean = sum(scores) / len(scores)
     deviation = math.sqrt(sum((x - mean) ** 2 for x in scores) / (len(scores) - 1))
     return {
         decoding: mean,
         f"{decoding}_interval": 1.96 * deviation / math.sqrt(len(scores)),
         f"{decoding}_solved": sum(x == 1 for x in scores) / len(scores),
+        f"{decoding}_soundness": stated["proved"] / max(stated.total(), 1),
+        f"{decoding}_deductions": stated.total() / len(scores),
     }
 
 

@@ -1,0 +1,175 @@
+"""Verdicts, which CP-SAT must confirm; the reward, which no attack may raise; and inputs that are no puzzle or no end of text."""
+
+import random
+
+import pytest
+
+from puzzles.clues import At, facts
+from puzzles.english import prompt, render
+from puzzles.generate import candidates, generate
+from puzzles.proof import deduce
+from puzzles.scenario import Size
+from puzzles.solver import entailed, find_night
+from rewards import deductions as module
+from rewards.deductions import Judge, deductions, judge_of
+from rewards.prose import Assertion
+
+SIZE = Size(suspects=3, weapons=2, rooms=4, times=2, motives=3)
+
+
+def case_of(index, **how):
+    case = generate(20261123, index, how.pop("size", SIZE), **how)
+    return case, Judge(prompt(case.puzzle))
+
+
+def said(statements, setting):
+    return "\n".join(f"So {render(s, setting)}." for s in statements)
+
+
+@pytest.mark.parametrize("determine", ["world", "answers"])
+def test_every_verdict_is_cp_sats(determine):
+    verdicts = set()
+    for index in range(4):
+        case, judge = case_of(index, determine=determine)
+        s, clues = case.puzzle.setting, list(case.puzzle.clues)
+        rng = random.Random(index)
+        others = [At(p, r, t) for p in s.pieces for r in s.rooms for t in s.times]
+        for statement in [
+            *rng.sample(others, 12),
+            *rng.sample(facts(case.night), 6),
+            *rng.sample(list(candidates(rng, case.night)), 6),
+        ]:
+            for holds in (True, False):
+                verdict = judge._verdict(judge._literal(Assertion(statement, holds)))
+                proved = entailed(s, clues, statement) if holds else not _possible(s, clues, statement)
+                refuted = not _possible(s, clues, statement) if holds else entailed(s, clues, statement)
+                assert verdict == ("proved" if proved else "refuted" if refuted else "undecided")
+                verdicts.add(verdict)
+    assert verdicts == ({"proved", "refuted", "undecided"} if determine == "answers" else {"proved", "refuted"})
+
+
+def _possible(setting, clues, statement):
+    return find_night(setting, [*clues, statement]) is not None
+
+
+def test_a_solvers_chain_is_sound_and_pays_and_false_steps_cost():
+    for index in range(6):
+        case, judge = case_of(index)
+        s = case.puzzle.setting
+        chain = [d.statement for d in deduce(case)]
+        judged = judge.judge(said(chain, s))
+        assert judged.soundness == 1.0
+        assert judged.read_share == 1.0
+        assert judged.reward > 0.3
+        assert sum(judged.counts.values()) == len({d.assertion for d in judged.deductions})
+        false = [
+            At(f.who, next(r for r in s.rooms if r != f.room), f.time) for f in chain if isinstance(f, At) and f.who in s.pieces
+        ]
+        spoiled = judge.judge(said([*chain, *false], s))
+        assert spoiled.counts["refuted"] == len(set(false))
+        assert spoiled.soundness < 1
+        assert spoiled.reward < judged.reward
+
+
+def test_what_follows_only_from_an_earlier_step_is_justified_only_after_it():
+    found = 0
+    for index in range(60):
+        case, judge = case_of(index, size=Size(4, 3, 6, 3, 4))
+        s = case.puzzle.setting
+        hard = [
+            f
+            for f in facts(case.night)
+            if not judge.judge(said([f], s)).deductions or not judge.judge(said([f], s)).deductions[0].justified
+        ]
+        hard = [f for f in hard if f not in judge.clues]
+        for fact in hard:
+            later = judge.judge(said([*(f for f in facts(case.night) if f != fact), fact], s)).deductions[-1]
+            found += later.justified
+        if found >= 3:
+            return
+    pytest.fail("no statement is justified only after others")
+
+
+def test_repeating_restating_and_flooding_with_trifles_earn_nothing():
+    for index in range(8):
+        case, judge = case_of(index)
+        s = case.puzzle.setting
+        chain = [d.statement for d in deduce(case) if isinstance(d.statement, At) and d.statement not in judge.clues]
+        paid = [f for f in chain if judge.judge(said([f], s)).reward > 0]
+        assert paid
+        once = judge.judge(said(paid[:1], s)).reward
+        f = paid[0]
+        subject = render(f, s).partition(" was ")[0]
+        others = [f"{subject} was not {'at' if r == 'Fountain' else 'in'} the {r} at {f.time}." for r in s.rooms if r != f.room]
+        elsewhere = [render(At(f.who, r, f.time), s) for r in s.rooms if r != f.room]
+        for attack in (
+            said([f] * 40, s),
+            "\n".join(
+                f"{lead} {render(f, s)}." for lead in ("So", "Thus", "It is clear that", "We conclude that", "Therefore,")
+            ),
+            said([f], s) + "\n" + "\n".join(others),
+            said([f], s) + "\n" + "\n".join(f"There is no way that {sentence}." for sentence in elsewhere),
+            said([f], s) + "\n" + said(case.puzzle.clues, s),
+            said([f], s) + "\n" + "\n".join(f"{render(x, s)} if and only if {render(x, s)}." for x in chain),
+            "\n".join(f"Suppose {render(x, s)}." for x in chain) + "\nNow, in both cases:\n" + said([f], s),
+        ):
+            assert judge.judge(attack).reward <= once + 1e-9, attack
+        for nothing in (
+            said(case.puzzle.clues, s),
+            "\n".join(f"Clue {i} says that {render(clue, s)}." for i, clue in enumerate(case.puzzle.clues)),
+            "\n".join(f"Perhaps {render(x, s)}." for x in chain),
+            "\n".join(f"If {render(x, s)}, then {render(x, s)}." for x in chain),
+            "\n".join(f"{render(x, s)} if and only if {render(x, s)}." for x in chain),
+        ):
+            assert judge.judge(nothing).reward == 0.0, nothing
+
+
+@pytest.mark.parametrize("holds", [True, False])
+def test_guessing_costs(holds):
+    """Statements drawn at random, affirmed or denied: what they pay on average is below nothing, before the cut at 0."""
+    rng = random.Random(5)
+    paid = []
+    for index in range(10):
+        case, judge = case_of(index)
+        s = case.puzzle.setting
+        for _ in range(40):
+            f = At(rng.choice(s.pieces), rng.choice(s.rooms), rng.choice(s.times))
+            sentence = render(f, s) if holds else f"There is no way that {render(f, s)}"
+            paid += [d.pays for d in judge.judge(sentence + ".").deductions]
+    assert len(paid) > 300
+    assert sum(paid) / len(paid) < -0.03
+
+
+def test_what_is_no_puzzle_no_completion_or_no_end_of_it():
+    case, _ = case_of(0)
+    other, _ = case_of(1, size=Size(4, 3, 6, 3, 4))
+    text = said([d.statement for d in deduce(case)], case.puzzle.setting)
+    logged = {}
+    prompts = ["What is the capital of France?", [{"role": "user", "content": prompt(case.puzzle)}], prompt(case.puzzle)]
+    rewards = deductions(prompts, [text, [{"role": "assistant", "content": text}], None], log_metric=logged.__setitem__)
+    assert rewards[0] is None
+    assert rewards[1] > 0
+    assert rewards[2] == 0.0
+    assert logged["unread_prompts"] == pytest.approx(1 / 3)
+    assert (logged["soundness"], logged["read_share"]) == (1.0, 1.0)
+    assert judge_of("") is None
+    judge = judge_of(prompt(case.puzzle))
+    foreign = said([d.statement for d in deduce(other)][:40], other.puzzle.setting)
+    assert judge.judge(foreign).reward == 0.0
+    both = said(
+        [At("Mr. Boddy", room, case.puzzle.setting.times[0]) for room in case.puzzle.setting.rooms], case.puzzle.setting
+    )
+    assert judge.judge(both).counts["refuted"] >= 3  # contradictory statements: each is judged by the clues
+    assert judge.judge("\n".join([text] * 3000)[: 4 * 100_000]).reward > 0  # a hundred thousand tokens
+    assert judge.judge("Miss Peach " * 50_000).deductions == ()
+    assert judge.judge("\x00\ud800|" * 1000 + text).soundness in (1.0, None)
+
+
+def test_a_verdict_that_takes_too_long_is_timed_out_and_counted(monkeypatch):
+    monkeypatch.setattr(module, "LIMIT", 1)
+    case, judge = case_of(3, size=Size(6, 5, 9, 6, 6), determine="answers")
+    s = case.puzzle.setting
+    judged = judge.judge(said([At(p, r, s.times[2]) for p in s.pieces for r in s.rooms], s))
+    assert judged.counts["timed out"] > 0
+    assert sum(judged.counts.values()) == len(judged.deductions)
+    assert all(d.pays == 0 for d in judged.deductions if d.verdict == "timed out")
