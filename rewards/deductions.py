@@ -10,11 +10,11 @@ What a completion asserts is read by `rewards/prose.py`. Each statement gets a v
 and a proved one is *justified* where it stands if one supposition shows it: suppose the opposite, and unit propagation over the
 rules, the clues and the proved statements before it runs into a contradiction (look-ahead, see puzzles/difficulty.py).
 
-The reward pays for steps that are justified, new, and not at hand: whatever propagates from a single clue or a single earlier
-statement is. A step pays as much as it excludes: 1 − 1/k for the value of a cell that has k, 1/k for saying which it is not, and
-nothing for what is no cell of the night. Every refuted or undecided statement costs 1. So whoever guesses loses: a guess that is
-right with probability p pays at most 1 − p and costs 1 otherwise, p (1 − p) − (1 − p) < 0. The sum is divided by what the questions
-are worth and cut to [0, 1]: no puzzle pays more than its answers.
+The reward pays for steps that are justified, new, and not at hand, which is whatever propagates from a single clue or a single
+proved statement before. A step pays as much as it excludes: 1 − 1/k for the value of a cell that has k, 1/k for saying which
+it is not, and nothing for what is no cell of the night. Every refuted or undecided statement costs 1. So whoever guesses loses:
+a guess that is right with probability p pays at most 1 − p, and costs 1 otherwise: p (1 − p) − (1 − p) < 0. The sum is divided
+by what the questions are worth, and cut to [0, 1].
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Verdicts, which CP-SAT must confirm; the reward, which no attack may raise; and inputs that are no puzzle or no end of text."""
+"""Verdicts, which CP-SAT must confirm; the reward, which no attack may raise; inputs that are no puzzle or no end of text."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Reading free text: a hand-written set of sentences, every sentence of the format, and what may never be taken for a deduction."""
+"""Reading free text: hand-written sets, every sentence of the format, and what may never be taken for a deduction."""
 
 import json
 import random

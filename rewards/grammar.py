@@ -1,0 +1,299 @@
+"""The forms of the sentences that `rewards/prose.py` reads, as regular expressions.
+
+They are matched against text in lower case in which names have become marks such as <S0>: suspects, weapons, Mr. Boddy (B),
+rooms, times and motives. <?> is what only looks like a name, and fits no form.
+"""
+
+from __future__ import annotations
+
+import re
+
+
+def one_of(phrases: str) -> str:
+    """A group of phrases that are given with commas between them, each a regular expression itself."""
+    return f"(?:{'|'.join(phrase.strip() for phrase in phrases.split(','))})"
+
+
+# ---------------------------------------------------------------- statements
+
+PIECE = r"(?:(?:the )?<[SWB]\d+>|the murderer|the murder weapon|(?:the|a) suspect motivated by <M\d+>)"
+PIECES = rf"{PIECE}(?:(?:, and |, | and | nor ){PIECE})*"
+TIMES = r" at <T\d+>(?:(?:, and |, | and |, at | and at )<T\d+>)*"
+PHRASES = {
+    "piece": PIECE,
+    "pieces": PIECES,
+    "suspect": r"(?:<S\d+>|(?:the|a) suspect motivated by <M\d+>)",
+    "name": r"<S\d+>",
+    "weapon": r"(?:the )?<W\d+>|the murder weapon",
+    "room": r"(?:the )?<R\d+>",
+    "place": r"(?:in|at|inside) (?:the )?<R\d+>",
+    "motive": r"<M\d+>",
+    "time": r"<T\d+>",
+    "when": r" ?(?:at <T\d+>)?",
+    "way": "north|south|east|west",
+}
+IS = one_of(
+    "is, was, are, were, must be, must have been, has to be, has to have been, had to be, have to be, stays, stayed,"
+    " remains, remained,"
+    "ended up, starts, started"
+)
+IS_NOT = (
+    one_of("(?:is|was|are|were|has|have|had|must|could|did|does|do) not, cannot, never, (?:is|was|are|were) never")
+    + "(?: have been| be| been)?"
+)
+WORDS = {  # of a form: what is asserted, or denied in the group `no`
+    "is": rf"(?:(?P<no>{IS_NOT})|{IS})",
+    "did": r"(?:(?P<no>(?:cannot|could not|did not|must not)(?: have)? )|(?:|must have |has to have |had to have ))",
+    "has": one_of("has, had, must have, has to have"),
+    "killed": one_of("killed, murdered"),
+    "moved": one_of("moved, went, walked, stepped, move, go, gone"),
+    "carried": one_of("moved, carried, took, brought, carry, move, take"),
+    "happened": one_of("took place, taken place, happened, happen, occurred, occur"),
+}
+
+
+def _form(form: str) -> re.Pattern:
+    """A form with its {words}, and its {groups:phrase}."""
+    return re.compile(re.sub(r"\{(\w+):?(\w*)\}", lambda m: f"(?P<{m[1]}>{PHRASES[m[2]]})" if m[2] else WORDS[m[1]], form))
+
+
+FORMS = tuple(
+    (kind, _form(form))
+    for kind, form in (
+        ("at", "{room:room} is where {who:piece} {is}{when:when}"),
+        ("same room", "{pieces:pieces} {is} in (?:the same|one) room{when:when}"),
+        ("same room", "{pieces:pieces} shared a room{when:when}"),
+        ("same room as", "{who:piece} {is} (?:in the same room as|with|together with) {other:piece}{when:when}"),
+        ("together", "{pieces:pieces} {is} {place:place} together(?: at least once)?"),
+        ("together", "{pieces:pieces} {is} together {place:place} at (?:least once|some point|some time)"),
+        ("together", "{who:piece} met {other:piece} {place:place}(?: at least once)?"),
+        ("moved", "{who:piece} {did}{moved} from {origin:room} to {destination:room}{when:when}"),
+        ("carried", "{who:piece} {did}{carried} {weapon:weapon} from {origin:room} to {destination:room}{when:when}"),
+        ("beside", "{who:piece} {is} (?:in the room )?just {way:way} of {other:piece}{when:when}"),
+        ("motivated", "{suspect:name} {is} (?:motivated|driven) by {motive:motive}"),
+        ("motivated", "{suspect:name} {is} the suspect motivated by {motive:motive}"),
+        ("motivated", "the suspect motivated by {motive:motive} {is} {suspect:name}"),
+        ("motivated", "{suspect:name}'s motive {is} {motive:motive}"),
+        ("motivated", "the motive of {suspect:name} {is} {motive:motive}"),
+        ("motivated", "{motive:motive} {is} {suspect:name}'s(?: motive)?"),
+        ("motivated", "{suspect:name} {has} (?:the motive )?{motive:motive}"),
+        ("motivated", "{suspect:name} = {motive:motive}"),
+        ("murderer", "{value:suspect} {is} the murderer"),
+        ("murderer", "the murderer {is} {value:suspect}"),
+        ("murderer", "(?:it (?:is|was) )?{value:suspect}(?: who)? {did}(?:committed the murder|{killed} <B0>)"),
+        ("murderer", "{value:suspect} {is} guilty(?: of the murder)?"),
+        ("not the murderer", "{value:suspect} {is} innocent(?: of the murder)?"),
+        ("weapon", "{value:weapon} {is} the murder weapon"),
+        ("weapon", "the murder weapon {is} {value:weapon}"),
+        ("room", "{value:room} {is} the murder room"),
+        ("room", "the murder room {is} {value:room}"),
+        ("time", "the murder time {is} {value:time}"),
+        ("motive", "the murder motive {is} {value:motive}"),
+        ("motive", "the murderer {is} (?:motivated|driven) by {value:motive}"),
+        ("motive", "the murderer {has} {value:motive}"),
+        ("murder", "<B0> {is} {killed}(?: by {by:suspect})?(?: with {weapon:weapon})?(?: {place:place})?(?: at {time:time})?"),
+        ("murder", "<B0> {is} {killed} at {time:time} {place:place}"),
+        ("murder", "<B0> died(?: {place:place})?(?: at {time:time})?"),
+        ("murder", "{by:name} {did}{killed} <B0>(?: with {weapon:weapon})?(?: {place:place})?(?: at {time:time})?"),
+        ("murder", "{by:name} {did}{killed} <B0> {place:place} with {weapon:weapon}(?: at {time:time})?"),
+        ("murder", "the murder {did}{happened}(?: {place:place})?(?: at {time:time})?"),
+        ("murder", "the murder {did}{happened} at {time:time} {place:place}"),
+        ("murder", "the murder {is}(?: committed)?(?: {place:place})?(?: at {time:time})?(?: with {weapon:weapon})?"),
+    )
+)
+# Where somebody was, with several subjects, rooms and times; each item of `rest` is an ITEM.
+PLACED = re.compile(
+    rf"(?:at (?P<first><T\d+>),? )?(?P<neither>neither )?(?P<pieces>{PIECES}),?(?: at (?P<middle><T\d+>),?)? {WORDS['is']}?"
+    r"(?: not only)?,?(?: at (?P<late><T\d+>),)?(?P<rest>(?:,? ?(?:and |but |then |but also "
+    r"|and then )?(?:not )?(?:at <T\d+>,? )?"
+    rf"{PHRASES['place']}(?:,?{TIMES})?)+)"
+)
+ITEM = re.compile(rf"(?P<not>not )?(?:at <T\d+>,? )?(?:in|at|inside) (?P<room>(?:the )?<R\d+>)(?P<times>,?{TIMES})?")
+EITHER = re.compile(
+    r"(?P<subject>.+ )(?:either )?(?P<first>(?:in|at) (?:the )?<R\d+>) or (?P<second>(?:in "
+    r"|at )?(?:the )?<R\d+>)(?P<when> at <T\d+>)"
+)
+NEITHER = re.compile(r"neither (.+?) nor (.+?) (?:is|was|were|are) (.+)")
+NO_MOTIVES = re.compile(rf"(<S\d+>) {IS_NOT} motivated by (<M\d+>(?:(?:, | or |, or )<M\d+>)+)")
+LISTED = re.compile(r"(?:at )?(?P<time><T\d+>) ?[:,-] (?P<items>.+?)\.?")  # "12:00 AM: Plum - Hall, Green - Study"
+LISTED_ITEM = re.compile(
+    rf"(?P<piece>{PIECE}) ?{one_of('-, –, —, :, =, @, →, ->, (?:was |is )?(?:in|at)(?: the)?')} ?(?P<room>(?:the )?<R\d+>)"
+)
+ANSWER_LINE = re.compile(r"[a-z]\. ?<\w+>\.?")  # of the answer sheet, which is graded elsewhere
+
+# ---------------------------------------------------------------- what stands around a statement
+
+OURS = one_of("the, this, that, these, those, above, clues?, steps?, rules?, facts?, deductions?, \\d+, and, &")
+THIS = one_of(r"this, that, it, which, clues? [\d and]+, step \d+, rules?")
+LEADS = re.compile(
+    "(?:"
+    + "|".join(
+        (
+            one_of(
+                "okay, ok, so, thus, hence, therefore, then, consequently, accordingly, now, also, and, but, moreover,"
+                " furthermore, finally,"
+                "anyway, indeed, clearly, obviously, similarly, likewise, yes, no, great, good, right, alright, hmm,"
+                " oh, actually, however,"
+                "conversely, in fact, as a result, in conclusion, in summary, overall, first, second, third, lastly,"
+                " only, this is it,"
+                "by (?:elimination|process of elimination|exclusion), there is only one (?:option|possibility"
+                "|way) left, conclusion,"
+                "result, deduction, note, answer, step(?: \\d+)?, ∴, →, ⇒, =>, ->"
+            ),
+            rf"{one_of('from, by, using, with, because of, due to, based on, combining, given')}(?:,? \d+| {OURS})+",
+            rf"{THIS}(?: then| also| now)? "
+            + one_of("means, implies, imply, gives, give, shows, show, proves, confirms, tells, follows")
+            + "(?: us)?(?: that)?",
+            rf"(?:we|i|you|one)(?: {one_of('can, may, now, therefore, thus, then, have')}|'ve)* "
+            + one_of(
+                "conclude, concluded, deduce, deduced, infer, inferred, know, see, get, find, found, have, derive,"
+                " derived, established,"
+                "shown, determined"
+            )
+            + "(?: for (?:sure|certain))?(?: that)?",
+            "it (?:is|must be) (?:clear|certain|established|known|the case|true|settled)(?: that)?|it must be that",
+        )
+    )
+    + r")(?:[,:] ?| |$)"
+)
+DENIES = re.compile(
+    one_of(
+        "there is no way(?: that)?, it is false that, it is not (?:the case|true|possible) that, it is impossible (?:that|for),"
+        r"(?:we|i)(?: can)? (?:rule|ruled) out(?: that)?, (?:this|that|which|clue \d+) rules out(?: that)?,"
+        "it cannot be(?: the case)? that, no way(?: that)?"
+    )
+    + " "
+)
+ADVERBS = re.compile(
+    r"\b(?<!not )"
+    + one_of(
+        "therefore, thus, hence, consequently, definitely, certainly, clearly, obviously, indeed, surely, actually,"
+        " necessarily, already,"
+        "still, also, both, really, now, specifically, then, in fact, of course, by elimination, as well, for (?:sure|certain),"
+        "as (?:required|needed|expected), by (?:clues?|steps?) [\\d and]+"
+    )
+    + r"\b ?"
+)
+SPELLED = (  # one spelling for what a statement can be said with
+    (r"\b(it|that|there|what)'s\b", r"\1 is"),
+    (r"\bcan't\b", "cannot"),
+    (r"\b(\w+)n't\b", r"\1 not"),
+    (r"\bcan not\b", "cannot"),
+    (r"\b(?:can|could) only (?:have been|be)\b", "must be"),
+    (r"\b(?:killer|culprit)\b", "murderer"),
+    (r"\b(?:the |mr\.? )(?=<B0>)", ""),
+    (r"\b(?:directly|immediately|right) (north|south|east|west) of\b", r"just \1 of"),
+    (
+        r" ?\((?!(?:not|or|if|unless|maybe|perhaps|probably)\b)[^()?]*\)",
+        "",
+    ),  # an aside in parentheses, unless it takes something back
+    (r" either$", ""),
+)
+NAMED = (  # one name for the murderer, the scene, and whoever has a motive
+    (r"\bthe (?:one|person|suspect) who (?:murdered|killed) <B0>", "the murderer"),
+    (r"\b(<S\d+>) did it\b", r"\1 is the murderer"),
+    (r"\bonly (<S\d+>) could have ", r"\1 "),
+    (r"\bthe (?:weapon used to kill <B0>|weapon used|weapon of the murder)", "the murder weapon"),
+    (r"\bthe (?:crime scene|scene of the (?:crime|murder)|murder (?:scene|location)|room of the murder)\b", "the murder room"),
+    (r"\bthe (?:time of the murder|time of death)\b", "the murder time"),
+    (r"\bthe (?:motive (?:for|of|behind) the murder|murderer's motive|motive of the murderer)\b", "the murder motive"),
+    (r"\b(the|a) (?:one|person) (?:who is )?motivated by", r"\1 suspect motivated by"),
+    (
+        r"\b(the|a) (?:suspect|one|person) (?:with|driven by|whose motive is)(?: the motive)? (?=<M)",
+        r"\1 suspect motivated by ",
+    ),
+    (r"\b(<S\d+>) (?:is left with|can only have)(?: the motive)? (?=<M)", r"\1 has "),
+    (r"\b(?:this|that|which) leaves (<M\d+>) for (<S\d+>)", r"\2 has \1"),
+    (r"\b(<M\d+>) (?:must )?belongs? to (<S\d+>)", r"\2 has \1"),
+    (r"^(<S\d+>) ?(?:→|->|=>|:) ?(<M\d+>)$", r"\1 = \2"),
+    (r"^(<M\d+>) ?(?:→|->|=>|:|=) ?(<S\d+>)$", r"\2 = \1"),
+    (r"^(<S\d+>) ?≠ ?(<M\d+>)$", r"\1 is not motivated by \2"),
+    (r"^(?:the )?murderer ?[:=] ?(?=<S)", "the murderer is "),
+    (r"^(?:the )?(?:murder )?weapon ?[:=] ?(?=<W)", "the murder weapon is "),
+    (r"^(?:the )?(?:murder )?(room|time|motive) ?[:=] ?(?=<[RTM])", r"the murder \1 is "),
+)
+TURNED = (  # one turn of phrase for where somebody is, and for what is denied
+    (
+        r"\b(?:this|that|it|which)(?: also)? (?:forces|places|puts|leaves) ((?:the )?<[SWB]\d+>) (?:to be "
+        r"|to have been )?(?=in|at)",
+        r"\1 was ",
+    ),
+    (r"\bit (?:is|was) (<S\d+>) who (?=was|is)", r"\1 "),
+    (r"\bcould not have been anywhere but (?=the)", "was in "),
+    (r"\bbeing (?=in |at |the )", "was "),
+    (r"\bdid not (?:take place|happen|occur)\b", "was not"),
+    (r"\bdid not kill\b", "did not killed"),
+    (r"\bdid not murder\b", "did not murdered"),
+    (r"\b(?:this|that|which) rules out (.+) as (?=the murder)", r"\1 is not "),
+    (r"\b(?:rule|ruled) out (<S\d+>|(?:the )?<[WR]\d+>) as (?=the murder)", r"\1 is not "),
+)
+REWORDED = tuple((re.compile(pattern), new) for pattern, new in SPELLED + NAMED + TURNED)
+VERB_AHEAD = one_of("is, was, must, cannot, could, has, killed, took, happened, moved, are, were")
+JOINTS = re.compile(
+    "|".join(
+        (
+            r"(?:^|,? )"
+            + one_of(
+                "and so, so that, so, hence, therefore, thus, which means(?: that)?, which implies(?: that)?,"
+                " meaning(?: that)?, because, since,"
+                "but, while, whereas"
+            )
+            + ",? ",
+            r",? (?:and )?(?:it|this|that) (?:then )?(?:also )?(?:follows|means|implies)(?: that)? ",
+            r"; ?|: | (?:->|=>|→|⇒|—|–) ",
+            r", as (?=<|the )",
+            r", (?=the murder)",
+            r", (?=<S\d+> (?:has|had|is|was) )",
+            r",? and (?=(?:the )?(?:<[SWB]\d+>|murder\w*(?: weapon| room| time| motive)?"
+            r"|suspect motivated by <M\d+>)(?:'s motive)? "
+            rf"{VERB_AHEAD}\b)",
+        )
+    )
+)
+
+# ---------------------------------------------------------------- what is no assertion
+
+HEDGED = one_of(
+    "might, may, maybe, perhaps, possibl\\w+, possibilit\\w+, probabl\\w+, presumably, (?:un)?likely, seems?,"
+    " appears?, apparently, would, should,"
+    "could(?! (?:not|only)), can(?! (?:conclude|deduce|infer|rule|see|find|get|only)), think, believe, guess, doubt,"
+    " sure, unsure, unclear,"
+    "uncertain, not necessarily, whether, candidates?, (?:not|cannot) rule out"
+)
+CONDITIONAL = one_of(
+    "(?<!only )if(?! and only if), unless, provided, otherwise, when, whenever, in case, were to, try, alternatively"
+)
+ATTRIBUTED = one_of(
+    "says?, said, states?, claim\\w*, statement, sentence, insists?, quoted?, according, given (?:that|in), recall,"
+    " remember, mistaken?, wrong,"
+    "incorrect, (?<!is )false, untrue, (?<!is )not true, retract, misread"
+)
+PLANNED = one_of("needs?, goal, show that, prove that, determine, check, verify, want, plan, let me, let's")
+CHOICE = one_of("one of (?:these|them|the), (?:gives?|leaves?) (?:two|three|several)")
+ASIDE = re.compile(  # a sentence with one of these asserts nothing
+    rf"\b(?:{HEDGED}|{CONDITIONAL}|{ATTRIBUTED}|{PLANNED}|{CHOICE})\b|\bexactly one|\b(?:options|alternatives"
+    rf"|possibilities):|\"|\?"
+)
+OPENS = re.compile(
+    r"\b"
+    + one_of(
+        "suppose, supposing, assum\\w+, imagine, hypothe\\w+, let's (?:say|try|test|assume), what if, pretend,"
+        " consider, alternatively,"
+        "scenario, (?:case|option|possibility) [\\da-z]\\b"
+    )
+)
+SUPPOSING = re.compile(rf"^.*?{OPENS.pattern}\w*(?: that| for contradiction| for the sake of argument)*[:,]? ")
+ALTERNATIVE = re.compile(r"\b(?:scenario|case|option|possibility) [\da-z]\b")
+CONTRADICTS = re.compile(
+    r"\b(?<!no )(?:contradict\w*|impossible|not possible|absurd|violat\w+|conflicts?|inconsistent|(?:that"
+    r"|this) cannot be)\b(?!.*\?)|⊥"
+)
+CONCLUDES = re.compile(r"(?:^|[,;:] )(?:so|therefore|thus|hence|that leaves|which leaves)\b")
+CLOSES = re.compile(r"(?:so |thus |hence |therefore )*(?:in (?:both|either|all|every|any)(?: of the)? cases?|either way),? ?")
+CORRECTS = re.compile(
+    r"(?:(?:but|hmm|oh),? )*(?:(?:no,? wait|wait|actually|no|correction|scratch that)[,:.!-]+ ?|(?:no,? wait|wait,? no) )"
+)
+WITHDRAWS = re.compile(
+    r"\b(?:take (?:that|it) back|(?:that|this|it) (?:was|is) (?:wrong|false|a mistake|incorrect|not right)|(?:scratch"
+    r"|ignore) that)\b"
+)
