@@ -146,7 +146,7 @@ def parse(types: tuple[type, ...], description: str) -> tuple:
         if "--config" in sys.argv[:-1]:  # name unknown keys before anything is made of the known ones
             recipe = Path(sys.argv[sys.argv.index("--config") + 1])
             if not recipe.exists():
-                others = sorted(str(path) for path in recipe.parent.glob("*.yaml"))
+                others = sorted(str(path) for path in recipe.parent.glob("*.yaml") if "output_dir:" in path.read_text())
                 raise ValueError(f"there is no recipe {recipe}." + (f" There are {', '.join(others)}." if others else ""))
             known = [action.dest for action in parser._actions] + ["env"]
             for key in yaml.safe_load(recipe.read_text()) or {}:
