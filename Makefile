@@ -15,7 +15,7 @@ PLAN = $(BIN)/python recipes/plan.py --config recipes/$(2).yaml --machines $(1:%
 .DEFAULT_GOAL := help
 .PHONY: help install install-gpu train-tiny tiny-base plan-1.5b plan-14b plan-32b train-1.5b train-14b train-32b serve-14b \
   dashboard rehearse puzzle dataset push-dataset gallery benchmark benchmark-view report experiment-16 \
-  experiment-tradeoff bench-generate bench-step bench-reward test test-slow quality format clean
+  experiment-tradeoff bench-generate bench-proof bench-step bench-reward bench-deductions experiment-deductions test test-slow quality format clean
 
 help: ## Print this help
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## /{printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -92,11 +92,20 @@ gallery: .venv/cpu ## Write GALLERY.md and gallery/index.html: puzzles to look a
 bench-generate: .venv/cpu ## Measure the generator against the published scheme (half an hour; ARGS="--puzzles 2 --limit 10")
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/generate.py $(ARGS)
 
+bench-proof: .venv/cpu ## Measure short proofs: seconds, how they grow, steps (2 minutes; ARGS="--determine answers")
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/proof.py $(ARGS)
+
 bench-step: .venv/dev ## Measure a packed optimizer step against stock TRL's (20 minutes; ARGS="--groups 16 --means 300")
 	$(BIN)/python benchmarks/step.py $(ARGS)
 
 bench-reward: .venv/cpu ## Measure how fast completions are graded, beside the published grader (a minute)
 	$(BIN)/python benchmarks/reward.py $(ARGS)
+
+bench-deductions: .venv/dev ## Measure how fast stated deductions are judged, and how well they are read (a minute)
+	$(BIN)/python benchmarks/deductions.py $(ARGS)
+
+experiment-deductions: .venv/cpu ## Does a reward for justified deductions help? On the CPU (12 minutes; ARGS="--seeds 0 1 2")
+	OMP_NUM_THREADS=2 $(BIN)/python recipes/experiment.py deductions $(ARGS)
 
 test: .venv/dev ## Run the tests that take no more than minutes
 	$(BIN)/python -m pytest -m "not slow"

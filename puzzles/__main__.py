@@ -3,7 +3,7 @@
 python -m puzzles --seed 7 --index 0                           a small puzzle for a person
 python -m puzzles --seed 7 --index 0 --rooms 6 --times 4       a larger one
 python -m puzzles --seed 7 --index 0 --players 1-6             any size of the published mix
-python -m puzzles --seed 7 --index 0 --proof                   how one gets there, step by step
+python -m puzzles --seed 7 --index 0 --proof                   why, step by step (puzzles/proof.py)
 """
 
 import argparse
@@ -11,9 +11,9 @@ import sys
 
 from puzzles.arguments import add_puzzle_arguments, how_to_generate
 from puzzles.difficulty import band
-from puzzles.english import prompt, render
+from puzzles.english import prompt
 from puzzles.generate import generate
-from puzzles.proof import deduce
+from puzzles.proof import explain, prove, tally
 from puzzles.scenario import Size
 
 
@@ -22,20 +22,17 @@ def main() -> None:
         prog="python -m puzzles", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--index", type=int, default=0, help="which puzzle of the series (default 0)")
-    parser.add_argument("--proof", action="store_true", help="print a chain of deductions before the solution")
+    parser.add_argument("--proof", action="store_true", help="print a short proof before the solution")
     add_puzzle_arguments(parser)
     args = parser.parse_args()
     try:
         case = generate(args.seed, args.index, **how_to_generate(args, Size()))
-    except ValueError as error:
+        steps = prove(case.puzzle, case.night) if args.proof else []
+    except (ValueError, TimeoutError) as error:
         sys.exit(f"python -m puzzles: {error}")
     print(prompt(case.puzzle, args.wording))
     if args.proof:
-        s = case.puzzle.setting
-        print("\nProof:\n")
-        for i, deduction in enumerate(deduce(case), 1):
-            reasons = "; ".join(render(clue, s) for clue in deduction.because)
-            print(f"{i}. {render(deduction.statement, s)}, by {reasons or 'the rules and what is known so far'}.")
+        print(f"\nProof, with clues numbered as they come:\n\n{explain(case.puzzle, steps)}\n\n{tally(steps)}")
     print(f"\nSolution ({band(case.depths)}, depths {', '.join(map(str, case.depths))}):\n")
     print("\n".join(f"{letter}. {answer}" for letter, answer in case.solution.items()))
 

@@ -58,7 +58,7 @@ Difficulty is how deep one has to think for the deepest of a puzzle's questions,
 over rules and clues gives every answer. **medium**: now and then one has to suppose a fact and follow it to a contradiction.
 **hard**: suppositions within suppositions. `depths` has a figure for each question: 0 if a single clue gives the answer away, 1
 propagation, 2 look-ahead, 3 search.
-
+{_proofs(spec)}
 No two puzzles are the same, even under other names. No two splits share a night (with or without other names), a clue set or
 a prompt.{_excluded(spec)}
 
@@ -86,6 +86,15 @@ def _determined(spec: dict) -> str:
     if spec["how"]["determine"] == "world":
         return "exactly one night possible"
     return "exactly one answer sheet possible (several nights may fit them)"
+
+
+def _proofs(spec: dict) -> str:
+    if "proofs" not in spec:
+        return ""
+    return """
+`proof` says why the answers are right, a numbered step a line, as short as could be found: each rests on clues, numbered in the
+order of the prompt, and on earlier steps, none of which can be left out. CP-SAT has checked every step.
+"""
 
 
 def _excluded(spec: dict) -> str:

@@ -3,12 +3,14 @@
   python -m puzzles.dataset                                          5,000 to train on, 250 + 250 held out
   python -m puzzles.dataset --mix easy=2000,medium=2000,hard=1000    so many of each band (see difficulty.py)
   python -m puzzles.dataset --players 1-2 --exclude test.json        small ones, none of them in test.json
+  python -m puzzles.dataset --proofs                                 with a proof of the answers of each
 
 The same arguments give the same bytes. Interrupted, the same command goes on where it stopped. A night belongs to one split
 by its fingerprint (likeness.py), which is the same for all its renamings: so no two splits share a night, and no clue set.
 
 columns: prompt, a chat of one user message; solution, the right answers in the order of the questions; difficulty and
-depths, how deep one has to think; the rest says what it is and how to make it again.
+depths, how deep one has to think; proof, with --proofs, why the answers are right (see proof.py); the rest says what it is and
+how to make it again.
 """
 
 from __future__ import annotations
@@ -44,6 +46,7 @@ from puzzles.generate import VERSION, Case, NothingToAskError, generate
 from puzzles.likeness import fingerprint
 from puzzles.parallel import in_order
 from puzzles.picture import picture
+from puzzles.proof import explain, prove
 from puzzles.scenario import Size, night
 from puzzles.solver import find_night
 from puzzles.verify import puzzle_of, read_rows
@@ -66,6 +69,7 @@ FEATURES = Features(
     wording=Value("string"),
     version=Value("int64"),
 )
+FEATURES_WITH_PROOF = Features(FEATURES | {"proof": Value("string")})
 
 
 class OutOfReachError(Exception):
@@ -131,10 +135,10 @@ def split_of(night_mark: str) -> str:
     return ("test", "validation", "train", "train")[int(night_mark[-1], 16) % 4]
 
 
-def attempt(work: tuple[int, frozenset[str]], seed: int, wording: str, how: dict) -> dict:
+def attempt(work: tuple[int, frozenset[str]], seed: int, wording: str, how: dict, proofs: bool) -> dict:
     """The puzzle at an index: its split, and if that is among the wanted ones its row and the marks of night and clues.
 
-    No row either if the puzzle leaves nothing to ask.
+    No row either if the puzzle leaves nothing to ask. With `proofs` the row has a proof of the answers.
     """
     index, wanted = work
     try:
@@ -150,6 +154,8 @@ def attempt(work: tuple[int, frozenset[str]], seed: int, wording: str, how: dict
             return found
         found["marks"] = [night_mark, fingerprint(truth.setting, case.puzzle.clues)]
         found["row"] = row(case, wording, **how)
+        if proofs:
+            found["row"]["proof"] = explain(case.puzzle, prove(case.puzzle, truth))
     return found
 
 
@@ -247,22 +253,23 @@ def read_journal(journal: Path) -> Iterator[dict]:
             yield found
 
 
-def write_parquet(folder: Path, journal: Path) -> None:
-    """One Parquet file a split, from what the journal kept."""
+def write_parquet(folder: Path, journal: Path, features: Features) -> None:
+    """One Parquet file a split, with these columns, from what the journal kept."""
+    schema = features.arrow_schema
     files = {split: folder / "data" / f"{split}.parquet" for split in SPLITS}
     (folder / "data").mkdir(exist_ok=True)
     with ExitStack() as stack:
-        writers = {split: stack.enter_context(pq.ParquetWriter(path, FEATURES.arrow_schema)) for split, path in files.items()}
+        writers = {split: stack.enter_context(pq.ParquetWriter(path, schema)) for split, path in files.items()}
         batches: dict[str, list[dict]] = {split: [] for split in SPLITS}
         for found in read_journal(journal):
             if found["kept"]:
                 batches[found["split"]].append(found["row"])
             for split, rows in batches.items():
                 if len(rows) == 1_000:
-                    writers[split].write_table(pa.Table.from_pylist(rows, FEATURES.arrow_schema))
+                    writers[split].write_table(pa.Table.from_pylist(rows, schema))
                     rows.clear()
         for split, rows in batches.items():
-            writers[split].write_table(pa.Table.from_pylist(rows, FEATURES.arrow_schema))
+            writers[split].write_table(pa.Table.from_pylist(rows, schema))
 
 
 def marks_of(row: dict, how: dict) -> set[tuple[str, str]]:
@@ -333,12 +340,12 @@ def make(output: Path, spec: dict, how: dict, excluded: set[str], num_proc: int)
     write_json(unfinished / "dataset.json", spec)
     journal = unfinished / "journal.jsonl"
     try:
-        one = partial(attempt, seed=spec["seed"], wording=spec["wording"], how=how)
+        one = partial(attempt, seed=spec["seed"], wording=spec["wording"], how=how, proofs="proofs" in spec)
         collect(journal, spec["counts"], excluded, one, num_proc)
     except OutOfReachError:
         shutil.rmtree(unfinished)
         raise
-    write_parquet(unfinished, journal)
+    write_parquet(unfinished, journal, FEATURES_WITH_PROOF if "proofs" in spec else FEATURES)
     rows = check(unfinished, how)
     shortest = min((r for split in SPLITS for r in rows[split]), key=lambda r: (r["times"] == 1, r["clues"], r["index"]))
     example = generate(shortest["seed"], shortest["index"], **how)
@@ -358,8 +365,9 @@ def same_dataset(folder: Path, spec: dict) -> None:
     except (OSError, ValueError):
         raise ValueError(f"{folder} is not empty and holds no dataset of ours. Choose another --output.") from None
     wanted = json.loads(json.dumps(spec))
-    if changed := [key for key in wanted if key != "command" and there.get(key) != wanted[key]]:
-        was = "; ".join(f"{key} was {there.get(key)}, now {wanted[key]}" for key in changed[:2])
+    keys = [key for key in there | wanted if key not in ("command", "sha256")]
+    if changed := [key for key in keys if there.get(key) != wanted.get(key)]:
+        was = "; ".join(f"{key} was {there.get(key)}, now {wanted.get(key)}" for key in changed[:2])
         raise ValueError(f"{folder} holds another dataset ({was}). Choose another --output, or delete that folder.")
 
 
@@ -427,7 +435,7 @@ def command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> str:
     for action in parser._actions:
         value = getattr(args, action.dest, None)
         if value != action.default and action.dest not in ("help", "output", "num_proc"):
-            values = value if isinstance(value, list) else [str(value)]
+            values = value if isinstance(value, list) else [str(value)] if value is not True else []
             words += [action.option_strings[-1], *(Path(v).name if Path(v).is_file() else v for v in values)]
     return shlex.join(words)
 
@@ -450,6 +458,7 @@ def main() -> None:
         metavar="FILE",
         help="keep out these puzzles and their nights, also renamed",
     )
+    parser.add_argument("--proofs", action="store_true", help="a column `proof`: numbered steps from the clues to the answers")
     parser.add_argument("--num-proc", type=int, default=os.cpu_count(), metavar="N", help="processes (default: the cores)")
     add_puzzle_arguments(parser)
     args = parser.parse_args()
@@ -475,6 +484,7 @@ def main() -> None:
             "how": {**how, "size": asdict(how["size"]) if how["size"] else None},
             "counts": {"train": bands, **{split: shared_out(n, bands) for split, n in held_out.items()}},
             "excluded": hashlib.sha256("".join(sorted(excluded)).encode()).hexdigest() if excluded else None,
+            **({"proofs": True} if args.proofs else {}),
         }
         make(args.output, spec, how, excluded, args.num_proc)
     except (ValueError, OutOfReachError) as error:

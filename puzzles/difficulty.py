@@ -25,6 +25,7 @@ from puzzles.clues import Puzzle, answer, candidates, facts, fill
 from puzzles.cnf import CNF
 from puzzles.scenario import Night
 
+DEPTHS = ("one clue", "propagation", "look-ahead", "search")
 BANDS = {"easy": (0, 1), "medium": (2,), "hard": (3,)}  # depth of the deepest question
 
 

@@ -11,7 +11,7 @@ import sys
 from itertools import count
 from pathlib import Path
 
-from puzzles.difficulty import BANDS, band
+from puzzles.difficulty import BANDS, DEPTHS, band
 from puzzles.english import prompt, render
 from puzzles.files import write_text
 from puzzles.generate import Case, generate
@@ -19,7 +19,6 @@ from puzzles.picture import STYLE, picture, rooms, size, slots, tag
 from puzzles.scenario import Size
 
 SIZES = {"easy": Size(3, 3, 4, 2), "medium": Size(4, 3, 6, 3), "hard": Size(4, 3, 6, 4)}
-DEPTHS = ("one clue", "propagation", "look-ahead", "search")
 
 
 def example(name: str, seed: int) -> Case:

@@ -1,18 +1,232 @@
-"""A chain of deductions that solves a puzzle, one small step at a time: what a patient detective would write down.
+"""Why a puzzle's answers are right: deductions one after the other, each a statement in the sentences of the clues.
 
-Each step is a statement in the sentences of the clues, and follows from the rules, the steps before it and a few clues. The
-chain is greedy: the next step is one that needs the fewest further clues, so that what the rules alone imply comes at once.
+  python -m puzzles.proof --seed 7 --index 0                     a short proof of a small puzzle's answers
+  python -m puzzles.proof --seed 7 --index 0 --players 1-6       of any size of the published mix
+
+`prove` is for a reader: few steps, each with what it rests on, and each checked by CP-SAT (`solver.py`), which had no part in
+finding it. `deduce` is for the warm start (`recipes/sft.py`): the whole night, in many small steps.
+
+The depth of a step is that of `difficulty.py`. From what it rests on, a step follows by
+
+    1  propagation: unit propagation over the clauses of `cnf.py`
+    2  look-ahead: suppose anything else that its sentence could say, and propagate: each time a contradiction
+    3  search: suppositions within suppositions; or about something else, where they show what no clue's sentence can say,
+       such as "Mrs. White was not in the Hall"
+
+and a deeper step is taken only where no shallower one tells anything new. What propagates from a step by propagation also
+propagates from what that step rests on. So each step is an answer, or took look-ahead or search.
+
+A proof is near-fewest, not proved fewest: no step can be left out without a later one becoming deeper. As each answer is a
+step, a proof with no others is a fewest one.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import argparse
+import sys
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from pysat.solvers import Solver
 
-from puzzles.clues import Clue, facts
+from puzzles.arguments import add_puzzle_arguments, how_to_generate
+from puzzles.clues import At, Clue, Motivated, Murder, Puzzle, answer, candidates, facts, fill
 from puzzles.cnf import CNF
-from puzzles.generate import Case
+from puzzles.difficulty import DEPTHS
+from puzzles.english import render
+from puzzles.generate import Case, generate
+from puzzles.scenario import Night, Size
+from puzzles.solver import unproved
+
+HOLES = {At: "room", Motivated: "motive", Murder: "value"}  # what a fact tells
+BECAUSE = {  # by depth
+    1: "because of {}",
+    2: "since anything else would contradict {}",
+    3: "since anything else, followed up case by case, would contradict {}",
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """`statement` follows at `depth`, and not without any one of them, from the rules, some clues and some earlier steps.
+
+    Args:
+        clues, steps: indices, from 0 and ascending, into the puzzle's clues and into the proof.
+        depth: 1 propagation, 2 look-ahead, 3 search.
+    """
+
+    statement: Clue
+    clues: tuple[int, ...]
+    steps: tuple[int, ...]
+    depth: int
+
+
+def prove(puzzle: Puzzle, night: Night, seconds: float = 60.0) -> list[Step]:
+    """A short proof of a puzzle's answers, every step of it checked by CP-SAT.
+
+    Where a step can rest on another step or on clues instead, it rests on the other step, which says more in fewer words.
+
+    Args:
+        night: one that fits the clues, as `puzzles.solver.find_night` gives; it spares the work of supposing what is true.
+        seconds: how long the search may take, and then the check of each step.
+
+    Raises:
+        ValueError: if `night` does not fit the clues, or they leave an answer open.
+        TimeoutError: if the search or a check takes longer than `seconds`.
+        RuntimeError: if CP-SAT does not agree with a step: that would be a fault in this repository.
+    """
+    logic = _Logic(puzzle, night)
+    timer = threading.Timer(seconds, logic.searching.interrupt)
+    timer.start()
+    try:
+        chain = logic.shortened(logic.chain())
+        steps = [logic.step(chain, i) for i in range(len(chain))]
+    finally:
+        timer.cancel()
+    check(puzzle, steps, seconds)
+    return steps
+
+
+def check(puzzle: Puzzle, steps: Sequence[Step], seconds: float = 60.0) -> None:
+    """Have CP-SAT prove each step from what it rests on.
+
+    Raises:
+        RuntimeError: naming a step that does not follow.
+        TimeoutError: if CP-SAT cannot decide on a step within `seconds`.
+    """
+    claims = [
+        ([*(puzzle.clues[i] for i in step.clues), *(steps[i].statement for i in step.steps)], step.statement) for step in steps
+    ]
+    for i in unproved(puzzle.setting, claims, seconds):
+        sentence = render(steps[i].statement, puzzle.setting)
+        raise RuntimeError(f"step {i + 1}, {sentence!r}, does not follow from what it rests on, says CP-SAT.")
+
+
+def explain(puzzle: Puzzle, steps: Sequence[Step]) -> str:
+    """A proof as text, a line a step: its number, its sentence and why. Clues are numbered in the order of the prompt."""
+    return "\n".join(
+        f"{i}. {render(step.statement, puzzle.setting)}, {BECAUSE[step.depth].format(_reasons(step))}."
+        for i, step in enumerate(steps, 1)
+    )
+
+
+def _reasons(step: Step) -> str:
+    reasons = [_counted("clue", step.clues), _counted("step", step.steps)]
+    return " and ".join(filter(None, reasons)) or "the rules"
+
+
+def _counted(noun: str, indices: Sequence[int]) -> str:
+    """Things by their number: "clues 2, 3 and 5"."""
+    *most, last = [str(i + 1) for i in indices] or [""]
+    return f"{noun}s {', '.join(most)} and {last}" if most else f"{noun} {last}" if last else ""
+
+
+def tally(steps: Sequence[Step]) -> str:
+    """How many steps a proof has, of each depth."""
+    counts = Counter(step.depth for step in steps)
+    parts = ", ".join(f"{counts[depth]} by {DEPTHS[depth]}" for depth in sorted(counts))
+    return f"{len(steps)} step{'s' if len(steps) > 1 else ''}, {parts}. CP-SAT has checked every one."
+
+
+class _Logic:
+    """What follows from a puzzle's clues, at each depth. Statements are literals of the clauses here, all true on `night`."""
+
+    def __init__(self, puzzle: Puzzle, night: Night):
+        self.setting = s = puzzle.setting
+        cnf = CNF(s)
+        self.clues: dict[int, int] = {}  # each clue's literal -> its index, or the first one's where two say the same
+        for i, clue in enumerate(puzzle.clues):
+            if not clue.holds(night):
+                raise ValueError(f"the night does not fit clue {i + 1}, {render(clue, s)!r}.")
+            self.clues.setdefault(cnf.literal(clue), i)
+        self.goals: dict[int, Clue] = {}  # answer -> question
+        self.statements: dict[int, Clue] = {}  # the answers first, then all facts
+        self.others: dict[int, list[int]] = {}  # what each of these could say instead
+        for question in (*puzzle.questions, *(replace(fact, **{HOLES[type(fact)]: None}) for fact in facts(night))):
+            literals = {value: cnf.literal(fill(question, value)) for value in candidates(question, s)}
+            cnf.clauses.append(tuple(literals.values()))  # one of them is true
+            true = literals.pop(answer(question, night))
+            self.others.setdefault(true, list(literals.values()))
+            self.statements.setdefault(true, fill(question, answer(question, night)))
+            if question in puzzle.questions:
+                self.goals.setdefault(true, question)
+        self.propagating = Solver(name="minisat-gh", bootstrap_with=cnf.clauses)  # is not to solve, and so learns nothing
+        self.searching = Solver(name="minisat-gh", bootstrap_with=cnf.clauses)
+        self.without_clues = {true for true in self.others if self.propagating.propagate([true]) == (True, [])}
+
+    def propagated(self, premises: list[int]) -> set[int]:
+        return self.without_clues.union(self.propagating.propagate(premises)[1])
+
+    def entailed(self, premises: list[int], statement: int) -> bool:
+        possible = self.searching.solve_limited([-statement, *reversed(premises)], expect_interrupt=True)
+        if possible is None:
+            raise TimeoutError("the search for a proof takes too long: allow more seconds.")
+        return not possible
+
+    def follows(self, premises: list[int], statement: int, depth: int) -> bool:
+        if depth == 1:
+            return statement in self.propagated(premises)
+        if depth == 2:
+            return all(self.propagating.propagate([*premises, other])[0] is False for other in self.others[statement])
+        return self.entailed(premises, statement)
+
+    def core(self, premises: list[int], statement: int, depth: int) -> list[int]:
+        """A minimal part of `premises` from which `statement` follows, as it does from all; the first ones go first."""
+        self.entailed(premises, statement)
+        used = set(self.searching.get_core())
+        few = [premise for premise in premises if premise in used]
+        kept = few if self.follows(few, statement, depth) else premises
+        size = len(kept)
+        while size:  # leave out so many at once, then half as many, and so on down to single ones
+            i = 0
+            while i < len(kept):
+                rest = kept[:i] + kept[i + size :]
+                if self.follows(rest, statement, depth):
+                    kept = rest
+                else:
+                    i += size
+            size //= 2
+        return kept
+
+    def chain(self) -> dict[int, int]:
+        """Statements, with their depths, that lead from the clues to the answers, each from those before it."""
+        for goal, question in self.goals.items():
+            if not self.entailed(list(self.clues), goal):
+                raise ValueError(f"the clues leave open: {render(question, self.setting)}")
+        chain: dict[int, int] = {}
+        while missing := [goal for goal in self.goals if goal not in chain]:
+            premises = [*self.clues, *chain]
+            settled = self.propagated(premises)
+            ahead = (x for x in self.statements if x not in settled and self.follows(premises, x, 2))
+            if propagated := [goal for goal in missing if goal in settled]:
+                chain |= dict.fromkeys(propagated, 1)
+            elif found := next(ahead, None):
+                chain[found] = 2
+            else:
+                chain[min(missing, key=lambda goal: len(self.core(premises, goal, 3)))] = 3
+        return chain
+
+    def shortened(self, chain: dict[int, int]) -> dict[int, int]:
+        """The chain without those statements, none of them an answer, without which all later ones follow no deeper."""
+        for spare in [x for x in reversed(chain) if x not in self.goals]:
+            rest = [x for x in chain if x != spare]
+            first = list(chain).index(spare)
+            if all(self.follows([*self.clues, *rest[:i]], rest[i], chain[rest[i]]) for i in range(first, len(rest))):
+                chain = {x: chain[x] for x in rest}
+        return chain
+
+    def step(self, chain: dict[int, int], i: int) -> Step:
+        """Step `i` of the proof that a chain is."""
+        *earlier, statement = list(chain)[: i + 1]
+        core = set(self.core([*(x for x in self.clues if x not in earlier), *earlier], statement, chain[statement]))
+        steps = tuple(j for j, x in enumerate(earlier) if x in core)
+        clues = sorted(self.clues[x] for x in core.difference(earlier))
+        return Step(self.statements[statement], tuple(clues), steps, chain[statement])
+
+
+# ---------------------------------------------------------------- the whole night, in small steps
 
 
 @dataclass(frozen=True)
@@ -62,3 +276,24 @@ def _support(solver: Solver, literal: int, clues: list[int], limit: int) -> list
         if not solver.solve(assumptions=[-literal, *rest]):
             core = rest
     return core if len(core) < limit else None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m puzzles.proof", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--index", type=int, default=0, help="which puzzle of the series (default 0)")
+    add_puzzle_arguments(parser)
+    args = parser.parse_args()
+    try:
+        case = generate(args.seed, args.index, **how_to_generate(args, Size()))
+        steps = prove(case.puzzle, case.night)
+    except (ValueError, TimeoutError) as error:
+        sys.exit(f"python -m puzzles.proof: {error}")
+    print("Clues:\n")
+    print("\n".join(f"{i}. {render(clue, case.puzzle.setting)}." for i, clue in enumerate(case.puzzle.clues, 1)))
+    print(f"\nProof:\n\n{explain(case.puzzle, steps)}\n\n{tally(steps)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -60,14 +60,28 @@ def spare(setting: Setting, groups: Sequence[Sequence[Clue]], statements: Sequen
     model = _Model(setting)
     literals = [[model.literal(clue) for clue in group] for group in groups]
     model.add_bool_or(~model.literal(statement) for statement in statements)
-    found = []
-    for i in range(len(groups)):
-        rest = model.clone()
-        others = [literal.index for group in literals[:i] + literals[i + 1 :] for literal in group]
-        rest.proto.constraints.add().bool_and.literals.extend(others)
-        if _solve(rest, seconds, presolve=False)[1] == cp_model.INFEASIBLE:
-            found.append(i)
-    return found
+    others = ([literal for group in literals[:i] + literals[i + 1 :] for literal in group] for i in range(len(groups)))
+    return [i for i, rest in enumerate(others) if _impossible(model, rest, seconds)]
+
+
+def unproved(setting: Setting, claims: Sequence[tuple[Sequence[Clue], Clue]], seconds: float = 60.0) -> list[int]:
+    """The indices of the claims, premises and a conclusion each, whose premises do not entail the conclusion.
+
+    The model is built once, as for `spare`.
+
+    Raises:
+        TimeoutError: if CP-SAT cannot decide on a claim within `seconds`.
+    """
+    model = _Model(setting)
+    refuting = [[*map(model.literal, premises), ~model.literal(conclusion)] for premises, conclusion in claims]
+    return [i for i, literals in enumerate(refuting) if not _impossible(model, literals, seconds)]
+
+
+def _impossible(model: cp_model.CpModel, literals: Sequence[cp_model.IntVar], seconds: float) -> bool:
+    """Whether no night of the model has all of `literals` true."""
+    constrained = model.clone()
+    constrained.proto.constraints.add().bool_and.literals.extend(literal.index for literal in literals)
+    return _solve(constrained, seconds, presolve=False)[1] == cp_model.INFEASIBLE
 
 
 def unique(setting: Setting, clues: Sequence[Clue]) -> Night | None:

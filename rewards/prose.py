@@ -18,8 +18,8 @@ Joints (so, because, which means, but, and, semicolons) part a sentence into cla
 way that", "we can rule out that" and the like deny.
 
 Set aside are sentences that assert nothing: hedges, questions, plans, quotations, what others say, what is taken back;
-conditions and what hangs on them; whatever follows "suppose", "assume", "case 1" …, until a contradiction lets its negation be stated or
-something be concluded, or "in both cases" ends it. What names something and is neither read nor set aside counts as unread.
+conditions and what hangs on them; whatever follows "suppose", "assume", "case 1" …, until a contradiction lets its negation
+be stated or something be concluded, or "in both cases" ends it. What names something and is neither read nor set aside counts as unread.
 """
 
 from __future__ import annotations

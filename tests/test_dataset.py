@@ -21,6 +21,7 @@ from puzzles.dataset import SPLITS, bands_of, check, check_whole, read_journal, 
 from puzzles.english import prompt, read_prompt
 from puzzles.generate import VERSION, generate
 from puzzles.likeness import fingerprint
+from puzzles.proof import explain, prove
 from puzzles.scenario import Size
 from tests.test_likeness import renamed
 
@@ -115,6 +116,33 @@ def test_a_full_disk_loses_nothing(made, tmp_path):
     assert not (tmp_path / "clue").exists()
     assert make(tmp_path / "clue", *COUNTS, *SIZE).returncode == 0
     assert content(tmp_path / "clue") == content(made)
+
+
+def test_proofs_are_one_more_column_of_the_same_puzzles(made, tmp_path):
+    """Also if the program was killed on the way, and went on with another number of processes."""
+    output, journal = tmp_path / "clue", tmp_path / "clue.partial" / "journal.jsonl"
+    command = [sys.executable, "-m", "puzzles.dataset", "--output", output, *COUNTS, *SIZE, "--proofs", "--num-proc", "1"]
+    run = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    while not journal.exists() or journal.read_bytes().count(b"\n") < 25:
+        assert run.poll() is None
+        time.sleep(0.005)
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    resumed = make(output, *COUNTS, *SIZE, "--proofs", "--num-proc", "2")
+    assert resumed.returncode == 0, resumed.stderr
+    for split in SPLITS:
+        proved = rows(output, split)
+        for row in proved:
+            case = generate(row["seed"], row["index"], HOW["size"])
+            assert row.pop("proof") == explain(case.puzzle, prove(case.puzzle, case.night))
+        assert proved == rows(made, split)
+    assert json.loads((output / "dataset.json").read_text())["command"].endswith(" --test 8 --proofs " + " ".join(SIZE))
+    assert "`proof` says why the answers are right" in (output / "README.md").read_text()
+    assert "`proof`" not in (made / "README.md").read_text()
+    for folder, args in ((made, ["--proofs"]), (output, [])):
+        refused = make(folder, *COUNTS, *SIZE, *args)
+        assert refused.returncode == 1
+        assert "holds another dataset (proofs was" in refused.stderr
 
 
 def test_bands_are_as_asked_for(tmp_path):

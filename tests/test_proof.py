@@ -1,15 +1,24 @@
 """Chains of deductions: CP-SAT proves every step from what it says it rests on, and from no less."""
 
+import os
 import random
+import re
+import subprocess
+import sys
+from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pysat.solvers import Solver
 
-from puzzles.clues import At, Murder, answer, candidates, facts, fill
+from puzzles.clues import At, Motivated, Murder, answer, candidates, facts, fill
+from puzzles.cnf import CNF
+from puzzles.english import prompt, read, read_prompt
 from puzzles.generate import generate
-from puzzles.proof import deduce
+from puzzles.proof import check, deduce, explain, prove, tally
 from puzzles.scenario import Size
-from puzzles.solver import entailed
+from puzzles.solver import entailed, find_night
 from recipes.sft import demonstration, quiz
 from rewards.accuracy import accuracy, answer_sheet
 from tests.test_scenario import SIZES
@@ -71,3 +80,158 @@ def test_directness_makes_puzzles_of_outright_statements():
         return sum(isinstance(clue, (At, Murder)) for clue in clues) / len(clues)
 
     assert share(0) < 0.5 < 0.95 < share(2)
+
+
+# ---------------------------------------------------------------- short proofs
+
+
+class Oracle:
+    """Whether a statement follows from others at a depth, told anew for each question by a solver that knows nothing else."""
+
+    def __init__(self, puzzle, night):
+        self.puzzle, self.night = puzzle, night
+        holes = {At: "room", Motivated: "motive", Murder: "value"}
+        self.question = {fact: replace(fact, **{holes[type(fact)]: None}) for fact in facts(night)}
+        self.question |= {fill(question, answer(question, night)): question for question in reversed(puzzle.questions)}
+
+    def follows(self, premises, statement, depth):
+        s = self.puzzle.setting
+        if depth == 3:
+            return entailed(s, premises, statement)
+        cnf = CNF(s)
+        known, literal = [cnf.literal(premise) for premise in premises], cnf.literal(statement)
+        values = {q: [cnf.literal(fill(q, value)) for value in candidates(q, s)] for q in self.question.values()}
+        cnf.clauses += [*values.values(), *([x] for x in known)]
+        with Solver(name="minisat-gh", bootstrap_with=cnf.clauses) as solver:
+            if depth == 1:
+                return solver.propagate([literal]) == (True, [])
+            others = [x for x in values[self.question[statement]] if x != literal]
+            return all(solver.propagate([x])[0] is False for x in others)
+
+    def examine(self, steps):
+        """Everything that a proof promises."""
+        puzzle, oracle = self.puzzle, self.follows
+        answers = {fill(question, answer(question, self.night)) for question in puzzle.questions}
+        said = [step.statement for step in steps]
+        assert answers <= set(said)
+        assert len(said) == len(set(said))
+        for i, step in enumerate(steps):
+            assert all(j < i for j in step.steps)
+            assert step.clues == tuple(sorted(set(step.clues)))
+            because = [*(puzzle.clues[j] for j in step.clues), *(said[j] for j in step.steps)]
+            assert entailed(puzzle.setting, because, step.statement)
+            assert oracle(because, step.statement, step.depth)
+            for premise in because:
+                assert not oracle([x for x in because if x != premise], step.statement, step.depth), (step, premise)
+            assert not any(oracle([*puzzle.clues, *said[:i]], step.statement, depth) for depth in range(1, step.depth))
+        for i, step in enumerate(steps):
+            if step.statement not in answers:
+                assert step.depth > 1
+                assert any(i in later.steps for later in steps)
+                others = [x for x in said if x != step.statement]
+                later = [(others[:j], others[j], steps[j + 1].depth) for j in range(i, len(others))]
+                assert not all(oracle([*puzzle.clues, *before], x, depth) for before, x, depth in later), step
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.integers(0, 10**6), SIZES, st.sampled_from(("world", "answers")))
+def test_a_proof_keeps_its_promises(seed, size, determine):
+    case = generate(seed, 0, size, determine=determine)
+    Oracle(case.puzzle, case.night).examine(prove(case.puzzle, case.night))
+
+
+@pytest.mark.parametrize(
+    ("index", "players", "determine"),
+    [(5, 2, "world"), (7, 3, "world"), (4, 4, "world"), (1, 4, "answers"), (2, 5, "answers")],  # with searches and detours
+)
+def test_a_proof_of_a_published_size_keeps_its_promises(index, players, determine):
+    case = generate(1, index, players=(players, players), determine=determine)
+    Oracle(case.puzzle, case.night).examine(prove(case.puzzle, case.night))
+
+
+def test_the_largest_size_is_proved_too():
+    case = generate(1, 0, Size(10, 8, 17, 12))
+    steps = prove(case.puzzle, case.night)
+    assert {step.statement for step in steps} >= {fill(q, answer(q, case.night)) for q in case.puzzle.questions}
+
+
+def test_a_proof_needs_no_more_than_the_prompt():
+    case = generate(7, 0, Size())
+    puzzle = read_prompt(prompt(case.puzzle))
+    assert prove(puzzle, find_night(puzzle.setting, puzzle.clues)) == prove(case.puzzle, case.night)
+
+
+def test_two_questions_with_one_answer_take_one_step():
+    case = generate(1, 1, players=(4, 4))
+    counts = case.puzzle.setting.motive_counts
+    suspect, motive = next((x, m) for x, m in case.night.motive.items() if counts[m] == 1)
+    asked = replace(case.puzzle, questions=(Motivated(None, motive), Motivated(suspect, None), Motivated(suspect, None)))
+    steps = prove(asked, case.night)
+    assert steps[-1].statement == Motivated(suspect, motive)
+    Oracle(asked, case.night).examine(steps)
+
+
+def test_a_clue_that_states_an_answer_is_all_it_takes():
+    case = generate(7, 0, Size())
+    stated = replace(case.puzzle, clues=(*case.puzzle.clues, fill(case.puzzle.questions[0], case.solution["A"])))
+    steps = prove(replace(stated, questions=stated.questions[:1]), case.night)
+    assert [(step.clues, step.steps, step.depth) for step in steps] == [((len(case.puzzle.clues),), (), 1)]
+    Oracle(stated, case.night).examine(prove(stated, case.night))
+
+
+REASON = (
+    r"(because of|since anything else would contradict|since anything else, followed up case by case, would contradict) (.+)\."
+)
+
+
+@pytest.mark.parametrize("case", [generate(7, 0, Size()), generate(1, 1, players=(4, 4)), generate(1, 5, players=(2, 2))])
+def test_the_text_says_all_of_it_in_sentences_that_read_back(case):
+    steps = prove(case.puzzle, case.night)
+    depths = ["because of", "since anything else would contradict"]
+    for i, (line, step) in enumerate(zip(explain(case.puzzle, steps).splitlines(), steps, strict=True), 1):
+        number, _, rest = line.partition(". ")
+        sentence, _, why = rest.partition(", ")
+        assert int(number) == i
+        assert read(sentence, case.puzzle.setting) == step.statement
+        phrase, reasons = re.fullmatch(REASON, why).groups()
+        assert (depths.index(phrase) + 1 if phrase in depths else 3) == step.depth
+        clues, _, earlier = reasons.partition("step")
+        assert [int(n) - 1 for n in re.findall(r"\d+", clues)] == list(step.clues)
+        assert [int(n) - 1 for n in re.findall(r"\d+", earlier)] == list(step.steps)
+    assert tally(steps).startswith(f"{len(steps)} steps, ")
+
+
+def test_a_step_that_does_not_follow_is_named():
+    case = generate(7, 0, Size())
+    steps = prove(case.puzzle, case.night)
+    check(case.puzzle, steps)
+    wrong = [*steps[:-1], replace(steps[-1], steps=steps[-1].steps[1:])]
+    with pytest.raises(RuntimeError, match=f"step {len(steps)}, 'The Lead Pipe .* at 11:00 PM', does not follow"):
+        check(case.puzzle, wrong)
+
+
+def test_what_has_no_proof_is_refused():
+    case = generate(7, 0, Size())
+    with pytest.raises(ValueError, match="the clues leave open: "):
+        prove(replace(case.puzzle, clues=()), case.night)
+    with pytest.raises(ValueError, match="the night does not fit clue 1, "):
+        prove(case.puzzle, generate(7, 1, Size()).night)
+    with pytest.raises(TimeoutError, match="allow more seconds"):
+        prove(case.puzzle, case.night, seconds=0)
+
+
+def test_the_command_line_prints_the_same_proof_every_time():
+    def run(*args, seed="1"):
+        command = [sys.executable, "-m", "puzzles.proof", *args]
+        return subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONHASHSEED": seed})
+
+    args = ("--seed", "1", "--index", "1", "--players", "4")
+    outputs = {run(*args, seed=seed).stdout for seed in ("1", "2")}
+    case = generate(1, 1, players=(4, 4))
+    steps = prove(case.puzzle, case.night)
+    assert len(outputs) == 1
+    assert outputs.pop().endswith(f"\n\nProof:\n\n{explain(case.puzzle, steps)}\n\n{tally(steps)}\n")
+    failed = run("--suspects", "1")
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("python -m puzzles.proof: suspects=1 is impossible")
+    assert failed.stderr.count("\n") == 1

@@ -2,19 +2,21 @@
 
 import json
 import random
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from puzzles.clues import At, facts
 from puzzles.english import read as read_clue
-from puzzles.english import render
+from puzzles.english import read_prompt, render
 from puzzles.generate import candidates, generate
 from puzzles.scenario import Setting, Size
 from rewards.prose import Assertion, plain, read
 
-# Written by another author than the grammar's, who had not seen it. Half of it was kept unseen until the grammar was done.
+# Both were written by other authors than the grammar's, who had not seen it: sentences, and whole completions.
 SET = json.loads((Path(__file__).parent / "deduction_sentences.json").read_text())
+TEXTS = json.loads((Path(__file__).parent / "deduction_texts.json").read_text())
 SETTING = Setting(
     ("Miss Scarlet", "Professor Plum", "Mrs. White", "Mr. Green"),
     ("Candlestick", "Rope", "Lead Pipe"),

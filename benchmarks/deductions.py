@@ -1,0 +1,86 @@
+"""How fast are stated deductions read and judged, and how well are they read?
+
+  python benchmarks/deductions.py          (make bench-deductions)   prints a table and writes outputs/bench-deductions.json
+
+Completions of 6,000 characters, about 1,500 tokens, that state facts of the night, some of them false, between other prose: 50 of
+each puzzle, as in a GRPO group, on puzzles of the default size and of the published mix. "First" includes making the judge of a puzzle
+and every verdict for the first time; "again" is the next 50. Precision and recall are those of the hand-written sets of tests/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+from pathlib import Path
+
+# `python benchmarks/deductions.py` puts benchmarks/ on the path, not the folder above it.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from puzzles.clues import At, facts
+from puzzles.english import prompt, render
+from puzzles.files import write_json
+from puzzles.generate import Case, generate
+from puzzles.scenario import Size
+from rewards.deductions import deductions, judge_of
+from tests.test_prose import SET, precision_and_recall
+
+ROOT = Path(__file__).resolve().parents[1]
+LENGTH = 6_000
+LEADS = ("So ", "Therefore, ", "From clue 3, ", "It follows that ", "")
+ENDS = (".", ". That is worth a note, given how people moved around that night.", ", because nothing else is left.")
+
+
+def completion(case: Case, rng: random.Random, length: int) -> str:
+    """Facts of the night, one in four about a wrong room, with lead-ins and idle prose."""
+    setting, true = case.puzzle.setting, facts(case.night)
+    lines: list[str] = []
+    while sum(map(len, lines)) < length:
+        fact = rng.choice(true)
+        if isinstance(fact, At) and rng.random() < 0.25:
+            fact = At(fact.who, rng.choice(setting.rooms), fact.time)
+        lines.append(rng.choice(LEADS) + render(fact, setting) + rng.choice(ENDS))
+    return "\n".join(lines)
+
+
+def rate(cases: list[Case], samples: int, length: int) -> tuple[float, float]:
+    """Completions a second of processor time, with nothing known yet and with the verdicts of the first samples."""
+    rng = random.Random(0)
+    rates = []
+    judge_of.cache_clear()
+    for _ in range(2):
+        texts = [completion(case, rng, length) for case in cases for _ in range(samples)]
+        prompts = [prompt(case.puzzle) for case in cases for _ in range(samples)]
+        start = time.process_time()
+        deductions(prompts, texts)
+        rates.append(len(texts) / (time.process_time() - start))
+    return rates[0], rates[1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--puzzles", type=int, default=8, help="of each size (default 8)")
+    parser.add_argument("--samples", type=int, default=50, help="completions a puzzle (default 50)")
+    args = parser.parse_args()
+    if min(args.puzzles, args.samples) < 1:
+        parser.error("--puzzles and --samples: at least 1.")
+    print("| puzzles | characters | first, completions/s | again |\n|---|---|---|---|")
+    result = {}
+    sizes = {"default size": Size(), "published mix": None, "largest published": Size(10, 8, 17, 12)}
+    for name, size in sizes.items():
+        cases = [generate(20261123, i, size) for i in range(args.puzzles)]
+        for length in (LENGTH, 5 * LENGTH) if size == Size() else (LENGTH,):
+            first, again = rate(cases, args.samples, length)
+            print(f"| {name} | {length:,} | {first:,.0f} | {again:,.0f} |", flush=True)
+            result[f"{name}, {length} characters"] = {"first": first, "again": again}
+    precision, recall, _ = precision_and_recall([entry for entry in SET if entry["category"] != "ambiguous"])
+    print(f"\nprecision {precision:.3f}, recall {recall:.3f} on the hand-written sentences")
+    file = ROOT / "outputs" / "bench-deductions.json"
+    per_second = result[f"default size, {LENGTH} characters"]["first"]
+    write_json(file, {"completions_per_s": per_second, "precision": precision, "recall": recall, "sizes": result})
+    print(file)
+
+
+if __name__ == "__main__":
+    main()
