@@ -18,8 +18,9 @@ Joints (so, because, which means, but, and, semicolons) part a sentence into cla
 way that", "we can rule out that" and the like deny.
 
 Set aside are sentences that assert nothing: hedges, questions, plans, quotations, what others say, what is taken back;
-conditions and what hangs on them; whatever follows "suppose", "assume", "case 1" …, until a contradiction lets its negation
-be stated or something be concluded, or "in both cases" ends it. What names something and is neither read nor set aside counts as unread.
+conditions and what hangs on them; whatever follows "suppose", "assume", "case 1" …, until a contradiction lets its negation be
+stated or something be concluded, or "in both cases" ends it. What names something and is neither read nor set aside counts as
+unread.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ LONGEST = 1_000  # characters of a sentence; a longer one is set aside
 SENTENCE = re.compile(r"[^.!?]+(?:[.!?](?=\S)[^.!?]*)*[.!?]*")
 MARKDOWN = re.compile(r"[*_`]+|[✅✓✔☑❌]")
 ITEM_MARK = re.compile(r"(?:[-•+>#]+ |\[[x ]\] |\d+[.)] )+")  # of a list item or a heading
-TITLE_BEFORE = re.compile(r"(?:^|[^\w.'’-])(?:Mr|Mrs|Ms|Miss|Dr|Prof|Professor|Colonel|Madame|Captain|Lord|Lady|Sir)\.?\s+$")
+TITLES = ("Mr", "Mrs", "Ms", "Miss", "Dr", "Prof", "Professor", "Colonel", "Madame", "Captain", "Lord", "Lady", "Sir")
 NAME_AFTER = re.compile(r" (?!(?:And|At|In|The|Is|Was|AM|PM|NOT)\b)[A-Z][a-z]+")
 
 
@@ -120,12 +121,12 @@ class _Reading:
         if not body or grammar.ANSWER_LINE.fullmatch(body):
             return
         times = re.findall(r"<T\d+>", body)
-        aside = bool(grammar.ASIDE.search(body))
+        aside = body.endswith(":") and grammar.ASIDE.search(body)
         if re.fullmatch(r"(?:at )?<T\d+>", body) or (body.endswith(":") and len(times) == body.count("<") == 1 and not aside):
             self.context = times[0]
             return
         if not mark:
-            self.context = "aside" if body.endswith(":") and aside else ""
+            self.context = "aside" if aside else ""
         for sentence in SENTENCE.findall(body):
             self.sentence(sentence.strip(), self.context if mark else "")
 
@@ -420,8 +421,8 @@ def _names(setting: Setting) -> tuple[re.Pattern, dict[str, str]]:
 
 def _of_a_longer_name(line: str, match: re.Match) -> bool:
     """Whether a title before or a capitalised word after makes another name of it: Mr. White for Mrs. White, or Green Room."""
-    before = TITLE_BEFORE.search(line[max(0, match.start() - 12) : match.start()])
-    return bool(before or NAME_AFTER.match(line, match.end()))
+    before = line[max(0, match.start() - 12) : match.start()].rstrip(" .")
+    return before.endswith(TITLES) or bool(NAME_AFTER.match(line, match.end()))
 
 
 def _lower(text: str) -> str:
