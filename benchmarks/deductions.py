@@ -3,8 +3,8 @@
   python benchmarks/deductions.py          (make bench-deductions)   prints a table and writes outputs/bench-deductions.json
 
 Completions of 6,000 characters, about 1,500 tokens, that state facts of the night, some of them false, between other prose: 50
-of each puzzle, as in a GRPO group, on puzzles of the default size and of the published mix. "First" includes making the judge of a
-puzzle and every verdict for the first time; "again" is the next 50. Precision and recall are those of tests/test_prose.py.
+of each puzzle, as in a GRPO group, on puzzles of the default size and of the published mix. "First" includes making the judge
+of a puzzle and every verdict for the first time; "again" is the next 50. Precision and recall are those of tests/test_prose.py.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ class Judge:
     """Judges completions of one puzzle. Verdicts are kept, so that the samples of a puzzle share them.
 
     Raises:
-        ValueError: if the prompt cannot be read.
+        ValueError: if the prompt cannot be read, or its clues contradict each other.
     """
 
     def __init__(self, prompt: str):
@@ -102,9 +102,9 @@ class Judge:
             self.all.add_clause([literal])
             self.exact.add_clause([literal])
         self._feed()
-        self.night: set[int] = set()  # one that fits: what does not hold on it is not proved
-        if self.exact.solve():
-            self.night = {v for v in self.exact.get_model() if v > 0}
+        self.exact.conf_budget(LIMIT)
+        if self.exact.solve_limited() is False:
+            raise ValueError("the clues contradict each other: no night fits them.")
         self.implied: dict[int, frozenset[int]] = {}
         self.follows: dict[int, bool] = {}
         self.worths: dict[Assertion, float] = {}
@@ -140,19 +140,16 @@ class Judge:
         """Whether the clues alone propagate to it, so that nothing more follows from supposing it."""
         return self.all.propagate([literal]) == (True, [])
 
-    def _verdict(self, literal: int) -> str:
+    def verdict(self, assertion: Assertion) -> str:
+        """What the clues say of an assertion: "proved", "refuted", "undecided" or "timed out"."""
+        literal = self._literal(assertion)
         if literal not in self.verdicts:
-            if literal > 0 and literal <= self.exact.nof_vars() and not self.night:
-                return "proved"  # nothing fits the clues: not a puzzle, but no reason to stop a training run
             self.exact.conf_budget(LIMIT)
-            other = self.exact.solve_limited(assumptions=[-literal])
-            if other is False:
-                verdict = "proved"
-            else:
-                self.exact.conf_budget(LIMIT)
-                same = self.exact.solve_limited(assumptions=[literal])
-                verdict = "refuted" if same is False else "timed out" if None in (other, same) else "undecided"
-            self.verdicts[literal] = verdict
+            otherwise = self.exact.solve_limited(assumptions=[-literal])  # None beyond the limit
+            self.exact.conf_budget(LIMIT)
+            so = self.exact.solve_limited(assumptions=[literal]) if otherwise is not False else True
+            named = {(False, True): "proved", (True, False): "refuted", (None, False): "refuted", (True, True): "undecided"}
+            self.verdicts[literal] = named.get((otherwise, so), "timed out")
         return self.verdicts[literal]
 
     def pays(self, assertion: Assertion) -> float:
@@ -181,7 +178,7 @@ class Judge:
             for assertion in sentence.assertions:
                 key = plain(assertion.statement), assertion.holds
                 literal = self._literal(assertion)
-                verdict, repeated = self._verdict(literal), key in seen
+                verdict, repeated = self.verdict(assertion), key in seen
                 seen.add(key)
                 near = literal in self.given or literal in nearby
                 justified = verdict == "proved" and (self._follows(literal) or not self.all.propagate([*proved, -literal])[0])

@@ -40,7 +40,7 @@ def test_every_verdict_is_cp_sats(determine):
             *rng.sample(list(candidates(rng, case.night)), 6),
         ]:
             for holds in (True, False):
-                verdict = judge._verdict(judge._literal(Assertion(statement, holds)))
+                verdict = judge.verdict(Assertion(statement, holds))
                 proved = entailed(s, clues, statement) if holds else not _possible(s, clues, statement)
                 refuted = not _possible(s, clues, statement) if holds else entailed(s, clues, statement)
                 assert verdict == ("proved" if proved else "refuted" if refuted else "undecided")
