@@ -1,7 +1,8 @@
-"""Two published findings, repeated in miniature on the CPU recipe, over several seeds.
+"""Questions put to the CPU recipe, over several seeds. The first two are published findings, in miniature.
 
-  python recipes/experiment.py 16            (make experiment-16)        train on 16 puzzles alone
-  python recipes/experiment.py tradeoff      (make experiment-tradeoff)  puzzles × samples an iteration, always 64
+  python recipes/experiment.py 16            (make experiment-16)          train on 16 puzzles alone
+  python recipes/experiment.py tradeoff      (make experiment-tradeoff)    puzzles × samples an iteration, always 64
+  python recipes/experiment.py deductions    (make experiment-deductions)  with a reward for justified deductions
 
 Each arm is `recipes/tiny-cpu.yaml` with the one change that its name says, from the warm start of `make train-tiny`, scored
 before and after on the same 400 fresh puzzles, sampled. Arms and seeds that are done are not done again, also across the
@@ -70,16 +71,17 @@ def main() -> None:
     scores = {arm: [run_arm(arm, changes, seed) for seed in args.seeds] for arm, changes in arms.items()}
     recipe = next(iter(arms))
     lines = [
-        "| puzzles × samples, of how many | before → after, by seed | gain | against the recipe as it is | training puzzles |",
-        "|---|---|---|---|---|",
+        "| puzzles × samples, of how many | before → after, by seed | gain | against the recipe as it is | training puzzles "
+        "| deductions proved, before → after |",
+        "|---|---|---|---|---|---|",
     ]
     for arm, runs in scores.items():
         pairs = ", ".join(f"{s['before']:.3f} → {s['after']:.3f}" for s in runs)
+        sound = ", ".join(f"{s['soundness_before']:.3f} → {s['soundness_after']:.3f}" for s in runs)
         gain = over_seeds([s["after"] - s["before"] for s in runs])
-        against = (
-            "" if arm == recipe else over_seeds([s["after"] - r["after"] for s, r in zip(runs, scores[recipe], strict=True)])
-        )
-        lines.append(f"| {arm} | {pairs} | {gain} | {against} | {np.mean([s['trained_on'] for s in runs]):.3f} |")
+        pairwise = zip(runs, scores[recipe], strict=True)
+        against = "" if arm == recipe else over_seeds([s["after"] - r["after"] for s, r in pairwise])
+        lines.append(f"| {arm} | {pairs} | {gain} | {against} | {np.mean([s['trained_on'] for s in runs]):.3f} | {sound} |")
     write_json(FOLDER / f"{args.experiment}.json", {"seeds": args.seeds, "arms": scores})
     print(f"\nHeld-out accuracy, seeds {', '.join(map(str, args.seeds))}; ± 95 % over seeds:\n\n" + "\n".join(lines))
     print(f"\n{FOLDER / (args.experiment + '.json')}")

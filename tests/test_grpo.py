@@ -22,7 +22,15 @@ from recipes import grpo, sft
 from recipes.arguments import PuzzleArguments, RunArguments, parse
 from recipes.data import puzzles
 from recipes.plan import this_machine
-from recipes.run_folder import checkpoint_to_resume, keep_checkpoints, mark_whole, only_one, same_run, whole_checkpoints
+from recipes.run_folder import (
+    checkpoint_to_resume,
+    history,
+    keep_checkpoints,
+    mark_whole,
+    only_one,
+    same_run,
+    whole_checkpoints,
+)
 from recipes.tiny import tiny_tokenizer
 from tests.test_dataset import make
 
@@ -57,20 +65,28 @@ def launch(*args):
     return subprocess.run(command(*args), cwd=ROOT, env=environment, capture_output=True, text=True)
 
 
+def test_justified_deductions_are_rewarded_only_if_asked_for(tmp_path):
+    run = launch(tmp_path / "run", "--deduction_weight", "0.5", "--max_steps", "1", "--save_steps", "1")
+    assert run.returncode == 0, run.stderr
+    log = next(log for log in history(tmp_path / "run") if "reward" in log)
+    assert log["rewards/deductions/mean"] > 0
+    assert log["reward"] == pytest.approx(log["rewards/accuracy/mean"] + 0.5 * log["rewards/deductions/mean"], abs=1e-4)
+
+
 def test_three_steps_of_grpo_and_what_they_leave_behind(tmp_path):
     run = launch(tmp_path / "run")
     assert run.returncode == 0, run.stderr
     assert "held-out accuracy" in run.stdout
     result = json.loads((tmp_path / "run" / "result.json").read_text())
-    assert set(result["before"]) == set(result["after"]) >= {"accuracy", "published_accuracy", "solved"}
+    assert set(result["before"]) == set(result["after"]) >= {"accuracy", "published_accuracy", "solved", "soundness"}
     assert type(AutoTokenizer.from_pretrained(tmp_path / "run" / "model")) is Qwen2Tokenizer
     assert {"accuracy/easy", "accuracy/medium"} & set(result["before"])
     state = json.loads((tmp_path / "run" / "checkpoint-3" / "trainer_state.json").read_text())
     steps = [log for log in state["log_history"] if "rewards/accuracy/mean" in log]
     assert [log["step"] for log in steps] == [1, 2, 3]
-    assert all(
-        {"solved", "rewards/published_accuracy/mean", "entropy", "completions/clipped_ratio"} <= set(log) for log in steps
-    )
+    logged = {"solved", "rewards/published_accuracy/mean", "soundness", "read_share", "entropy", "completions/clipped_ratio"}
+    assert all(logged <= set(log) for log in steps)
+    assert all(log["reward"] == pytest.approx(log["rewards/accuracy/mean"], abs=1e-4) for log in steps)
 
     again = launch(tmp_path / "run")
     assert again.returncode == 0
@@ -361,7 +377,7 @@ def test_an_alarm_ends_the_run_if_asked_with_a_checkpoint_saved(tmp_path):
 
 def test_a_folder_is_for_one_process_at_a_time(tmp_path):
     only_one(tmp_path)
-    other = f"from pathlib import Path; from recipes.run_folder import only_one; only_one(Path({str(tmp_path)!r}))"
+    other = f"from pathlib import Path; from recipes.run_folder import history, only_one; only_one(Path({str(tmp_path)!r}))"
     second = subprocess.run([sys.executable, "-c", other], cwd=ROOT, capture_output=True, text=True)
     assert second.returncode != 0
     assert f"is in use by process {os.getpid()}" in second.stderr
