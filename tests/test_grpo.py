@@ -377,7 +377,7 @@ def test_an_alarm_ends_the_run_if_asked_with_a_checkpoint_saved(tmp_path):
 
 def test_a_folder_is_for_one_process_at_a_time(tmp_path):
     only_one(tmp_path)
-    other = f"from pathlib import Path; from recipes.run_folder import history, only_one; only_one(Path({str(tmp_path)!r}))"
+    other = f"from pathlib import Path; from recipes.run_folder import only_one; only_one(Path({str(tmp_path)!r}))"
     second = subprocess.run([sys.executable, "-c", other], cwd=ROOT, capture_output=True, text=True)
     assert second.returncode != 0
     assert f"is in use by process {os.getpid()}" in second.stderr
