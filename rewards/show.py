@@ -35,7 +35,7 @@ LEGEND = {  # mark: (colour in the terminal, what it means); of several in a lin
     "timed out": ("magenta", "too hard for the solver"),
     "proved": ("green", "on every night that fits the clues"),
     "unread": ("cyan", "names something, but has no known form: not judged"),
-    "aside": ("bright_black", "supposes, asks, quotes a clue: asserts nothing"),
+    "aside": ("dim", "supposes, asks, quotes a clue: asserts nothing"),
     "": ("", "names nothing of the puzzle"),
 }
 ROW = '{"prompt": "…", "completion": "…"}'
@@ -281,9 +281,8 @@ def judged_row(row: dict, place: str) -> tuple[Judge, str]:
         if isinstance(value, list) and value and isinstance(value[-1], dict):
             value = value[-1].get("content")
         if not isinstance(value, str):
-            found = (
-                f"a {key!r} {_short(row[key])}" if key in row else f"no {key!r}, only {', '.join(map(repr, row)) or 'nothing'}"
-            )
+            there = ", ".join(map(repr, row)) or "nothing"
+            found = f"the {key} {_short(row[key])}" if key in row else f"no {key!r}, only {there}"
             raise ValueError(f"{place} has {found}: it must be {ROW}, each a text or a chat that ends in one.")
         texts[key] = text_of(value)
     try:
@@ -320,7 +319,8 @@ def main() -> None:
     try:
         rows = rows_of(args.file)
         if args.index is not None and not 0 <= args.index < len(rows):
-            raise ValueError(f"--index {args.index}: {args.file} has {len(rows)} rows, so choose one of 0 to {len(rows) - 1}.")
+            count, range_ = (f"{len(rows)} rows", f"0 to {len(rows) - 1}") if len(rows) > 1 else ("1 row", "0")
+            raise ValueError(f"{args.file} has {count}: --index {args.index} must be {range_}.")
         if args.html:
             chosen = range(len(rows)) if args.index is None else [args.index]
             judged = [(i, *judged_row(rows[i], f"{args.file}, row {i}")) for i in chosen]
