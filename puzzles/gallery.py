@@ -98,7 +98,8 @@ def markdown(cases: list[Case], seed: int) -> str:
         "# Gallery",
         "One puzzle of each band, as the model sees it, with its solution. `make gallery` writes this page, and "
         "[gallery/index.html](gallery/index.html), in which one can step through the nights and reveal the answers one by one "
-        "(download it: it needs nothing but a browser).",
+        "(download it: it needs nothing but a browser). [gallery/deductions.html](gallery/deductions.html) has a reasoning "
+        "about each of them, with a wrong step in it, judged by the solver.",
     ]
     for case in cases:
         name, s = band(case.depths), case.puzzle.setting

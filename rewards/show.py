@@ -15,6 +15,7 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from html import escape
 from pathlib import Path
 
@@ -39,6 +40,7 @@ LEGEND = {  # mark: (colour in the terminal, what it means); of several in a lin
     "": ("", "names nothing of the puzzle"),
 }
 ROW = '{"prompt": "…", "completion": "…"}'
+_night = lru_cache(maxsize=8)(find_night)  # the same for every refuted statement of a puzzle
 
 
 # ---------------------------------------------------------------- what is shown
@@ -103,7 +105,7 @@ def _why(judge: Judge, deduction: Deduction) -> Iterator[str]:
             yield f"{by} the rules of the night alone"
     try:
         if deduction.verdict == "refuted":
-            night = find_night(puzzle.setting, puzzle.clues)
+            night = _night(puzzle.setting, puzzle.clues)
             yield f"on a night that fits: {_and(facts_about(assertion.statement, night), judge)}"
         if deduction.verdict == "undecided":
             yes = find_night(puzzle.setting, [*puzzle.clues, assertion.statement])
@@ -336,7 +338,8 @@ def main() -> None:
             )  # fmt: skip
             show(judge, text, console, args.plain or not console.is_terminal or console.no_color)
     except OSError as error:
-        sys.exit(f"python -m rewards.show: {error.filename}: {error.strerror}. Name a JSON or JSONL file, or an Inspect log.")
+        mend = "FILE must be JSON, JSONL or an Inspect log; --html, a file that can be written."
+        sys.exit(f"python -m rewards.show: {error.filename}: {error.strerror}. {mend}")
     except ValueError as error:
         sys.exit(f"python -m rewards.show: {' '.join(str(error).split())}")
 

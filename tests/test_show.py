@@ -228,7 +228,7 @@ def test_a_log_of_inspect_is_read(tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("content", "arguments", "said"),
     [
-        (None, [], "rows.jsonl: No such file or directory. Name a JSON"),
+        (None, [], "rows.jsonl: No such file or directory. FILE must be JSON"),
         (b"", [], "has no rows"),
         (b"[]", [], "has no rows"),
         (b"\xff\xfe", [], "is no text in UTF-8 (byte 0)"),
