@@ -14,8 +14,9 @@ PLAN = $(BIN)/python recipes/plan.py --config recipes/$(2).yaml --machines $(1:%
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-gpu train-tiny tiny-base plan-1.5b plan-14b plan-32b train-1.5b train-14b train-32b serve-14b \
-  dashboard rehearse puzzle dataset push-dataset gallery benchmark benchmark-view report experiment-16 \
-  experiment-tradeoff bench-generate bench-proof bench-step bench-reward bench-deductions experiment-deductions test test-slow quality format clean
+  dashboard rehearse puzzle dataset push-dataset gallery show-deductions benchmark benchmark-view report experiment-16 \
+  experiment-tradeoff experiment-deductions bench-generate bench-proof bench-step bench-reward bench-deductions test test-slow \
+  quality format clean
 
 help: ## Print this help
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## /{printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,8 +87,13 @@ dataset: .venv/cpu ## Make outputs/temporal-clue: train, validation, test (ARGS=
 push-dataset: .venv/cpu ## Publish it on the Hub (REPO=name/temporal-clue PRIVATE=1 DRY_RUN=1 REPLACE=1)
 	$(BIN)/python -m puzzles.push $(REPO) $(if $(PRIVATE),--private) $(if $(DRY_RUN),--dry-run) $(if $(REPLACE),--replace)
 
-gallery: .venv/cpu ## Write GALLERY.md and gallery/index.html: puzzles to look at
+gallery: .venv/cpu ## Write GALLERY.md, gallery/index.html and deductions.html: puzzles and reasonings to look at
 	$(BIN)/python -m puzzles.gallery
+	$(BIN)/python -m rewards.show gallery/deductions.jsonl --html gallery/deductions.html
+
+show-deductions: .venv/cpu ## Print a completion, each deduction coloured by verdict, and why (FILE=… ARGS="--index 1 --html page.html")
+	@test -n "$(FILE)" || { echo "Which file? Such as: make show-deductions FILE=gallery/deductions.jsonl, or the .eval of a benchmark"; exit 1; }
+	@$(BIN)/python -m rewards.show "$(FILE)" $(ARGS)
 
 bench-generate: .venv/cpu ## Measure the generator against the published scheme (half an hour; ARGS="--puzzles 2 --limit 10")
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/generate.py $(ARGS)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 
-from puzzles.scenario import Night, Setting
+from puzzles.scenario import MURDER_WEAPON, MURDERER, Night, Setting
 
 # What can be asked about the murder, and the noun that stands for the answer on an answer sheet.
 ASPECTS = {"murderer": "SUSPECT", "weapon": "WEAPON", "room": "ROOM", "time": "TIME", "motive": "MOTIVE"}
@@ -166,6 +166,35 @@ def facts(night: Night) -> list[Clue]:
     """All there is to know about a night, as statements: no other night has all of them."""
     places = [At(piece, room, time) for (piece, time), room in night.place.items()]
     return [*places, *(Motivated(suspect, motive) for suspect, motive in night.motive.items()), *murder_facts(night)]
+
+
+def facts_about(statement: Clue, night: Night) -> list[Clue]:
+    """The facts of a night that decide whether a statement holds on it: what the night has in the statement's place."""
+    match statement:
+        case Or(first, second) | Iff(first, second):
+            found = facts_about(first, night) + facts_about(second, night)
+        case Motivated(suspect, _):
+            found = [Motivated(suspect, night.motive[suspect])]
+        case Murder(aspect, _):
+            found = [Murder(aspect, murder_aspect(night, aspect))]
+        case _:
+            times = [statement.time] if hasattr(statement, "time") else night.setting.times
+            if isinstance(statement, Moved | Carried):
+                times = [night.setting.before(statement.time), statement.time]
+            found = []
+            for field in ("who", "weapon", "other"):
+                if reference := getattr(statement, field, None):
+                    found += _identity(reference, night)
+                    found += [At(piece, night.place[piece, t], t) for piece in night.bearers(reference) for t in times]
+    return list(dict.fromkeys(found))
+
+
+def _identity(reference: str, night: Night) -> list[Clue]:
+    """Who or what bears a reference that the detective has to find out."""
+    if reference in (MURDERER, MURDER_WEAPON):
+        aspect = "murderer" if reference == MURDERER else "weapon"
+        return [Murder(aspect, murder_aspect(night, aspect))]
+    return [Motivated(suspect, reference) for suspect in night.bearers(reference) if suspect != reference]
 
 
 def hole(question: Clue) -> str:

@@ -93,6 +93,11 @@ def render(statement: Clue, setting: Setting) -> str:
     return sentence[0].upper() + sentence[1:]
 
 
+def clause(statement: Clue, setting: Setting) -> str:
+    """The sentence of a statement as a part of a longer one: "the Knife was …"."""
+    return re.sub(r"^(?:The|A) ", lambda m: m[0].lower(), render(statement, setting))
+
+
 def _phrase_of(statement: Clue, setting: Setting) -> str:
     template = _template(statement)
     if len(setting.times) == 1:

@@ -1,6 +1,8 @@
 """One puzzle of each band to look at: GALLERY.md, and gallery/index.html to step through the nights.
 
 python -m puzzles.gallery                 writes both into the current folder
+
+With them comes gallery/deductions.jsonl, a reasoning about each puzzle, which `python -m rewards.show` judges step by step.
 """
 
 from __future__ import annotations
@@ -8,14 +10,17 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
+from puzzles.clues import At
 from puzzles.difficulty import BANDS, DEPTHS, band
-from puzzles.english import prompt, render
+from puzzles.english import clause, prompt, render
 from puzzles.files import write_text
 from puzzles.generate import Case, generate
 from puzzles.picture import STYLE, picture, rooms, size, slots, tag
+from puzzles.proof import deduce
 from puzzles.scenario import Size
 
 SIZES = {"easy": Size(3, 3, 4, 2), "medium": Size(4, 3, 6, 3), "hard": Size(4, 3, 6, 4)}
@@ -32,6 +37,32 @@ def about(case: Case) -> str:
         f"{band(case.depths).capitalize()}: {len(s.suspects)} suspects, {len(s.weapons)} weapons, {len(s.rooms)} rooms, "
         f"{len(s.times)} times, {len(case.puzzle.clues)} clues"
     )
+
+
+def reasoning(case: Case) -> str:
+    """A chain of deductions that solves the puzzle, with a wrong supposition and a false step in it, and the answers."""
+    s, clues = case.puzzle.setting, case.puzzle.clues
+    lines = []
+    chain = deduce(case)
+    unknown = [i for i, step in enumerate(chain) if isinstance(step.statement, At) and step.statement not in clues]
+    supposed, slip = unknown[len(unknown) // 3], unknown[2 * len(unknown) // 3]
+    for i, step in enumerate(chain):
+        sentence = clause(step.statement, s)
+        numbers = [str(number) for number, clue in enumerate(clues, 1) if clue in step.because]
+        if i in (supposed, slip):
+            elsewhere = clause(replace(step.statement, room=next(r for r in s.rooms if r != step.statement.room)), s)
+            if i == supposed:
+                lines += [f"Suppose {elsewhere}. That leads to a contradiction.", f"So it is not the case that {elsewhere}."]
+            else:
+                lines.append(f"So {elsewhere}.")
+        if step.statement in clues:
+            lines.append(f"Clue {numbers[0]} says it outright: {sentence}.")
+        elif numbers:
+            which = f"clue {numbers[0]}" if len(numbers) == 1 else f"clues {', '.join(numbers[:-1])} and {numbers[-1]}"
+            lines.append(f"From {which} it follows that {sentence}.")
+        else:
+            lines.append(f"So {sentence}.")
+    return "\n".join([*lines, "", *(f"{letter}. {answer}" for letter, answer in case.solution.items())])
 
 
 def page(cases: list[Case]) -> str:
@@ -66,7 +97,8 @@ def markdown(cases: list[Case], seed: int) -> str:
         "# Gallery",
         "One puzzle of each band, as the model sees it, with its solution. `make gallery` writes this page, and "
         "[gallery/index.html](gallery/index.html), in which one can step through the nights and reveal the answers one by one "
-        "(download it: it needs nothing but a browser).",
+        "(download it: it needs nothing but a browser). [gallery/deductions.html](gallery/deductions.html) has a reasoning "
+        "about each of them, with a wrong step in it, judged by the solver.",
     ]
     for case in cases:
         name, s = band(case.depths), case.puzzle.setting
@@ -95,6 +127,11 @@ def main() -> None:
     try:
         write_text(args.output / "GALLERY.md", markdown(cases, args.seed))
         write_text(args.output / "gallery" / "index.html", page(cases))
+        rows = [
+            {"prompt": prompt(case.puzzle), "completion": reasoning(case), "difficulty": band(case.depths)} for case in cases
+        ]
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        write_text(args.output / "gallery" / "deductions.jsonl", lines)
         for case in cases:
             write_text(args.output / "gallery" / f"{band(case.depths)}.svg", picture(case.night, across=2))
     except OSError as error:

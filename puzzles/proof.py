@@ -253,7 +253,7 @@ def deduce(case: Case) -> list[Deduction]:
         while literal_of:
             fewest = None
             for fact, literal in literal_of.items():
-                core = _support(solver, literal, list(clue_of), limit=len(fewest[1]) if fewest else len(clue_of) + 1)
+                core = support(solver, literal, list(clue_of), limit=len(fewest[1]) if fewest else len(clue_of) + 1)
                 if core is not None:
                     fewest = fact, core
                     if not core:
@@ -266,7 +266,7 @@ def deduce(case: Case) -> list[Deduction]:
     return chain
 
 
-def _support(solver: Solver, literal: int, clues: list[int], limit: int) -> list[int] | None:
+def support(solver: Solver, literal: int, clues: list[int], limit: int) -> list[int] | None:
     """Clues that entail `literal`, none of them idle, if fewer than `limit` are found; otherwise None."""
     if solver.solve(assumptions=[-literal, *clues]):
         return None

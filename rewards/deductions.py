@@ -28,6 +28,7 @@ from pysat.solvers import Solver
 from puzzles.clues import At, Clue, Motivated, Murder, candidates
 from puzzles.cnf import CNF
 from puzzles.english import read_prompt
+from puzzles.proof import support
 from rewards.accuracy import Completion, text_of
 from rewards.prose import Assertion, Sentence, plain, read
 
@@ -166,6 +167,19 @@ class Judge:
                     values = 0
             self.worths[assertion] = 0.0 if not values else 1 - 1 / values if assertion.holds else 1 / values
         return self.worths[assertion]
+
+    def because(self, assertion: Assertion) -> list[Clue] | None:
+        """Clues that prove a statement, or refute it if it is refuted, none of them idle; None if the clues do neither.
+
+        For people who look at a completion: a solver of its own, so that it changes no verdict and costs the reward nothing.
+        """
+        literal = self._literal(assertion)
+        clue_of = dict(zip(self.literals, self.puzzle.clues, strict=True))
+        with Solver(name="minisat-gh", bootstrap_with=self.cnf.clauses) as solver:
+            for side in (literal, -literal):
+                if (core := support(solver, side, list(clue_of), len(clue_of) + 1)) is not None:
+                    return [clue for known, clue in clue_of.items() if known in core]
+        return None
 
     def judge(self, text: str) -> Judgement:
         """The deductions of a text with their verdicts, and the reward."""

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 def test_the_committed_gallery_is_what_the_command_writes(tmp_path):
     run = subprocess.run([sys.executable, "-m", "puzzles.gallery", "--output", tmp_path], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    for name in ("GALLERY.md", "gallery/index.html", *(f"gallery/{name}.svg" for name in BANDS)):
+    for name in ("GALLERY.md", "gallery/index.html", "gallery/deductions.jsonl", *(f"gallery/{name}.svg" for name in BANDS)):
         assert (ROOT / name).read_bytes() == (tmp_path / name).read_bytes(), f"{name} is out of date: run `make gallery`"
     (tmp_path / "file").touch()
     run = subprocess.run(

@@ -1,0 +1,348 @@
+"""A completion with each of its deductions coloured by verdict, and under it why: the clues, or a night on which it fails.
+
+python -m rewards.show FILE               the first row of a JSON or JSONL file: {"prompt": …, "completion": …}, texts or chats
+python -m rewards.show LOG.eval --index 3 the fourth response of a benchmark, from outputs/benchmark/NAME/logs
+python -m rewards.show FILE --html OUT    all rows as a page that needs nothing but a browser
+
+Verdicts are those of rewards/deductions.py. The clues given with one are minimal: without any one of them it would not follow.
+The nights come from CP-SAT, which shares no code with the verdicts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from html import escape
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from puzzles.clues import Clue, facts, facts_about
+from puzzles.english import clause, render
+from puzzles.files import write_text
+from puzzles.solver import find_night
+from rewards.accuracy import text_of
+from rewards.deductions import LONGEST, Deduction, Judge, Judgement
+from rewards.prose import Assertion
+
+LEGEND = {  # mark: (colour in the terminal, what it means); of several in a line, the first one marks it
+    "refuted": ("red", "on no night that fits the clues"),
+    "undecided": ("yellow", "on some of them: more than the clues tell"),
+    "timed out": ("magenta", "too hard for the solver"),
+    "proved": ("green", "on every night that fits the clues"),
+    "unread": ("cyan", "names something, but has no known form: not judged"),
+    "aside": ("dim", "supposes, asks, quotes a clue: asserts nothing"),
+    "": ("", "names nothing of the puzzle"),
+}
+ROW = '{"prompt": "…", "completion": "…"}'
+_night = lru_cache(maxsize=8)(find_night)  # the same for every refuted statement of a puzzle
+
+
+# ---------------------------------------------------------------- what is shown
+
+
+@dataclass(frozen=True)
+class Step:
+    """A deduction in the sentences of the clues, and why it has its verdict."""
+
+    verdict: str
+    said: str
+    why: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a completion, a mark of `LEGEND`, and the deductions that it states."""
+
+    text: str
+    mark: str
+    steps: tuple[Step, ...]
+
+
+def lines(judge: Judge, text: str, judgement: Judgement) -> Iterator[Line]:
+    """The lines of a text with what became of them."""
+    start = 0
+    for line in text.splitlines(keepends=True):
+        here = [d for d in judgement.deductions if d.sentence.start == start]
+        fates = {s.fate for s in judgement.sentences if s.start == start} - {"read"}
+        marks = {d.verdict for d in here} | fates
+        steps = tuple(Step(d.verdict, _said(judge, d), tuple(_why(judge, d))) for d in here)
+        yield Line(_printable(line.rstrip()), next((mark for mark in LEGEND if mark in marks), ""), steps)
+        start += len(line)
+
+
+def sentence_of(assertion: Assertion, judge: Judge) -> str:
+    """What is asserted, as the clues would say it."""
+    if assertion.holds:
+        return render(assertion.statement, judge.puzzle.setting)
+    return f"It is not the case that {clause(assertion.statement, judge.puzzle.setting)}"
+
+
+def _said(judge: Judge, deduction: Deduction) -> str:
+    notes = [deduction.verdict]
+    if deduction.repeated:
+        notes.append("repeated")
+    elif deduction.verdict == "proved":
+        notes.append("justified" if deduction.justified else "not justified: no single supposition shows it here")
+        notes += ["at hand"] * deduction.at_hand
+    return f"{sentence_of(deduction.assertion, judge)}: {', '.join(notes)}"
+
+
+def _why(judge: Judge, deduction: Deduction) -> Iterator[str]:
+    """The clues that decide it, and nights that show what they leave open or have in its place."""
+    puzzle, assertion = judge.puzzle, deduction.assertion
+    if deduction.repeated or deduction.verdict == "timed out":
+        return
+    if (clues := judge.because(assertion)) is not None:
+        by = "by" if deduction.verdict == "proved" else "against"
+        yield from (f"{by} clue {puzzle.clues.index(clue) + 1}: {render(clue, puzzle.setting)}" for clue in clues)
+        if not clues:
+            yield f"{by} the rules of the night alone"
+    try:
+        if deduction.verdict == "refuted":
+            night = _night(puzzle.setting, puzzle.clues)
+            yield f"on a night that fits: {_and(facts_about(assertion.statement, night), judge)}"
+        if deduction.verdict == "undecided":
+            yes = find_night(puzzle.setting, [*puzzle.clues, assertion.statement])
+            no = find_night(puzzle.setting, puzzle.clues, false=[assertion.statement])
+            about = {*facts_about(assertion.statement, yes), *facts_about(assertion.statement, no)}
+            differ = [pair for pair in zip(facts(yes), facts(no), strict=True) if pair[0] != pair[1]]
+            differ.sort(key=lambda pair: about.isdisjoint(pair))  # what it speaks of comes first
+            holds, fails = zip(*differ[:3], strict=True)
+            if not assertion.holds:
+                holds, fails = fails, holds
+            yield f"it holds on a night that fits: {_and(holds, judge)}"
+            yield f"it fails on a night that fits: {_and(fails, judge)}"
+    except TimeoutError as error:
+        yield f"no night to show: {error}"
+
+
+def _and(statements: list[Clue] | tuple[Clue, ...], judge: Judge) -> str:
+    return "; ".join(clause(statement, judge.puzzle.setting) for statement in statements)
+
+
+def _printable(text: str) -> str:
+    """A text that can neither move the cursor nor fail to be encoded."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in text)
+
+
+def summary(judgement: Judgement) -> str:
+    counts = ", ".join(f"{number} {verdict}" for verdict, number in judgement.counts.items())
+
+    def share(value: float | None) -> str:
+        return "–" if value is None else f"{value:.3f}"
+
+    return (
+        f"{counts}; soundness {share(judgement.soundness)}, read {share(judgement.read_share)} of the sentences, "
+        f"reward {judgement.reward:.3f}"
+    )
+
+
+# ---------------------------------------------------------------- in a terminal
+
+
+def show(judge: Judge, text: str, console: Console, marks: bool) -> None:
+    """Print a completion; with `marks` in words instead of colours."""
+
+    def put(line: str, mark: str, margin: str = "", **style) -> None:
+        margin = f"{f'[{margin}]' if margin else '':<12}" if marks else ""
+        console.print(Text(f"{margin}{line}".rstrip(), style="" if marks else LEGEND[mark][0]), soft_wrap=True, highlight=False)
+
+    judgement = judge.judge(text)
+    for mark, (_, meaning) in LEGEND.items():
+        if mark:
+            put(meaning if marks else f"{mark}: {meaning}", mark, mark)
+    put("", "")
+    for line in lines(judge, text, judgement):
+        put(line.text, line.mark, line.mark)
+        for step in line.steps:
+            put(f"    {step.said}", step.verdict)
+            for reason in step.why:
+                put(f"        {reason}", "aside")
+    put("", "")
+    if len(text) > LONGEST:
+        put(f"What follows the first {LONGEST:,} characters was not judged.", "")
+    console.print(summary(judgement), soft_wrap=True, highlight=False)
+
+
+# ---------------------------------------------------------------- as a page
+
+
+def page(judged: list[tuple[str, Judge, str]]) -> str:
+    """All completions, each with a name, its judge and its text, as a page that needs nothing but itself."""
+    parts = []
+    for k, (name, judge, text) in enumerate(judged):
+        judgement, s = judge.judge(text), judge.puzzle.setting
+        clues = "".join(f"<li>{escape(render(clue, s))}</li>" for clue in judge.puzzle.clues)
+        body = "\n".join(map(_html, lines(judge, text, judgement)))
+        parts.append(
+            f'<article id="{k}"><h2>{escape(name)}</h2>\n<details><summary>{len(judge.puzzle.clues)} clues</summary><ol>{clues}'
+            f"</ol></details>\n{body}\n<p><b>{escape(summary(judgement))}</b></p></article>"
+        )
+    legend = "".join(f'<li class="{_class(m)}"><b>{m}</b> {escape(text)}</li>' for m, (_, text) in LEGEND.items() if m)
+    links = "".join(f'<a href="#{k}">{escape(name)}</a> ' for k, (name, _, _) in enumerate(judged))
+    template = (Path(__file__).parent / "show.html").read_text(encoding="utf-8")
+    for place, content in (
+        ("LEGEND", legend),
+        ("LINKS", links),
+        ("ROWS", "\n".join(parts)),
+    ):  # the rows last: they are free text
+        template = template.replace(f"<!--{place}-->", content)
+    return template
+
+
+def _html(line: Line) -> str:
+    said = f"<b>{line.mark}</b> {escape(line.text)}"
+    if not line.steps:
+        return f'<div class="line {_class(line.mark)}">{said}</div>'
+    steps = "".join(
+        f'<li class="{_class(step.verdict)}">{escape(step.said)}'
+        f"<ul>{''.join(f'<li>{escape(reason)}</li>' for reason in step.why)}</ul></li>"
+        for step in line.steps
+    )
+    title = escape("\n".join(reason for step in line.steps for reason in step.why))
+    opened = " open" if line.mark == "refuted" else ""
+    return (
+        f'<details class="line {_class(line.mark)}"{opened}><summary title="{title}">{said}</summary><ul>{steps}</ul></details>'
+    )
+
+
+def _class(mark: str) -> str:
+    return mark.replace(" ", "-") or "prose"
+
+
+# ---------------------------------------------------------------- rows
+
+
+def rows_of(file: Path) -> list[dict]:
+    """The rows of a JSON or JSONL file, or the samples of an Inspect log, as prompt and completion.
+
+    Raises:
+        ValueError: if it is none of these; it names the line.
+        OSError: if it cannot be read.
+    """
+    if file.suffix == ".eval":
+        return _samples(file)
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file} is no text in UTF-8 (byte {error.start}): it must hold JSON rows {ROW}.") from error
+    try:
+        rows = json.loads(text)
+    except (ValueError, RecursionError):
+        rows = []
+        for number, line in enumerate(text.split("\n"), 1):
+            if line.strip():
+                try:
+                    rows.append(json.loads(line))
+                except (ValueError, RecursionError) as error:
+                    raise ValueError(f"{file}, line {number} is no JSON ({error}): each line must be a row {ROW}.") from error
+    rows = rows if isinstance(rows, list) else [rows]
+    if not rows:
+        raise ValueError(f"{file} has no rows: it must hold at least one {ROW}.")
+    return rows
+
+
+def _samples(file: Path) -> list[dict]:
+    from inspect_ai.log import read_eval_log  # slow, and only needed here
+
+    if not file.is_file():
+        raise FileNotFoundError(2, "No such file or directory", str(file))
+    try:
+        log = read_eval_log(str(file))
+    except Exception as error:  # whatever a zip file can be broken with
+        raise ValueError(f"{file} is no Inspect log ({' '.join(str(error).split())}): make one with make benchmark.") from error
+    if not log.samples:
+        raise ValueError(f"{file} has no samples ({log.status}): the same make benchmark asks for what is missing.")
+    return [
+        {
+            "prompt": s.input if isinstance(s.input, str) else s.input[-1].text,
+            "completion": s.output.completion,
+            "difficulty": s.metadata.get("difficulty"),
+        }
+        for s in log.samples
+    ]
+
+
+def judged_row(row: dict, place: str) -> tuple[Judge, str]:
+    """The judge of a row's puzzle and the text of its completion.
+
+    Raises:
+        ValueError: if the row lacks one of them, or its prompt is no puzzle; it names the `place`.
+    """
+    if not isinstance(row, dict):
+        raise ValueError(f"{place} is {_short(row)}: it must be an object {ROW}.")
+    texts = {}
+    for key in ("prompt", "completion"):
+        value = row.get(key)
+        if isinstance(value, list) and value and isinstance(value[-1], dict):
+            value = value[-1].get("content")
+        if not isinstance(value, str):
+            there = ", ".join(map(repr, row)) or "nothing"
+            found = f"the {key} {_short(row[key])}" if key in row else f"no {key!r}, only {there}"
+            raise ValueError(f"{place} has {found}: it must be {ROW}, each a text or a chat that ends in one.")
+        texts[key] = text_of(value)
+    try:
+        judge = Judge(texts["prompt"])
+    except ValueError as error:
+        raise ValueError(f"{place} has a prompt that cannot be read ({error}): it must be one that puzzles/ writes.") from error
+    if not judge.night:
+        raise ValueError(f"{place} has clues that contradict each other: mend its prompt, for now any deduction would follow.")
+    return judge, texts["completion"]
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return _printable(text if len(text) <= 60 else f"{text[:60]}…")
+
+
+def name_of(row: dict, index: int, judge: Judge) -> str:
+    s, band = judge.puzzle.setting, row.get("difficulty")
+    sizes = f"{len(s.suspects)} suspects, {len(s.weapons)} weapons, {len(s.rooms)} rooms, {len(s.times)} times"
+    return _printable(f"Row {index}{f', {band}' if isinstance(band, str) else ''}: {sizes}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m rewards.show", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("file", type=Path, help="JSON or JSONL with prompts and completions, or an Inspect log (.eval)")
+    parser.add_argument("--index", type=int, help="which row, from 0 (default: 0; with --html all)")
+    parser.add_argument(
+        "--plain", action="store_true", help="words in the margin instead of colours, as where there is no terminal"
+    )
+    parser.add_argument("--html", type=Path, help="write a page to this file instead")
+    args = parser.parse_args()
+    try:
+        rows = rows_of(args.file)
+        if args.index is not None and not 0 <= args.index < len(rows):
+            count, range_ = (f"{len(rows)} rows", f"0 to {len(rows) - 1}") if len(rows) > 1 else ("1 row", "0")
+            raise ValueError(f"{args.file} has {count}: --index {args.index} must be {range_}.")
+        if args.html:
+            chosen = range(len(rows)) if args.index is None else [args.index]
+            judged = [(i, *judged_row(rows[i], f"{args.file}, row {i}")) for i in chosen]
+            write_text(args.html, page([(name_of(rows[i], i, judge), judge, text) for i, judge, text in judged]))
+            print(args.html)
+        else:
+            index = args.index or 0
+            judge, text = judged_row(rows[index], f"{args.file}, row {index}")
+            console = Console()
+            console.print(
+                f"{args.file}, {name_of(rows[index], index, judge)}; {len(rows)} row{'s' * (len(rows) > 1)} in all (--index)\n",
+                soft_wrap=True, highlight=False, markup=False,
+            )  # fmt: skip
+            show(judge, text, console, args.plain or not console.is_terminal or console.no_color)
+    except OSError as error:
+        mend = "FILE must be JSON, JSONL or an Inspect log; --html, a file that can be written."
+        sys.exit(f"python -m rewards.show: {error.filename}: {error.strerror}. {mend}")
+    except ValueError as error:
+        sys.exit(f"python -m rewards.show: {' '.join(str(error).split())}")
+
+
+if __name__ == "__main__":
+    main()
