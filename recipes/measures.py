@@ -157,7 +157,7 @@ def table(result: dict) -> str:
         **{f"right, {name}": value for name, value in result["by_difficulty"].items()},
         **{f"right, question of {kind}": value for kind, value in result["by_question"].items()},
         **told_deductions(result),
-        **{f"{name}, extracted": value for name, value in told_deductions(result["extracted"] or {}).items()},
+        **{f"{name}, extracted": value for name, value in told_deductions(result.get("extracted") or {}).items()},
         "completion tokens": result["completion_tokens"],
         "dollars a response": result["dollars"],
     }

@@ -1,8 +1,8 @@
 """Optional: a model turns prose into statements before they are judged. It has no say in the verdict, which is the solver's.
 
 `rewards/prose.py` reads the sentences whose form it knows. A model behind any OpenAI-compatible endpoint (its key:
-EXTRACTOR_API_KEY) can put others into the forms of `puzzles/english.py` first. It may misread, mend or invent a deduction, so its
-figures stand beside the direct ones and never instead of them, and no reward is made of them.
+EXTRACTOR_API_KEY) can put others into the forms of `puzzles/english.py` first. It may misread, mend or invent a deduction, so
+its figures stand beside the direct ones and never instead of them, and no reward is made of them.
 """
 
 from __future__ import annotations
@@ -113,5 +113,5 @@ def canonical(answer: str, setting: Setting) -> tuple[str, int]:
         if sentence.endswith("?"):  # the questions of a puzzle are known forms too
             dropped += 1
         else:
-            sentences.append(f"It is false that {sentence}." if line.startswith(DENIED) else f"{sentence}.")
+            sentences.append(f"There is no way that {sentence}." if line.startswith(DENIED) else f"{sentence}.")
     return "\n".join(sentences), dropped
