@@ -58,7 +58,7 @@ def sheet(row, wrong=0):
     return "\n".join(f"{chr(65 + i)}. {'Nobody' if i < wrong else a}" for i, a in enumerate(row["solution"]))
 
 
-def testimony(row, right, wrong):
+def sentences(row, right, wrong):
     """So many sentences that are true on the one night that fits, and so many that are not, a line each; none is a clue."""
     puzzle, statements = puzzle_of(row)
     s = puzzle.setting
@@ -209,7 +209,7 @@ def test_deductions_are_counted_by_the_solvers_verdict_and_an_extractor_is_asked
     def answer(prompt, _):
         row = known[prompt]
         clue = next(line for line in prompt.splitlines() if line.startswith("- "))
-        said = testimony(row, right=3 if rows.index(row) % 2 else 1, wrong=1)
+        said = sentences(row, right=3 if rows.index(row) % 2 else 1, wrong=1)
         return reply(". ".join([*said, said[0], "Mr. Boddy liked Mr. Boddy"]) + f".\n{clue}\nPerhaps {said[0]}.\n" + sheet(row))
 
     with openai_server(answer) as (server, url):
@@ -223,12 +223,12 @@ def test_deductions_are_counted_by_the_solvers_verdict_and_an_extractor_is_asked
         assert found["read_share"]["mean"] == pytest.approx((24 + 8) / (24 + 8 + 8))  # the repeated sentence is read
         assert found["extracted"] is None
 
-        said = {testimony(row, 1, 0)[0]: row for row in rows}
+        said = {sentences(row, 1, 0)[0]: row for row in rows}
         mended = False
 
         def rewrite(prompt, _):
             row = next(row for first, row in said.items() if prompt.startswith(first))
-            right, wrong = testimony(row, 1, 1)
+            right, wrong = sentences(row, 1, 1)
             match rows.index(row):
                 case 0 if not mended:
                     return refusal(400, "no such parameter", "bad_request")
@@ -275,7 +275,7 @@ def test_claude_gets_its_budget_and_what_it_thinks_is_no_answer(rows, dataset, t
 
     def answer(prompt, _):
         row = known[prompt]
-        first, second, false = testimony(row, right=2, wrong=1)
+        first, second, false = sentences(row, right=2, wrong=1)
         thinking = f"{sheet(row)}\n{first}. {second}.\nSuppose {false}."
         return claude(thinking, f"{first}. {false}.\n{sheet(row, wrong=1) if rows.index(row) else 'Who knows.'}", usage)
 
