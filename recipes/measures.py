@@ -144,12 +144,12 @@ def counts(samples: list[EvalSample]) -> dict[str, int]:
 
 def told_deductions(found: dict) -> dict[str, dict | None]:
     """The measures of `stated`, under their names in the table."""
-    named = {"deductions proved": "soundness", "stated a response": "deductions", "sentences read": "read_share"}
+    named = {"deductions proved": "soundness", "deductions a response": "deductions", "sentences read": "read_share"}
     return {name: found.get(key) for name, key in named.items()}
 
 
 def table(result: dict) -> str:
-    lines = [f"{'':30}{'mean':>12}  {'95 % interval':>24}{'n':>8}{'puzzles':>9}"]
+    lines = [f"{'':34}{'mean':>12}  {'95 % interval':>24}{'n':>8}{'puzzles':>9}"]
     named = {
         "answers right": result["accuracy"],
         "… by the published grader": result["published_accuracy"],
@@ -165,5 +165,5 @@ def table(result: dict) -> str:
         if value and value["n"]:
             form = ".6f" if name.startswith("dollars") else ".1f" if name.startswith("completion") else ".3f"
             ends = "" if value["low"] is None else f"{value['low']:{form}} to {value['high']:{form}}"
-            lines.append(f"{name:30}{value['mean']:>12{form}}  {ends:>24}{value['n']:>8}{value['puzzles']:>9}")
+            lines.append(f"{name:34}{value['mean']:>12{form}}  {ends:>24}{value['n']:>8}{value['puzzles']:>9}")
     return "\n".join(lines)
