@@ -1,4 +1,4 @@
-"""Score any model on the same puzzles with the same grader: accuracy, tokens, dollars, each with n and a 95 % interval.
+"""Score any model on the same puzzles with the same grader: accuracy, soundness, tokens, dollars, with n and 95 % intervals.
 
   python recipes/benchmark.py outputs/tiny-cpu/seed-0/grpo/model --recipe recipes/tiny-cpu.yaml     a checkpoint folder of ours
   python recipes/benchmark.py vllm/Qwen/Qwen2.5-14B-Instruct --server-args "--tensor-parallel-size 4" --gpu-dollars 16
@@ -11,6 +11,10 @@
 Requests, retries, logs and their viewer (`make benchmark-view`) are Inspect's (inspect.aisi.org.uk), and so are the names of
 APIs. A checkpoint folder, of LoRA too, and `vllm/…` are served with vLLM on this machine while it takes. Whatever was answered
 is on disk at once: after Ctrl-C or kill -9, the same command asks only for what is missing.
+
+Soundness is the share of the deductions stated that the solver proves (rewards/deductions.py). With --extractor-url and
+--extractor-model a model puts the prose into sentences first (rewards/extract.py), for any finished run too: no response is
+asked for again, and the extractor only asked what it was not asked before.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ import shlex
 import shutil
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -34,7 +39,7 @@ from inspect_ai import Epochs, Task, eval_set
 from inspect_ai._util.error import PrerequisiteError
 from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.log import EvalLog, EvalSample, list_eval_logs, read_eval_log
-from inspect_ai.model import ChatMessageUser, GenerateConfig, Model, ModelOutput, ModelUsage, get_model
+from inspect_ai.model import ChatMessageUser, ContentReasoning, GenerateConfig, Model, ModelOutput, ModelUsage, get_model
 from inspect_ai.scorer import Score, mean, scorer
 from inspect_ai.solver import solver
 from rich.text import Text
@@ -43,14 +48,17 @@ from tqdm import tqdm
 from puzzles.clues import Motivated, Murder, candidates
 from puzzles.difficulty import band, depths
 from puzzles.english import read_prompt
+from puzzles.scenario import Setting
 from puzzles.solver import find_night
 from puzzles.verify import puzzle_of, read_rows
 from recipes.arguments import puzzles_of
 from recipes.data import fresh, to_be_made
-from recipes.measures import counts, price_of, summary, table
+from recipes.measures import counts, price_of, stated, summary, table
 from recipes.run_folder import only_one, same_run, write_json
 from recipes.serving import at_server, served, weights_digest
 from rewards.accuracy import grade, published_accuracy
+from rewards.deductions import judge_of
+from rewards.extract import Extractor, NotExtracted, canonical
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -115,9 +123,20 @@ def ask():
     return solve
 
 
+def said(output: ModelOutput) -> str:
+    """All that a response says: its reasoning, where the API gives any (or a summary of it), and what comes after.
+
+    The heading between them ends what the reasoning may have left supposed.
+    """
+    content = output.message.content
+    thoughts = [part for part in content if isinstance(part, ContentReasoning)] if isinstance(content, list) else []
+    parts = [(part.summary or "") if part.redacted else part.reasoning for part in thoughts]
+    return "\n\n# Answer\n\n".join([*filter(None, parts), output.completion])
+
+
 @scorer(metrics={"*": [mean()]})
 def grader():
-    """Both graders, on what the model says after its reasoning."""
+    """Both graders, on what the model says after its reasoning, and the verdicts on its deductions, reasoning included."""
 
     async def score(state, target):
         text, answers = state.output.completion, list(target)
@@ -127,7 +146,8 @@ def grader():
             "published_accuracy": published_accuracy([text], [answers])[0],
             "solved": float(all(right)),
         }
-        return Score(value=value, answer=text[-1000:], metadata={"right": right})
+        tally = judge_of(state.input_text).judge(said(state.output)).tally
+        return Score(value=value, answer=text[-1000:], metadata={"right": right, "deductions": tally})
 
     return score
 
@@ -216,7 +236,12 @@ def arguments() -> argparse.Namespace:
     cost = parser.add_argument_group("what it costs")
     cost.add_argument("--prices", type=Path, default=ROOT / "recipes" / "prices.yaml", help="default: recipes/prices.yaml")
     cost.add_argument("--gpu-dollars", type=float, help="of one's own deployment, an hour: cost by measured throughput")
+    deductions = parser.add_argument_group("a model that puts prose into sentences, for the solver to judge")
+    deductions.add_argument("--extractor-url", help="an OpenAI-compatible endpoint; its key: EXTRACTOR_API_KEY")
+    deductions.add_argument("--extractor-model", help="the name of the model there")
     args = parser.parse_args()
+    if bool(args.extractor_url) != bool(args.extractor_model):
+        parser.error("--extractor-url and --extractor-model go together.")
     for option in ("puzzles", "samples", "max_tokens", "reasoning_tokens", "max_connections"):
         if (value := getattr(args, option)) is not None and value < 1:
             parser.error(f"--{option.replace('_', '-')} {value}: at least 1.")
@@ -271,8 +296,35 @@ def run(args: argparse.Namespace, settings: dict, folder: Path, rows: list[dict]
     return read_eval_log(logs[0].location)
 
 
+def extracted(samples: list[EvalSample], extractor: Extractor, at_once: int) -> dict:
+    """The measures of deductions once more, of the sentences that a model makes of each response; its errors are left out."""
+    judges = [judge_of(s.input[-1].text) for s in samples]
+    pairs = [(said(s.output), judge.puzzle.setting) for s, judge in zip(samples, judges, strict=True)]
+
+    def attempt(pair: tuple[str, Setting]) -> str | NotExtracted:
+        try:
+            return extractor(*pair)
+        except NotExtracted as error:
+            return error
+
+    different = list(dict.fromkeys(pairs))
+    with ThreadPoolExecutor(at_once) as pool:
+        found = tqdm(pool.map(attempt, different), total=len(different), desc="extracting", leave=False)
+        answers = dict(zip(different, found, strict=True))
+    tallies, errors = [], []
+    for sample, judge, pair in zip(samples, judges, pairs, strict=True):
+        if isinstance(answers[pair], NotExtracted):
+            errors.append(str(answers[pair]))
+        else:
+            sentences, dropped = canonical(answers[pair], judge.puzzle.setting)
+            tally = judge.judge(sentences).tally
+            tallies.append((sample.id, tally | {"unread": tally["unread"] + dropped}))
+    counted = {"responses": len(tallies), "failed": len(errors), "first_error": next(iter(errors), None)}
+    return {"model": extractor.model} | counted | stated(tallies)
+
+
 def main(args: argparse.Namespace) -> int:
-    """Run a benchmark, or what is missing of it, and write its result.json; 1 if a response is still missing.
+    """Run a benchmark, or what is missing of it, and write its result.json; 1 if a response or an extraction is still missing.
 
     Raises:
         ValueError: for whatever is wrong with the arguments, the puzzles or the server.
@@ -312,13 +364,18 @@ def main(args: argparse.Namespace) -> int:
     answered = [s for s in everything if s.scores and not s.error]
     result = {"name": name, **settings, "date": log.eval.created[:10], "responses": found}
     result |= {"price": {"gpu_dollars": args.gpu_dollars} if args.gpu_dollars is not None else price}
-    result |= summary(answered, price, args.gpu_dollars)
+    result |= summary(answered, price, args.gpu_dollars) | {"extracted": None}
+    if args.extractor_url:
+        extractor = Extractor(args.extractor_url, args.extractor_model, folder / "extracted")
+        result["extracted"] = extracted(answered, extractor, args.max_connections)
     write_json(folder / "result.json", result)
     print(f"\n{name}: {len(rows)} puzzles × {args.samples} of {source}\n\n{table(result)}\n")
     print(", ".join(f"{key.replace('_', ' ')} {value}" for key, value in found.items()))
+    if result["verdicts"]:
+        print("deductions:", ", ".join(f"{value} {key}" for key, value in result["verdicts"].items()))
     warn(result, args, everything)
     print(f"{folder / 'result.json'}; the responses: make benchmark-view; the table and pictures: make report")
-    return 1 if found["failed"] else 0
+    return 1 if found["failed"] or (result["extracted"] or {}).get("failed") else 0
 
 
 def warn(result: dict, args: argparse.Namespace, samples: list[EvalSample]) -> None:
@@ -336,6 +393,11 @@ def warn(result: dict, args: argparse.Namespace, samples: list[EvalSample]) -> N
         first = next((s.error.message.splitlines()[-1] for s in samples if s.error), "the run was interrupted")
         print(f"WARNING: {found['failed']} responses are missing, and no part of the means. The first: {first[:500]}")
         print("         The same command asks for them again, and for nothing else.")
+    if (by_model := result["extracted"]) and by_model["failed"]:
+        print(
+            f"WARNING: the extractor failed on {by_model['failed']} of {found['answered']} responses, which are no part of its "
+            f"figures; the same command tries them again. The first: {by_model['first_error'][:500]}"
+        )
     if result["dollars"] is None and found["answered"] and args.model != "guess":
         why = "the server gave no token counts" if result["completion_tokens"] is None else f"it is not in {args.prices}"
         print(f"WARNING: no cost, since {why}. For your own deployment: --gpu-dollars, what it costs an hour.")

@@ -1,4 +1,4 @@
-"""What the responses of a benchmark amount to: accuracy, tokens, dollars, each with n and a 95 % interval."""
+"""What the responses of a benchmark amount to: accuracy, deductions, tokens, dollars, each with n and a 95 % interval."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from puzzles.difficulty import BANDS
 from recipes.bootstrap import ratio
 
 DATED = re.compile(r"(-\d{4}-?\d{2}-?\d{2}|-latest)?$")  # what may follow a model's name in the list of prices
+DECIDED = ("proved", "refuted", "undecided")  # verdicts; what the solver timed out on counts neither for nor against
 KINDS = ("murderer", "weapon", "room", "time", "motive", "motives", "places")  # of questions; the last two are the bonus
 
 
@@ -72,6 +73,8 @@ def summary(samples: list[EvalSample], price: dict | None, gpu_dollars: float | 
     result = {key: over(lambda s, key=key: (graded(s)[key], 1)) for key in ("accuracy", "published_accuracy", "solved")}
     result["by_difficulty"] = {name: over(partial(right_of_band, name=name)) for name in BANDS}
     result["by_question"] = {kind: over(partial(right_of_kind, kind=kind)) for kind in KINDS}
+    tallies = [(s.id, s.scores["grader"].metadata.get("deductions")) for s in samples]
+    result |= stated([(puzzle, tally) for puzzle, tally in tallies if tally])
     result |= {"completion_tokens": None, "dollars": None, "seconds": busy_seconds(samples)}
     if samples and all(s.output.usage for s in samples):
         tokens = sum(s.output.usage.output_tokens for s in samples)
@@ -83,6 +86,30 @@ def summary(samples: list[EvalSample], price: dict | None, gpu_dollars: float | 
         elif price:
             result["dollars"] = over(lambda s: (dollars(s, price), 1))
     return result
+
+
+def stated(tallies: list[tuple[int, dict[str, int]]]) -> dict:
+    """Deductions: the share proved, how many are stated in a response, and the share of sentences that could be read.
+
+    Args:
+        tallies: the puzzle and `Judgement.tally` of each response. Logs from before there was one have none: all is None.
+    """
+    if not tallies:
+        return dict.fromkeys(("soundness", "deductions", "read_share", "verdicts"))
+    by_puzzle: dict[int, Counter[str]] = defaultdict(Counter)
+    for puzzle, tally in tallies:
+        by_puzzle[puzzle].update(tally, responses=1)
+
+    def over(top: tuple[str, ...], bottom: tuple[str, ...]) -> dict:
+        return ratio(*([sum(sums[key] for key in keys) for sums in by_puzzle.values()] for keys in (top, bottom)))
+
+    total = sum(by_puzzle.values(), Counter())
+    return {
+        "soundness": over(("proved",), DECIDED),
+        "deductions": over(DECIDED, ("responses",)),
+        "read_share": over(("read",), ("read", "unread")),
+        "verdicts": {key: total[key] for key in (*DECIDED, "timed out")},
+    }
 
 
 def graded(sample: EvalSample) -> dict[str, float]:
@@ -115,14 +142,22 @@ def counts(samples: list[EvalSample]) -> dict[str, int]:
     }
 
 
+def told_deductions(found: dict) -> dict[str, dict | None]:
+    """The measures of `stated`, under their names in the table."""
+    named = {"deductions proved": "soundness", "deductions a response": "deductions", "sentences read": "read_share"}
+    return {name: found.get(key) for name, key in named.items()}
+
+
 def table(result: dict) -> str:
-    lines = [f"{'':30}{'mean':>12}  {'95 % interval':>24}{'n':>8}{'puzzles':>9}"]
+    lines = [f"{'':34}{'mean':>12}  {'95 % interval':>24}{'n':>8}{'puzzles':>9}"]
     named = {
         "answers right": result["accuracy"],
         "… by the published grader": result["published_accuracy"],
         "whole puzzles solved": result["solved"],
         **{f"right, {name}": value for name, value in result["by_difficulty"].items()},
         **{f"right, question of {kind}": value for kind, value in result["by_question"].items()},
+        **told_deductions(result),
+        **{f"{name}, extracted": value for name, value in told_deductions(result.get("extracted") or {}).items()},
         "completion tokens": result["completion_tokens"],
         "dollars a response": result["dollars"],
     }
@@ -130,5 +165,5 @@ def table(result: dict) -> str:
         if value and value["n"]:
             form = ".6f" if name.startswith("dollars") else ".1f" if name.startswith("completion") else ".3f"
             ends = "" if value["low"] is None else f"{value['low']:{form}} to {value['high']:{form}}"
-            lines.append(f"{name:30}{value['mean']:>12{form}}  {ends:>24}{value['n']:>8}{value['puzzles']:>9}")
+            lines.append(f"{name:34}{value['mean']:>12{form}}  {ends:>24}{value['n']:>8}{value['puzzles']:>9}")
     return "\n".join(lines)

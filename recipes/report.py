@@ -8,7 +8,8 @@ Without --run it takes the newest training run under outputs/. The benchmarks ar
   length        tokens in a completion over iterations
   difficulty    held-out accuracy before and after training, by difficulty, and that of each benchmarked model
   cost          accuracy against dollars a response, with the Pareto frontier; published rows in a panel of their own
-  report.md     all of these, and the table: measured rows by the puzzles they were measured on, published rows apart
+  report.md     all of these, the deductions proved before and after training, and the table: measured rows by the puzzles they
+                were measured on, published rows apart
 
 into outputs/report, each picture as SVG and PNG: the same bytes for the same logs.
 
@@ -71,6 +72,8 @@ class Run:
         held_out, watched_length: iteration → accuracy on the held-out puzzles, and tokens in a completion there.
         trained, length: the same on the puzzles that it trains on.
         before, after: band → (accuracy, ends of its 95 % interval), at the first and the last evaluation.
+        soundness: of deductions on the held-out puzzles, at these two: the share proved, and how many a completion states.
+            None for a run that did not log them.
     """
 
     def __init__(self, folder: Path):
@@ -91,6 +94,12 @@ class Run:
             {band: with_interval(log, band) for band in BANDS if f"eval_accuracy/{band}" in log}
             for log in (evaluations[0], evaluations[-1])
         )
+        self.soundness = None
+        if any("eval_deductions" in log for log in evaluations):
+            self.soundness = {
+                when: {"proved": log.get("eval_soundness"), "stated": log.get("eval_deductions")}
+                for when, log in (("before", evaluations[0]), ("after", evaluations[-1]))
+            }
 
 
 def with_interval(log: dict, band: str) -> tuple[float, float | None, float | None]:
@@ -153,6 +162,18 @@ def told(law: dict | None) -> str:
     if law["break_at"] is None:
         return text + ", unbroken"
     return text + f", breaks at iteration {law['break_at']:g} (exponent {law['exponent_after']:+.3f} after it)"
+
+
+def told_soundness(run: Run) -> str:
+    """How a run's deductions fared, in words. A model that states nothing, or did not log it, has no share."""
+    if run.soundness is None:
+        return "deductions proved: not logged"
+    shares, stated = ([run.soundness[when][key] for when in ("before", "after")] for key in ("proved", "stated"))
+    share, number = (
+        " → ".join("—" if value is None else f"{value:{form}}" for value in values)
+        for values, form in ((shares, ".2f"), (stated, ".1f"))
+    )
+    return f"deductions proved: {share} ({number} stated a completion; {run.puzzles} held-out puzzles, the solver's verdict)"
 
 
 def iterations_axis(axes, last: float) -> None:
@@ -325,27 +346,39 @@ def cell(value: dict | None, form: str) -> str:
     return f"{value['mean']:{form}}{ends}"
 
 
+def proved(row: dict) -> str:
+    """The share of deductions proved, and of how many; the same as an extractor put them. An older benchmark has none."""
+    found = [("", row), ("; extracted ", row.get("extracted") or {})]
+    cells = [(name, of["soundness"]) for name, of in found if of.get("soundness") and of["soundness"]["n"]]
+    return "".join(f"{name}{cell(share, '.3f')} of {share['n']}" for name, share in cells) or "—"
+
+
 def table(sets: dict[str, list[dict]], published: dict) -> str:
     """Markdown: a table for each set of puzzles, and one for the published rows."""
     lines = []
     for name, rows in sets.items():
         lines += [f"**Measured** on {name}; mean and 95 % interval over puzzles.", ""]
         lines.append(
-            "| model | answers right | by the published grader | solved | tokens | $ per response | answered | not whole |"
+            "| model | answers right | by the published grader | solved | deductions proved | tokens | $ per response "
+            "| answered | not whole |"
         )
-        lines.append("|---|---|---|---|---|---|---|---|")
+        lines.append("|---|---|---|---|---|---|---|---|---|")
         for row in rows:
             responses = row["responses"]
             cells = [row["name"], *(cell(row[key], ".3f") for key in ("accuracy", "published_accuracy", "solved"))]
-            cells += [cell(row["completion_tokens"], ",.0f"), cell(row["dollars"], ".2g"), f"{responses['answered']}"]
+            cells += [proved(row), cell(row["completion_tokens"], ",.0f"), cell(row["dollars"], ".2g")]
+            cells.append(f"{responses['answered']}")
             cells.append(
                 ", ".join(f"{responses[k]} {k.replace('_', ' ')}" for k in ("cut_off", "refused", "failed") if responses[k])
             )
             lines.append(f"| {' | '.join(cells)} |")
         lines.append("")
     lines += [f"**Published** ({published['source']}, {published['date']}), on other puzzles and not measured here.", ""]
-    lines += ["| model | answers right | $ per response |", "|---|---|---|"]
-    lines += [f"| {row['name']} | {row['accuracy']:.3f} | {row['dollars']:.3f} |" for row in published["rows"]]
+    lines += ["| model | answers right | deductions sound | $ per response |", "|---|---|---|---|"]
+    lines += [f"| {row['name']} | {row['accuracy']:.3f} | — | {row['dollars']:.3f} |" for row in published["rows"]]
+    judged = published["deductions"]
+    for name, (sound, of) in judged["rows"].items():
+        lines.append(f"| {name} | — | {sound} of {of}, judged by {judged['by']} | — |")
     return "\n".join(lines) + "\n"
 
 
@@ -375,11 +408,13 @@ def main() -> None:
             for kind in ("svg", "png"):  # of an earlier report
                 (args.output / f"{name}.{kind}").unlink(missing_ok=True)
     text += [f"- {run.name}: {told(law)}" for run, law in zip(runs, laws, strict=True)]
+    text += [f"- {run.name}: {told_soundness(run)}" for run in runs]
+    found = {run.name: (law or {}) | {"soundness": run.soundness} for run, law in zip(runs, laws, strict=True)}
     write_text(args.output / "report.md", "\n".join(text) + "\n")
-    write_json(args.output / "report.json", {run.name: law for run, law in zip(runs, laws, strict=True)})
+    write_json(args.output / "report.json", found)
     print(table(sets, published))
     for run, law in zip(runs, laws, strict=True):
-        print(f"{run.name}: accuracy = {told(law)}")
+        print(f"{run.name}: accuracy = {told(law)}\n{run.name}: {told_soundness(run)}")
     if not runs:
         print("No training run: make train-tiny, or name one with --run.")
     if not sets:

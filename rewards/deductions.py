@@ -79,6 +79,12 @@ class Judgement:
         return counts["proved"] / judged if judged else None
 
     @property
+    def tally(self) -> dict[str, int]:
+        """The counts, and the sentences that were read and unread: what can be added up over completions."""
+        fates = [s.fate for s in self.sentences]
+        return self.counts | {fate: fates.count(fate) for fate in ("read", "unread")}
+
+    @property
     def read_share(self) -> float | None:
         """Of the sentences that name something and are not set aside, the share that was understood; None if there are none."""
         read, unread = ([s.fate for s in self.sentences].count(fate) for fate in ("read", "unread"))

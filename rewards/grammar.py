@@ -158,7 +158,7 @@ LEADS = re.compile(
 )
 DENIES = re.compile(
     one_of(
-        "there is no way(?: that)?, it is false that, it is not (?:the case|true|possible) that, it is impossible (?:that|for),"
+        "there is no way(?: that)?, it is false that, it is not so that, it is not (?:the case|true|possible) that, it is impossible (?:that|for),"
         r"(?:we|i)(?: can)? (?:rule|ruled) out(?: that)?, (?:this|that|which|clue \d+) rules out(?: that)?,"
         "it cannot be(?: the case)? that, no way(?: that)?"
     )
@@ -234,7 +234,7 @@ JOINTS = re.compile(
         (
             r"(?:^|,? )"
             + one_of(
-                "and so, so that, so, hence, therefore, thus, which means(?: that)?, which implies(?: that)?,"
+                "and so, so(?! that), hence, therefore, thus, which means(?: that)?, which implies(?: that)?,"
                 " meaning(?: that)?, because, since,"
                 "but, while, whereas"
             )
@@ -294,6 +294,6 @@ CORRECTS = re.compile(
     r"(?:(?:but|hmm|oh),? )*(?:(?:no,? wait|wait|actually|no|correction|scratch that)[,:.!-]+ ?|(?:no,? wait|wait,? no) )"
 )
 WITHDRAWS = re.compile(
-    r"\b(?:take (?:that|it) back|(?:that|this|it) (?:was|is) (?:wrong|false|a mistake|incorrect|not right)|(?:scratch"
+    r"\b(?:take (?:that|it) back|(?:that|this|it) (?:was|is) (?:wrong|false(?! that)|a mistake|incorrect|not right)|(?:scratch"
     r"|ignore) that)\b"
 )

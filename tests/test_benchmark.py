@@ -16,11 +16,15 @@ import yaml
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
+from puzzles.clues import At, facts
 from puzzles.dataset import build
+from puzzles.english import render
 from puzzles.scenario import Size
+from puzzles.solver import find_night
+from puzzles.verify import puzzle_of
 from recipes import benchmark
 from recipes.bootstrap import ratio
-from recipes.measures import price_of
+from recipes.measures import price_of, summary, table
 from recipes.train_tiny import chance, score
 from rewards.accuracy import accuracy, published_accuracy
 from tests.openai_server import USAGE, claude, openai_server, refusal, reply
@@ -52,6 +56,15 @@ def prices(tmp_path):
 def sheet(row, wrong=0):
     """A row's answer sheet, with the first answers replaced by nonsense."""
     return "\n".join(f"{chr(65 + i)}. {'Nobody' if i < wrong else a}" for i, a in enumerate(row["solution"]))
+
+
+def sentences(row, right, wrong):
+    """So many sentences that are true on the one night that fits, and so many that are not, a line each; none is a clue."""
+    puzzle, statements = puzzle_of(row)
+    s = puzzle.setting
+    true = [f for f in facts(find_night(s, statements)) if isinstance(f, At) and f not in statements]
+    false = [At(f.who, next(room for room in s.rooms if room != f.room), f.time) for f in true]
+    return [render(f, s) for f in true[:right] + false[:wrong]]
 
 
 def by_prompt(rows):
@@ -190,13 +203,81 @@ def test_after_kill_9_only_what_is_missing_is_asked_for(rows, dataset, tmp_path)
         assert result["seconds"] < 0.3 * COUNT * SAMPLES  # without the break between the two runs
 
 
+def test_deductions_are_counted_by_the_solvers_verdict_and_an_extractor_is_asked_once(rows, dataset, tmp_path):
+    known = by_prompt(rows)
+
+    def answer(prompt, _):
+        row = known[prompt]
+        clue = next(line for line in prompt.splitlines() if line.startswith("- "))
+        said = sentences(row, right=3 if rows.index(row) % 2 else 1, wrong=1)
+        return reply(". ".join([*said, said[0], "Mr. Boddy liked Mr. Boddy"]) + f".\n{clue}\nPerhaps {said[0]}.\n" + sheet(row))
+
+    with openai_server(answer) as (server, url):
+        assert run(dataset, url, tmp_path / "out").returncode == 0
+        found = result_of(tmp_path / "out")
+        # In 4 puzzles 1 is right, in 4 there are 3, in each one is wrong and one sentence unread; what is repeated counts once.
+        assert found["verdicts"] == {"proved": 16 * SAMPLES, "refuted": 8 * SAMPLES, "undecided": 0, "timed out": 0}
+        assert (found["soundness"]["mean"], found["soundness"]["n"]) == (pytest.approx(16 / 24), 24 * SAMPLES)
+        assert found["soundness"]["low"] < 16 / 24 < found["soundness"]["high"]
+        assert (found["deductions"]["mean"], found["deductions"]["n"]) == (3.0, COUNT * SAMPLES)
+        assert found["read_share"]["mean"] == pytest.approx((24 + 8) / (24 + 8 + 8))  # the repeated sentence is read
+        assert found["extracted"] is None
+
+        said = {sentences(row, 1, 0)[0]: row for row in rows}
+        mended = False
+
+        def rewrite(prompt, _):
+            row = next(row for first, row in said.items() if prompt.startswith(first))
+            right, wrong = sentences(row, 1, 1)
+            match rows.index(row):
+                case 0 if not mended:
+                    return refusal(400, "no such parameter", "bad_request")
+                case 0 | 1:
+                    return reply("NONE")
+            return reply(f"{right}\nNOT: {wrong}\nThe butler did it")
+
+        with openai_server(rewrite) as (extractor, address):
+            options = ("--extractor-url", address, "--extractor-model", "tester")
+            first = run(dataset, url, tmp_path / "out", *options)
+            found, direct = result_of(tmp_path / "out")["extracted"], found
+            assert first.returncode == 1
+            assert "the extractor failed on 3 of 24 responses" in first.stdout
+            assert (found["responses"], found["failed"]) == (21, 3)
+            assert "no such parameter" in found["first_error"]
+            assert (found["soundness"]["mean"], found["soundness"]["n"]) == (1.0, 2 * 6 * SAMPLES)
+            assert (found["deductions"]["mean"], found["deductions"]["n"]) == (pytest.approx(12 / 7), 7 * SAMPLES)
+            assert found["read_share"]["mean"] == pytest.approx(2 / 3)
+            assert len(extractor.prompts) == COUNT  # the samples of a puzzle are alike here
+            mended = True
+            for _ in range(2):  # the second time nobody is asked anything
+                again = run(dataset, url, tmp_path / "out", *options)
+                assert again.returncode == 0, again.stderr
+                found = result_of(tmp_path / "out")["extracted"]
+                assert (found["failed"], found["deductions"]["mean"]) == (0, pytest.approx(12 / 8))
+                assert len(extractor.prompts) == COUNT + 1
+        assert result_of(tmp_path / "out")["soundness"] == direct["soundness"]
+        assert len(server.prompts) == COUNT * SAMPLES  # no response was asked for again
+    half = run(dataset, url, tmp_path / "out", "--extractor-url", "http://127.0.0.1:9/v1")
+    assert half.returncode == 2
+    assert "--extractor-url and --extractor-model go together" in half.stderr
+    log = benchmark.whole_log(tmp_path / "out" / "tester" / "logs", COUNT * SAMPLES)
+    for sample in log.samples:
+        del sample.scores["grader"].metadata["deductions"]  # as in a log from before they were judged
+    old = summary(log.samples, None, None)
+    assert old["soundness"] is old["deductions"] is old["read_share"] is None
+    assert old["accuracy"]["mean"] == 1.0
+    assert "deductions" not in table(old)
+
+
 def test_claude_gets_its_budget_and_what_it_thinks_is_no_answer(rows, dataset, tmp_path):
     known = by_prompt(rows)
     usage = {"input_tokens": 1000, "output_tokens": 300, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 0}
 
     def answer(prompt, _):
         row = known[prompt]
-        return claude(thinking=sheet(row), text=sheet(row, wrong=1) if rows.index(row) else "Who knows.", usage=usage)
+        first, second, false = sentences(row, right=2, wrong=1)
+        thinking = f"{sheet(row)}\n{first}. {second}.\nSuppose {false}."
+        return claude(thinking, f"{first}. {false}.\n{sheet(row, wrong=1) if rows.index(row) else 'Who knows.'}", usage)
 
     with openai_server(answer) as (server, url):
         asked = ("anthropic/claude-3-7-sonnet-latest", "--dataset", str(dataset), "--puzzles", "4", "--samples", "1")
@@ -212,6 +293,8 @@ def test_claude_gets_its_budget_and_what_it_thinks_is_no_answer(rows, dataset, t
     result = json.loads((tmp_path / "claude-3-7-sonnet-latest-16k" / "result.json").read_text())
     assert result["accuracy"]["mean"] == pytest.approx(np.mean([0, *(1 - 1 / len(row["solution"]) for row in rows[1:4])]))
     assert result["dollars"]["mean"] == pytest.approx((1000 * 3 + 300 * 15) / 1e6)
+    # What it deduces while it thinks counts, and what it left supposed there does not shut out what it says then.
+    assert result["verdicts"] == {"proved": 2 * 4, "refuted": 4, "undecided": 0, "timed out": 0}
 
 
 def test_guessing_comes_out_at_the_level_of_chance(tmp_path):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
-from recipes.report import Run, frontier, power_law, puzzle_sets, table, told
+from recipes.report import Run, frontier, power_law, puzzle_sets, table, told, told_soundness
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = yaml.safe_load((ROOT / "recipes" / "published.yaml").read_text())
@@ -81,14 +81,18 @@ def write_row(folder, name, accuracy, dollars, digest="aaa", failed=0):
         "responses": {"answered": 128 - failed, "cut_off": 2, "refused": 0, "failed": failed},
         **{key: value(accuracy) for key in ("accuracy", "published_accuracy", "solved")},
         "by_difficulty": bands,
+        "soundness": value(accuracy, n=400),
+        "extracted": {"soundness": value(0.75, n=500)} if name == "theirs" else None,
         "completion_tokens": value(2000.0),
         "dollars": dollars and {"mean": dollars, "low": dollars * 0.9, "high": dollars * 1.1, "n": 128, "puzzles": 64},
     }
+    if name == "free":  # from before deductions were judged
+        del row["soundness"], row["extracted"]
     (folder / name).mkdir(parents=True)
     (folder / name / "result.json").write_text(json.dumps(row))
 
 
-def write_run(folder, steps_per_iteration=5, iterations=40):
+def write_run(folder, steps_per_iteration=5, iterations=40, deductions=True):
     """The logs of a run of several optimizer steps an iteration, evaluated every second iteration."""
     rng = np.random.default_rng(0)
     logs = []
@@ -103,6 +107,8 @@ def write_run(folder, steps_per_iteration=5, iterations=40):
             logs.append(
                 {"step": step, "eval_rewards/accuracy/mean": right, "eval_completions/mean_length": 900 + step, **bands}
             )
+            if deductions:
+                logs[-1] |= {"eval_soundness": 0.5 + step / 1000, "eval_deductions": 6 + step / 100}
     checkpoint = folder / f"checkpoint-{step}"
     checkpoint.mkdir(parents=True)
     (checkpoint / "trainer_state.json").write_text(json.dumps({"log_history": logs}))
@@ -121,6 +127,17 @@ def test_iterations_are_generations_and_the_first_is_of_the_untrained_model(tmp_
     assert (law["exponent"], law["c"]) == (pytest.approx(0.2), pytest.approx(0.3))
     assert run.before["easy"] == pytest.approx((0.3, 0.3 - 1.96 * 0.02, 0.3 + 1.96 * 0.02))
     assert run.before["medium"][1:] == (None, None)
+
+
+def test_deductions_before_and_after_training_are_told_where_they_were_logged(tmp_path):
+    write_run(tmp_path / "run")
+    run = Run(tmp_path / "run")
+    assert run.soundness == {"before": {"proved": 0.5, "stated": 6.0}, "after": {"proved": 0.7, "stated": 8.0}}
+    assert told_soundness(run).startswith("deductions proved: 0.50 → 0.70 (6.0 → 8.0 stated a completion; 64 held-out puzzles")
+    write_run(tmp_path / "old", deductions=False)
+    assert told_soundness(Run(tmp_path / "old")) == "deductions proved: not logged"
+    run.soundness["before"] = {"proved": None, "stated": 0.0}  # an untrained model that states nothing
+    assert "proved: — → 0.70 (0.0 → 8.0 stated" in told_soundness(run)
 
 
 def report(tmp_path, output, hashseed, *more):
@@ -157,7 +174,16 @@ def test_a_report_repeats_to_the_byte_and_keeps_what_cannot_be_compared_apart(tm
     assert measured.index("theirs") < measured.index("ours")  # the best first
     assert "2 cut off, 3 failed" in measured
     assert "0.700 (0.650 to 0.750)" in measured
-    assert json.loads((tmp_path / "1" / "report.json").read_text())[str(tmp_path / "run")]["exponent"] == pytest.approx(0.2)
+    assert "| 0.700 (0.650 to 0.750) of 400; extracted 0.750 (0.700 to 0.800) of 500 |" in measured
+    assert "| 0.600 (0.550 to 0.650) of 400 |" in measured
+    widths = {line.count("|") for line in measured.splitlines() if line.startswith("|")}
+    assert len(widths) == 1
+    for when, count in (("before", "1 of 6"), ("after", "6 of 7")):
+        assert f"| the trained model, {when} training | — | {count}, judged by a stronger model | — |" in published
+    assert f"- {tmp_path / 'run'}: deductions proved: 0.50 → 0.70" in text
+    found = json.loads((tmp_path / "1" / "report.json").read_text())[str(tmp_path / "run")]
+    assert found["exponent"] == pytest.approx(0.2)
+    assert found["soundness"]["after"] == {"proved": 0.7, "stated": 8.0}
 
 
 def test_a_report_says_what_is_missing(tmp_path):

@@ -1,0 +1,117 @@
+"""Optional: a model turns prose into statements before they are judged. It has no say in the verdict, which is the solver's.
+
+`rewards/prose.py` reads the sentences whose form it knows. A model behind any OpenAI-compatible endpoint (its key:
+EXTRACTOR_API_KEY) can put others into the forms of `puzzles/english.py` first. It may misread, mend or invent a deduction, so
+its figures stand beside the direct ones and never instead of them, and no reward is made of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from pathlib import Path
+
+from openai import OpenAI, OpenAIError
+
+from puzzles.clues import At, Beside, Carried, Clue, Iff, Motivated, Moved, Murder, Or, SameRoom, Together
+from puzzles.english import read, render
+from puzzles.files import write_text
+from puzzles.scenario import MURDER_WEAPON, MURDERER, Setting
+
+DENIED, NOTHING = "NOT: ", "NONE"
+TASK = """Somebody reasons about a puzzle. List the deductions that they assert, in their order, each as one line in one of \
+the forms below with the names of the puzzle, and with "NOT: " before a statement that they say is false. Write nothing else. \
+If they assert none, write NONE.
+
+Leave out what is only supposed for the sake of argument, what is quoted or repeated from the clues, what is hedged (perhaps, \
+might, if), and what is taken back. Keep mistakes as they are: correct nothing, add nothing, conclude nothing.
+
+Forms (the murderer, the murder weapon or a suspect motivated by something can take the place of a name):
+{forms}
+
+Examples:
+"That rules out the {room} for {who} at {time}, leaving only the {other}." →
+NOT: {first}
+{second}
+"Suppose {who} did it. Then maybe the {room} was the scene." →
+NONE
+"By elimination the killer can only be {who}, and it happened in the {room}." →
+{murderer}
+{scene}
+
+Names: {names}"""
+
+
+class NotExtracted(Exception):
+    """The extractor gave no answer, or half of one: the response is counted as such, and never as one without deductions."""
+
+
+def task(setting: Setting) -> str:
+    """What the extractor is told: every form of sentence that this night has, in its names."""
+    s = setting
+    who, other, weapon, time = s.suspects[0], s.suspects[-1], s.weapons[0], s.times[-1]
+    here, there = s.rooms[:2]
+    first, second = At(who, here, time), At(who, there, time)
+    murderer, scene = Murder("murderer", who), Murder("room", here)
+    forms: list[Clue] = [first, SameRoom(who, weapon, time), Together(who, other, here), Beside(who, "north", other, time)]
+    forms += [Or(first, At(other, there, time)), Iff(first, At(other, there, time)), At(MURDERER, here, time)]
+    forms += [At(MURDER_WEAPON, here, time), murderer, Murder("weapon", weapon), scene]
+    if len(s.times) > 1:
+        forms += [Murder("time", time), Moved(who, here, there, time), Carried(who, weapon, here, there, time)]
+    if s.motives:
+        forms += [Motivated(who, s.motive_names[0]), Murder("motive", s.motive_names[0])]
+    return TASK.format(
+        forms="\n".join(render(form, s) for form in forms),
+        **{name: render(statement, s) for name, statement in zip(
+            ("first", "second", "murderer", "scene"), (first, second, murderer, scene), strict=True
+        )},
+        who=who, room=here, other=there, time=time,
+        names="; ".join(map(", ".join, filter(None, (s.suspects, s.weapons, s.rooms, s.times, s.motive_names)))),
+    )  # fmt: skip
+
+
+class Extractor:
+    """A model that lists the deductions of a text. What it answered is kept in `folder` and not asked for again."""
+
+    def __init__(self, url: str, model: str, folder: Path):
+        self.client = OpenAI(base_url=url, api_key=os.environ.get("EXTRACTOR_API_KEY", "none"), max_retries=5)
+        self.model, self.folder = model, folder
+
+    def __call__(self, text: str, setting: Setting) -> str:
+        """The lines that it makes of a text.
+
+        Raises:
+            NotExtracted: if there is no answer, or it was cut off.
+        """
+        messages = [{"role": "system", "content": task(setting)}, {"role": "user", "content": text}]
+        digest = hashlib.sha256(json.dumps([self.model, messages]).encode()).hexdigest()
+        kept = self.folder / f"{digest}.txt"
+        if not kept.exists():
+            try:
+                choice = self.client.chat.completions.create(model=self.model, messages=messages).choices[0]
+            except (OpenAIError, AttributeError, LookupError, TypeError, ValueError) as error:  # or an answer that is none
+                raise NotExtracted(f"{type(error).__name__}: {error}") from error
+            answer = (choice.message.content or "").rpartition("</think>")[2].strip()
+            if choice.finish_reason in ("length", "content_filter") or not answer:
+                raise NotExtracted(f"the answer ended with {choice.finish_reason!r} after {len(answer)} characters")
+            write_text(kept, answer)
+        return kept.read_text(encoding="utf-8")
+
+
+def canonical(answer: str, setting: Setting) -> tuple[str, int]:
+    """The sentences of known form in an extractor's answer, one a line, for `Judge.judge`; and how many lines are no such."""
+    sentences, dropped = [], 0
+    for line in filter(None, (re.sub(r"^[-*•]\s|[\s.]+$", "", line.strip()) for line in answer.splitlines())):
+        if line == NOTHING:
+            continue
+        try:
+            sentence = render(read(line.removeprefix(DENIED).strip(), setting), setting)
+        except ValueError:
+            sentence = "?"
+        if sentence.endswith("?"):  # the questions of a puzzle are known forms too
+            dropped += 1
+        else:
+            sentences.append(f"There is no way that {sentence}." if line.startswith(DENIED) else f"{sentence}.")
+    return "\n".join(sentences), dropped
