@@ -158,7 +158,8 @@ LEADS = re.compile(
 )
 DENIES = re.compile(
     one_of(
-        "there is no way(?: that)?, it is false that, it is not so that, it is not (?:the case|true|possible) that, it is impossible (?:that|for),"
+        "there is no way(?: that)?, it is false that, it is not so that, it is not (?:the case|true|possible) that,"
+        " it is impossible (?:that|for),"
         r"(?:we|i)(?: can)? (?:rule|ruled) out(?: that)?, (?:this|that|which|clue \d+) rules out(?: that)?,"
         "it cannot be(?: the case)? that, no way(?: that)?"
     )

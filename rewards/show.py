@@ -290,9 +290,7 @@ def judged_row(row: dict, place: str) -> tuple[Judge, str]:
     try:
         judge = Judge(texts["prompt"])
     except ValueError as error:
-        raise ValueError(f"{place} has a prompt that cannot be read ({error}): it must be one that puzzles/ writes.") from error
-    if not judge.night:
-        raise ValueError(f"{place} has clues that contradict each other: mend its prompt, for now any deduction would follow.")
+        raise ValueError(f"{place} has a prompt that is no puzzle ({error}): it must be one that puzzles/ writes.") from error
     return judge, texts["completion"]
 
 

@@ -240,7 +240,7 @@ def test_a_log_of_inspect_is_read(tmp_path, capsys, monkeypatch):
         (b'{"prompt": "x", "completion": null}', [], "row 0 has the completion null"),
         (b'{"prompt": [], "completion": "y"}', [], "row 0 has the prompt []"),
         (b'{"prompt": [{"role": "user"}], "completion": "y"}', [], "row 0 has the prompt [{"),
-        (b'{"prompt": "What is the capital of France?", "completion": "y"}', [], "row 0 has a prompt that cannot be read (the"),
+        (b'{"prompt": "What is the capital of France?", "completion": "y"}', [], "row 0 has a prompt that is no puzzle (the"),
         (b'{"prompt": "x", "completion": "y"}', ["--index", "1"], "has 1 row: --index 1 must be 0."),
         (b'[{}, {}]', ["--index", "-1"], "has 2 rows: --index -1 must be 0 to 1."),
     ],
@@ -262,5 +262,5 @@ def test_contradictory_clues_are_refused(tmp_path, capsys, monkeypatch):
     wrong = other_room(facts(night)[0], s)
     puzzle = replace(case.puzzle, clues=(*case.puzzle.clues, wrong))
     file = write(tmp_path / "rows.jsonl", {"prompt": prompt(puzzle), "completion": "x"})
-    with pytest.raises(SystemExit, match="row 0 has clues that contradict each other"):
+    with pytest.raises(SystemExit, match="row 0 has a prompt that is no puzzle .the clues contradict each other"):
         shown(capsys, monkeypatch, file)
