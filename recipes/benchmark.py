@@ -146,7 +146,8 @@ def grader():
             "published_accuracy": published_accuracy([text], [answers])[0],
             "solved": float(all(right)),
         }
-        tally = judge_of(state.input_text).judge(said(state.output)).tally
+        judge = judge_of(state.input_text)  # None where the clues contradict each other
+        tally = judge.judge(said(state.output)).tally if judge else None
         return Score(value=value, answer=text[-1000:], metadata={"right": right, "deductions": tally})
 
     return score
@@ -298,6 +299,7 @@ def run(args: argparse.Namespace, settings: dict, folder: Path, rows: list[dict]
 
 def extracted(samples: list[EvalSample], extractor: Extractor, at_once: int) -> dict:
     """The measures of deductions once more, of the sentences that a model makes of each response; its errors are left out."""
+    samples = [s for s in samples if s.scores["grader"].metadata.get("deductions")]
     judges = [judge_of(s.input[-1].text) for s in samples]
     pairs = [(said(s.output), judge.puzzle.setting) for s, judge in zip(samples, judges, strict=True)]
 

@@ -217,7 +217,7 @@ class Judge:
         return Judgement(tuple(sentences), tuple(deductions), min(max(earned / self.worth, 0.0), 1.0))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)  # the puzzles of a generation batch; about 2 MiB each
 def judge_of(prompt: str) -> Judge | None:
     """The judge of a puzzle, made once; None if the prompt is no puzzle."""
     try:
