@@ -150,3 +150,27 @@ def test_a_sentence_is_read_or_set_aside_or_unread():
     (sentence,) = read("\n\nOh.\nPlum was in the Hall at 12:00 AM.\n", SETTING)
     assert (sentence.start, sentence.end) == (6, 40)
     assert sentence.assertions == (Assertion(At("Professor Plum", "Hall", "12:00 AM")),)
+
+
+def test_no_text_is_too_strange_or_too_long():
+    """No pattern backtracks: soups of names and of the words between them are read, or not, in no time."""
+    names = [
+        *SETTING.suspects,
+        *SETTING.weapons,
+        *SETTING.rooms,
+        *SETTING.times,
+        *SETTING.motive_names,
+        "Mr. Boddy",
+        "the murderer",
+    ]
+    glue = (
+        "was in the at and or not is so because , . ; : if suppose neither nor either with killed by from to motivated just north of "
+        "must be cannot | - ( ) # * → ' \" ? \n contradiction then both <S0> \x00 \ud800"
+    ).split(" ")
+    for seed in range(300):
+        rng = random.Random(seed)
+        read(" ".join(rng.choice(names if rng.random() < 0.5 else glue) for _ in range(300)), SETTING, CLUES)
+    for words in (*glue, *names, " and ".join(SETTING.suspects), "Plum was, so", "from the 1 and", "Plum was in the Hall and"):
+        for count in (30, 100_000 // len(words)):
+            read(f"{words} " * count, SETTING, CLUES)
+            read(f"{words} " * count + "Plum was in the Hall at 12:00 AM.", SETTING, CLUES)
