@@ -163,10 +163,9 @@ def test_no_text_is_too_strange_or_too_long():
         "Mr. Boddy",
         "the murderer",
     ]
-    glue = (
-        "was in the at and or not is so because , . ; : if suppose neither nor either with killed by from to motivated just north of "
-        "must be cannot | - ( ) # * → ' \" ? \n contradiction then both <S0> \x00 \ud800"
-    ).split(" ")
+    between = """was in the at and or not is so because , . ; : if suppose neither nor either with killed by from to motivated just north
+        of must be cannot | - ( ) # * → ' " ? contradiction then both <S0>"""
+    glue = [*between.split(), "\n", "\x00", "\ud800"]
     for seed in range(300):
         rng = random.Random(seed)
         read(" ".join(rng.choice(names if rng.random() < 0.5 else glue) for _ in range(300)), SETTING, CLUES)
