@@ -163,8 +163,8 @@ def test_no_text_is_too_strange_or_too_long():
         "Mr. Boddy",
         "the murderer",
     ]
-    between = """was in the at and or not is so because , . ; : if suppose neither nor either with killed by from to motivated just north
-        of must be cannot | - ( ) # * → ' " ? contradiction then both <S0>"""
+    between = """was in the at and or not is so because , . ; : if suppose neither nor either with killed by from to motivated
+        just north of must be cannot | - ( ) # * → ' " ? contradiction then both <S0>"""
     glue = [*between.split(), "\n", "\x00", "\ud800"]
     for seed in range(300):
         rng = random.Random(seed)
