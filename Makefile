@@ -70,10 +70,10 @@ report: .venv/cpu ## Tables and pictures of training runs and benchmarks, in out
 	$(BIN)/python recipes/report.py $(RUN:%=--run %) $(ARGS)
 
 experiment-16: .venv/cpu ## Does training on 16 puzzles alone lift held-out accuracy? On the CPU (10 minutes; ARGS="--seeds 0 1 2")
-	OMP_NUM_THREADS=2 $(BIN)/python recipes/experiment.py 16 $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python recipes/experiment.py 16 $(ARGS)
 
 experiment-tradeoff: .venv/cpu ## Puzzles against samples an iteration, at a constant product, on the CPU (20 minutes)
-	OMP_NUM_THREADS=2 $(BIN)/python recipes/experiment.py tradeoff $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python recipes/experiment.py tradeoff $(ARGS)
 
 tiny-base: .venv/cpu ## Make the base checkpoint that train-tiny starts from, from nothing (20 to 30 minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python recipes/sft.py --config recipes/tiny-base.yaml
@@ -111,7 +111,7 @@ bench-deductions: .venv/dev ## Measure how fast stated deductions are judged, an
 	$(BIN)/python benchmarks/deductions.py $(ARGS)
 
 experiment-deductions: .venv/cpu ## Does a reward for justified deductions help? On the CPU (12 minutes; ARGS="--seeds 0 1 2")
-	OMP_NUM_THREADS=2 $(BIN)/python recipes/experiment.py deductions $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python recipes/experiment.py deductions $(ARGS)
 
 test: .venv/dev ## Run the tests that take no more than minutes
 	$(BIN)/python -m pytest -m "not slow"
