@@ -87,8 +87,12 @@ def test_each_line_is_marked_and_the_summary_counts(tmp_path, capsys, monkeypatc
     assert f"{render(new, s)}: proved, repeated\n" in out
     assert "\n2 proved, 1 refuted, 0 undecided, 0 timed out; soundness 0.667, read 0.750 of the sentences, reward " in out
     assert out == shown(capsys, monkeypatch, file, "--index", "1")  # without a terminal there are no colours
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    coloured = shown(capsys, monkeypatch, file, "--index", "1")
+    own = {"FORCE_COLOR": "1", "TERM": "xterm", "PATH": os.environ["PATH"]}  # libraries that other tests load may have set more
+    run = subprocess.run(
+        [sys.executable, "-m", "rewards.show", str(file), "--index", "1"],
+        cwd=ROOT, capture_output=True, text=True, check=True, env=own,
+    )  # fmt: skip
+    coloured = run.stdout
     assert f"\x1b[31mTherefore {clause(false, s)}.\x1b[0m" in coloured
     assert f"\x1b[32mSo {clause(new, s)}.\x1b[0m" in coloured
     assert "[proved]" not in coloured
