@@ -20,7 +20,7 @@ from puzzles.english import clause, prompt, render
 from puzzles.files import write_text
 from puzzles.generate import Case, generate
 from puzzles.picture import STYLE, picture, rooms, size, slots, tag
-from puzzles.proof import deduce
+from puzzles.proof import counted, deduce
 from puzzles.scenario import Size
 
 SIZES = {"easy": Size(3, 3, 4, 2), "medium": Size(4, 3, 6, 3), "hard": Size(4, 3, 6, 4)}
@@ -48,7 +48,7 @@ def reasoning(case: Case) -> str:
     supposed, slip = unknown[len(unknown) // 3], unknown[2 * len(unknown) // 3]
     for i, step in enumerate(chain):
         sentence = clause(step.statement, s)
-        numbers = [str(number) for number, clue in enumerate(clues, 1) if clue in step.because]
+        because = [number for number, clue in enumerate(clues) if clue in step.because]
         if i in (supposed, slip):
             elsewhere = clause(replace(step.statement, room=next(r for r in s.rooms if r != step.statement.room)), s)
             if i == supposed:
@@ -56,10 +56,9 @@ def reasoning(case: Case) -> str:
             else:
                 lines.append(f"So {elsewhere}.")
         if step.statement in clues:
-            lines.append(f"Clue {numbers[0]} says it outright: {sentence}.")
-        elif numbers:
-            which = f"clue {numbers[0]}" if len(numbers) == 1 else f"clues {', '.join(numbers[:-1])} and {numbers[-1]}"
-            lines.append(f"From {which} it follows that {sentence}.")
+            lines.append(f"Clue {because[0] + 1} says it outright: {sentence}.")
+        elif because:
+            lines.append(f"From {counted('clue', because)} it follows that {sentence}.")
         else:
             lines.append(f"So {sentence}.")
     return "\n".join([*lines, "", *(f"{letter}. {answer}" for letter, answer in case.solution.items())])

@@ -113,11 +113,11 @@ def explain(puzzle: Puzzle, steps: Sequence[Step]) -> str:
 
 
 def _reasons(step: Step) -> str:
-    reasons = [_counted("clue", step.clues), _counted("step", step.steps)]
+    reasons = [counted("clue", step.clues), counted("step", step.steps)]
     return " and ".join(filter(None, reasons)) or "the rules"
 
 
-def _counted(noun: str, indices: Sequence[int]) -> str:
+def counted(noun: str, indices: Sequence[int]) -> str:
     """Things by their number: "clues 2, 3 and 5"."""
     *most, last = [str(i + 1) for i in indices] or [""]
     return f"{noun}s {', '.join(most)} and {last}" if most else f"{noun} {last}" if last else ""

@@ -56,7 +56,7 @@ from recipes.data import fresh, to_be_made
 from recipes.measures import counts, price_of, stated, summary, table
 from recipes.run_folder import only_one, same_run, write_json
 from recipes.serving import at_server, served, weights_digest
-from rewards.accuracy import grade, published_accuracy
+from rewards.accuracy import answers_of, grade, published_accuracy, text_of
 from rewards.deductions import judge_of
 from rewards.extract import Extractor, NotExtracted, canonical
 
@@ -66,7 +66,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # ---------------------------------------------------------------- what is asked
 
 
-def rows_to_ask(args: argparse.Namespace, recipe: dict) -> tuple[list[dict], str]:
+def rows_to_ask(args: argparse.Namespace) -> tuple[list[dict], str]:
     """The puzzles, and what they are called.
 
     Raises:
@@ -100,14 +100,13 @@ def sample_of(index: int, row: dict) -> Sample:
     except ValueError as error:
         raise ValueError(f"puzzle {index}: {error}.") from error
     difficulty = row.get("difficulty") or band(depths(puzzle, find_night(puzzle.setting, statements)))
-    solution = row["solution"]
-    answers = [a for a in (solution.values() if isinstance(solution, dict) else solution) if a is not None]
-    chat = row["prompt"] if isinstance(row["prompt"], str) else row["prompt"][-1]["content"]
     kinds = [
         q.aspect if isinstance(q, Murder) else "motives" if isinstance(q, Motivated) else "places" for q in puzzle.questions
     ]
     metadata = {"difficulty": difficulty, "kinds": kinds}
-    return Sample(id=index, input=[ChatMessageUser(content=chat)], target=answers, metadata=metadata)
+    return Sample(
+        id=index, input=[ChatMessageUser(content=text_of(row["prompt"]))], target=answers_of(row["solution"]), metadata=metadata
+    )
 
 
 @solver
@@ -333,7 +332,7 @@ def main(args: argparse.Namespace) -> int:
     """
     recipe = yaml.safe_load(args.recipe.read_text())
     price = price_of(args.model, args.prices)
-    rows, source = rows_to_ask(args, recipe)
+    rows, source = rows_to_ask(args)
     name = args.name or short_name(args)
     folder = args.output / name
     asked = [[row["prompt"], row["solution"]] for row in rows]

@@ -15,9 +15,9 @@ from inspect_ai.log import EvalSample
 
 from puzzles.difficulty import BANDS
 from recipes.bootstrap import ratio
+from rewards.deductions import DECIDED
 
 DATED = re.compile(r"(-\d{4}-?\d{2}-?\d{2}|-latest)?$")  # what may follow a model's name in the list of prices
-DECIDED = ("proved", "refuted", "undecided")  # verdicts; what the solver timed out on counts neither for nor against
 KINDS = ("murderer", "weapon", "room", "time", "motive", "motives", "places")  # of questions; the last two are the bonus
 
 

@@ -35,7 +35,7 @@ def accuracy(
         solution: B lists of the right answers in the order of the questions, or dicts from letter to answer.
         log_metric: TRL's hook; receives `solved`, the share of completions with every answer right.
     """
-    graded = [grade(text_of(c), _answers(s)) for c, s in zip(completions, solution, strict=True)]
+    graded = [grade(text_of(c), answers_of(s)) for c, s in zip(completions, solution, strict=True)]
     if log_metric and graded:
         log_metric("solved", sum(all(g) for g in graded) / len(graded))
     return [sum(g) / len(g) for g in graded]
@@ -44,7 +44,7 @@ def accuracy(
 def published_accuracy(completions: Sequence[Completion], solution: Sequence[Solution], **_) -> list[float]:
     """The published experiment's grader: for each letter the last text after it that is made of letters, spaces, . : -"""
     scores = []
-    for completion, answers in zip(map(text_of, completions), map(_answers, solution), strict=True):
+    for completion, answers in zip(map(text_of, completions), map(answers_of, solution), strict=True):
         right = 0
         for i, answer in enumerate(answers):
             found = re.findall(rf"{chr(65 + i)}\. ([A-Za-z \.:-]+)", completion)
@@ -93,7 +93,7 @@ def text_of(completion: Completion) -> str:
     return completion or ""
 
 
-def _answers(solution: Solution) -> list[str]:
+def answers_of(solution: Solution) -> list[str]:
     """The right answers in order. Arrow fills the letters that a puzzle does not have with None."""
     answers = list(solution.values()) if isinstance(solution, dict) else list(solution)
     answers = [answer for answer in answers if answer is not None]

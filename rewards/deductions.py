@@ -19,6 +19,7 @@ by what the questions are worth, and cut to [0, 1].
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -33,6 +34,7 @@ from rewards.accuracy import Completion, text_of
 from rewards.prose import Assertion, Sentence, plain, read
 
 LIMIT = 20_000  # conflicts of the solver for one verdict: far beyond any published size, and under a second
+DECIDED = ("proved", "refuted", "undecided")  # verdicts; what the solver timed out on counts neither for nor against
 LONGEST = 500_000  # characters of a completion that are read
 
 
@@ -69,13 +71,13 @@ class Judgement:
     def counts(self) -> dict[str, int]:
         """Distinct deductions by verdict."""
         new = [d.verdict for d in self.deductions if not d.repeated]
-        return {verdict: new.count(verdict) for verdict in ("proved", "refuted", "undecided", "timed out")}
+        return {verdict: new.count(verdict) for verdict in (*DECIDED, "timed out")}
 
     @property
     def soundness(self) -> float | None:
         """Proved ÷ (proved + refuted + undecided), each statement once; None if nothing was stated."""
         counts = self.counts
-        judged = counts["proved"] + counts["refuted"] + counts["undecided"]
+        judged = sum(counts[verdict] for verdict in DECIDED)
         return counts["proved"] / judged if judged else None
 
     @property
@@ -87,8 +89,9 @@ class Judgement:
     @property
     def read_share(self) -> float | None:
         """Of the sentences that name something and are not set aside, the share that was understood; None if there are none."""
-        read, unread = ([s.fate for s in self.sentences].count(fate) for fate in ("read", "unread"))
-        return read / (read + unread) if read + unread else None
+        tally = self.tally
+        asserting = tally["read"] + tally["unread"]
+        return tally["read"] / asserting if asserting else None
 
 
 class Judge:
@@ -244,15 +247,12 @@ def deductions(
     if log_metric and judged:
         whole = [j for j in judged if j]
         log_metric("unread_prompts", 1 - len(whole) / len(judged))
-        totals = [j.counts for j in whole]
-        proved, decided = (
-            sum(sum(t[v] for v in verdicts) for t in totals) for verdicts in (("proved",), ("proved", "refuted", "undecided"))
-        )
+        total = sum((Counter(j.tally) for j in whole), Counter())
+        decided = sum(total[verdict] for verdict in DECIDED)
         if decided:
-            log_metric("soundness", proved / decided)
+            log_metric("soundness", total["proved"] / decided)
         if whole:
             log_metric("deductions", decided / len(whole))
-        fates = [s.fate for j in whole for s in j.sentences]
-        if asserting := fates.count("read") + fates.count("unread"):
-            log_metric("read_share", fates.count("read") / asserting)
+        if asserting := total["read"] + total["unread"]:
+            log_metric("read_share", total["read"] / asserting)
     return [j.reward if j else None for j in judged]

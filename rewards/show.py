@@ -26,7 +26,6 @@ from puzzles.clues import Clue, facts, facts_about
 from puzzles.english import clause, render
 from puzzles.files import write_text
 from puzzles.solver import find_night
-from rewards.accuracy import text_of
 from rewards.deductions import LONGEST, Deduction, Judge, Judgement
 from rewards.prose import Assertion
 
@@ -286,7 +285,7 @@ def judged_row(row: dict, place: str) -> tuple[Judge, str]:
             there = ", ".join(map(repr, row)) or "nothing"
             found = f"the {key} {_short(row[key])}" if key in row else f"no {key!r}, only {there}"
             raise ValueError(f"{place} has {found}: it must be {ROW}, each a text or a chat that ends in one.")
-        texts[key] = text_of(value)
+        texts[key] = value
     try:
         judge = Judge(texts["prompt"])
     except ValueError as error:
