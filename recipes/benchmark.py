@@ -70,7 +70,7 @@ def rows_to_ask(args: argparse.Namespace) -> tuple[list[dict], str]:
     """The puzzles, and what they are called.
 
     Raises:
-        ValueError: if there are not so many, or none.
+        ValueError: if there are not so many, or one lacks its prompt or its solution.
     """
     named = puzzles_of(args.recipe)
     named.dataset = args.dataset or named.dataset
@@ -86,6 +86,9 @@ def rows_to_ask(args: argparse.Namespace) -> tuple[list[dict], str]:
     rows = list(splits[split])
     if args.puzzles > len(rows):
         raise ValueError(f"--puzzles {args.puzzles}: {named.dataset}, {split}, has only {len(rows)}.")
+    for i, row in enumerate(rows[: args.puzzles]):
+        if missing := {"prompt", "solution"} - set(row):
+            raise ValueError(f"{named.dataset}, {split}, row {i} has no {' and no '.join(sorted(missing))}.")
     return rows[: args.puzzles], f"{named.dataset}, {split}"
 
 
@@ -93,7 +96,7 @@ def sample_of(index: int, row: dict) -> Sample:
     """A puzzle as Inspect's Sample, with the band of its difficulty and the kind of each question.
 
     Raises:
-        ValueError: if its prompt cannot be read, or it has no solution.
+        ValueError: if its prompt cannot be read, or its solution is empty.
     """
     try:
         puzzle, statements = puzzle_of(row)

@@ -319,6 +319,7 @@ def test_guessing_comes_out_at_the_level_of_chance(tmp_path):
         ("tester --base-url URL --puzzles 99", "has only 8"),
         ("tester --base-url URL --puzzles 0", "--puzzles 0: at least 1"),
         ("tester --base-url URL --dataset nowhere", "nowhere cannot be read"),
+        ("tester --base-url URL --dataset BARE", "row 0 has no solution"),
         ("tester --base-url URL --recipe recipes/nix.yaml", "there is no file"),
         ("tester --base-url URL --prices BAD", "tester lacks cached, date, source"),
         ("anthropic/claude-3-7-sonnet-latest --reasoning-tokens 16000", "No ANTHROPIC_API_KEY"),
@@ -332,8 +333,14 @@ def test_what_cannot_be_asked_is_said_and_leaves_nothing_behind(options, complai
         monkeypatch.delenv(key, raising=False)
     monkeypatch.chdir(ROOT)
     (tmp_path / "bad.yaml").write_text("tester: {input: 1, output: 2}\n")
+    (tmp_path / "bare.json").write_text('[{"prompt": "x"}, {"prompt": "y"}]')
     with openai_server(lambda *_: refusal(500, "nobody should ask")) as (server, url):
-        given = options.replace("URL", url).replace("BAD", str(tmp_path / "bad.yaml")).split()
+        given = (
+            options.replace("URL", url)
+            .replace("BAD", str(tmp_path / "bad.yaml"))
+            .replace("BARE", str(tmp_path / "bare.json"))
+            .split()
+        )
         base = ["benchmark.py", "--dataset", str(dataset), "--puzzles", "2", "--output", str(tmp_path / "out")]
         monkeypatch.setattr(sys, "argv", [*base, *given])
         with pytest.raises((SystemExit, ValueError)) as caught:
