@@ -118,6 +118,7 @@ def main(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args: GR
         for score, before in result["before"].items():
             print(f"held-out {score:20} {before:8.3f} → {result['after'].get(score, float('nan')):8.3f}")
         print(f"model: {output_dir / 'model'}; best checkpoint: {result['best']['folder']}")
+    trainer.accelerator.wait_for_everyone()  # a process that fails while it ends has the launcher stop all others
 
 
 def identity(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args: GRPOConfig, model_args: ModelConfig) -> dict:
