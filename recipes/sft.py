@@ -2,8 +2,9 @@
 
   python recipes/sft.py --config recipes/tiny-warm-start.yaml
 
-A demonstration is the chain of deductions that solves a puzzle (`puzzles/proof.py`), one statement a line, and then the answer
-sheet. Without a `model_name_or_path` a tiny Qwen2 is made from nothing (`recipes/tiny.py`).
+A demonstration is a chain of deductions (`puzzles/proof.py`), one statement a line, and then the answer sheet. The chain is the
+whole night in small steps, or with `--proofs true` a short proof of the answers. Without a `model_name_or_path` a tiny Qwen2 is
+made (`recipes/tiny.py`).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from trl import SFTConfig, SFTTrainer
 from puzzles.clues import ASPECTS, At, Motivated, Murder, candidates, facts, fill
 from puzzles.english import prompt, render
 from puzzles.generate import QUESTIONS, Case, generate
-from puzzles.proof import deduce
+from puzzles.proof import deduce, prove
 from puzzles.scenario import BODDY, Size
 from recipes.arguments import parse
 from recipes.tiny import tiny_model, tiny_tokenizer
@@ -50,6 +51,10 @@ class SftArguments:
             "between LOW and HIGH, and SLIPS is the share of answers that the demonstrations get wrong."
         },
     )
+    proofs: bool = field(
+        default=False,
+        metadata={"help": "Demonstrate a short proof of the answers, not the whole night in small steps (puzzles/proof.py)."},
+    )
     suspects: int = field(default=3, metadata={"help": "Suspects in a puzzle, 2 to 10."})
     weapons: int = field(default=2, metadata={"help": "Weapons in a puzzle, 2 to 8."})
     rooms: int = field(default=3, metadata={"help": "Rooms in a puzzle, 2 to 17."})
@@ -67,14 +72,16 @@ def quiz(case: Case, rng: random.Random) -> Case:
     return replace(case, puzzle=replace(case.puzzle, questions=(*murder, *bonus), bonus=len(bonus)))
 
 
-def demonstration(case: Case, rng: random.Random, slips: float = 0.0) -> str:
+def demonstration(case: Case, rng: random.Random, slips: float = 0.0, proofs: bool = False) -> str:
     """What a detective writes: the deductions, and then for each question the fact that answers it and the answer.
 
     Args:
         slips: probability that an answering fact is recalled wrongly, with another candidate in place of the right one.
+        proofs: deduce no more than a short proof of the answers needs.
     """
     s = case.puzzle.setting
-    lines = [render(deduction.statement, s) for deduction in deduce(case)]
+    deductions = prove(case.puzzle, case.night) if proofs else deduce(case)
+    lines = [render(deduction.statement, s) for deduction in deductions]
     for question, (letter, answer) in zip(case.puzzle.questions, case.solution.items(), strict=True):
         if rng.random() < slips:
             answer = rng.choice([other for other in candidates(question, s) if other != answer])
@@ -99,7 +106,7 @@ def demonstrations(args: SftArguments, seed: int, batch_size: int) -> Dataset:
     def row(index: int, low: float, high: float, slips: float) -> dict:
         rng = random.Random(f"demonstration {seed} {index}")
         case = quiz(generate(seed, index, size, directness=rng.uniform(low, high)), rng)
-        question, reply = prompt(case.puzzle, "compact"), demonstration(case, rng, slips)
+        question, reply = prompt(case.puzzle, "compact"), demonstration(case, rng, slips, args.proofs)
         return {
             "prompt": [{"role": "user", "content": question}],
             "completion": [{"role": "assistant", "content": reply}],

@@ -21,6 +21,7 @@ from puzzles.scenario import Size
 from puzzles.solver import entailed, find_night
 from recipes.sft import demonstration, quiz
 from rewards.accuracy import accuracy, answer_sheet
+from rewards.deductions import Judge
 from tests.test_scenario import SIZES
 
 
@@ -50,18 +51,18 @@ def test_what_clues_state_comes_first_and_is_not_repeated():
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.integers(0, 10**6), SIZES.filter(lambda size: size.times == 1))
-def test_demonstrations_answer_rightly_and_slips_wrongly(seed, size):
+@given(st.integers(0, 10**6), SIZES.filter(lambda size: size.times == 1), st.booleans())
+def test_demonstrations_prove_and_answer_rightly_and_slips_answer_wrongly(seed, size, proofs):
     case = generate(seed, 0, size)
     rng = random.Random(0)
     for asked in (case, quiz(case, rng)):
         solution = list(asked.solution.values())
-        assert accuracy([demonstration(asked, rng)], [solution]) == [1.0]
-        assert accuracy([demonstration(asked, rng, slips=1.0)], [solution]) == [0.0]
-        for question, wrong in zip(
-            asked.puzzle.questions, answer_sheet(demonstration(asked, rng, slips=1.0), len(solution)).values(), strict=True
-        ):
-            assert wrong.strip() in candidates(question, asked.puzzle.setting)
+        right, wrong = (demonstration(asked, rng, slips, proofs) for slips in (0.0, 1.0))
+        assert accuracy([right, wrong], [solution, solution]) == [1.0, 0.0]
+        counts = Judge(prompt(asked.puzzle)).judge(right).tally
+        assert counts["refuted"] == counts["undecided"] == counts["unread"] == 0, counts
+        for question, answered in zip(asked.puzzle.questions, answer_sheet(wrong, len(solution)).values(), strict=True):
+            assert answered.strip() in candidates(question, asked.puzzle.setting)
 
 
 def test_a_quiz_asks_other_questions_about_the_same_night():
