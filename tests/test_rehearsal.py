@@ -133,6 +133,7 @@ def assert_same(cut, whole, after):
     assert all(a[name].allclose(b[name], atol=1e-5) for name in b)
 
 
+@pytest.mark.slow
 @needs_deepspeed
 def test_zero3_on_two_processes_trains_saves_and_after_kill_9_goes_on_as_if_uninterrupted(dataset, tmp_path):
     """Killed in epoch 1, where TRL's own sampler would replay epoch 0, with a half-written checkpoint left behind."""
@@ -189,6 +190,7 @@ def test_vllm_repacks_no_weight_whatever_the_cpu(cpu, product):
     assert started == "started"
 
 
+@pytest.mark.slow
 @needs_vllm
 @needs_deepspeed
 def test_vllm_follows_the_weights(dataset, tmp_path):
