@@ -113,11 +113,11 @@ bench-deductions: .venv/dev ## Measure how fast stated deductions are judged, an
 experiment-deductions: .venv/cpu ## Does a reward for justified deductions help? On the CPU (12 minutes; ARGS="--seeds 0 1 2")
 	OMP_NUM_THREADS=1 $(BIN)/python recipes/experiment.py deductions $(ARGS)
 
-test: .venv/dev ## Run the tests that take no more than minutes
-	$(BIN)/python -m pytest -m "not slow"
+test: .venv/dev ## Run the tests (five minutes on two cores)
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
 
-test-slow: .venv/dev ## Run the long tests as well
-	$(BIN)/python -m pytest
+test-slow: .venv/dev ## Run the long tests, those of what costs money on a cluster first (ARGS="--minutes 20": what fits)
+	$(BIN)/python -m pytest -m slow $(ARGS)
 
 quality: .venv/dev ## Check style and format
 	$(BIN)/ruff check .
