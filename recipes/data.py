@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from datasets import Dataset, Features, concatenate_datasets
+from datasets import Dataset, Features, concatenate_datasets, load_dataset, load_dataset_builder
 from datasets.exceptions import DatasetsError
 
 from puzzles.dataset import FEATURES, HELD_OUT, build, load_splits
@@ -105,6 +105,17 @@ def like_ours(rows: Dataset, indices: Sequence[int], name: str) -> Dataset:
     return known.select(indices).map(row, input_columns=["prompt", "solution"], desc=name, **how)
 
 
+def splits_of(source: str) -> dict[str, Dataset]:
+    """The splits of a dataset. Of others' files each has columns of its own: `load_dataset` wants the first one's for all."""
+    if (Path(source) / "dataset.json").exists():
+        return load_splits(source)
+    builder = load_dataset_builder(source)
+    files = {str(split): {split: [*paths]} for split, paths in (builder.config.data_files or {}).items()}
+    return {split: load_dataset(builder.name, data_files=paths, split=split) for split, paths in files.items()} or load_splits(
+        source
+    )
+
+
 def loaded(args: PuzzleArguments) -> tuple[Dataset, Dataset]:
     """The puzzles to train on and the held-out ones of `args.dataset`; see `puzzles`."""
     if Path(args.dataset).is_file():
@@ -113,8 +124,8 @@ def loaded(args: PuzzleArguments) -> tuple[Dataset, Dataset]:
             f"puzzles beside it as validation{Path(args.dataset).suffix}, and name the folder."
         )
     try:
-        splits = load_splits(args.dataset)
-    except DatasetsError as error:
+        splits = splits_of(args.dataset)
+    except (DatasetsError, ValueError) as error:  # pyarrow's are ValueErrors
         raise ValueError(f"dataset {args.dataset!r} cannot be read: {error.__cause__ or error}") from error
     needed = {"prompt", "solution"} | ({"difficulty"} if args.difficulty or args.curriculum else set())
     chosen = []

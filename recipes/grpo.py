@@ -56,6 +56,8 @@ def main(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args: GR
         accumulate(run_args, training_args, training_args.world_size)
         train, held_out = puzzles(puzzle_args, training_args.seed)
         if not check(run_args, training_args, model_args, train, held_out).chat_template:
+            if training_args.process_index == 0:
+                print(f"{model_args.model_name_or_path} has no chat template: it gets the prompts as text.")
             train, held_out = (
                 rows.map(lambda row: {"prompt": as_text(row["prompt"])}, keep_in_memory=True, load_from_cache_file=False)
                 for rows in (train, held_out)
