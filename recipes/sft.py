@@ -217,7 +217,7 @@ def prepared(args: SftArguments, training_args: SFTConfig) -> tuple[SFTTrainer, 
 
 def main(args: SftArguments, training_args: SFTConfig) -> None:
     output_dir = Path(training_args.output_dir)
-    partial = output_dir.with_name(output_dir.name + ".partial")
+    partial = output_dir.parent / f"{output_dir.name}.partial"
     try:
         if output_dir.exists():
             raise ValueError(f"{output_dir} is there already. Choose another output_dir, or delete it.")
