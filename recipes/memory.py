@@ -32,7 +32,7 @@ class Machine:
         gpu: bytes of a GPU, or None on a CPU, where memory is not planned.
         cpu: bytes of memory of a node.
         disk: bytes that are free for checkpoints, or None if that is not known.
-        masters: whether float32 copies are kept of weights in 16 bits, as DeepSpeed and FSDP do.
+        masters: whether what trains in 16 bits has a copy in float32, as DeepSpeed and FSDP in mixed precision keep one.
     """
 
     name: str

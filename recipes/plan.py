@@ -233,15 +233,15 @@ def rounded_away(config: PreTrainedConfig, args: GRPOConfig, model_args: ModelCo
     """
     if {"dtype", "torch_dtype"} & set(args.model_init_kwargs or {}):
         return ["model_init_kwargs holds a dtype: give it as dtype alone."]
-    dtype, mixed = loaded_in(config, model_args), args.bf16 or args.fp16
+    dtype = loaded_in(config, model_args)
     trained = not model_args.use_peft or model_args.lora_modules_to_save
-    if dtype.itemsize > 2 or not trained or (machine.masters and mixed):
+    if dtype.itemsize > 2 or not trained or machine.masters:
         return []
     half, what = str(dtype).removeprefix("torch."), "lora_modules_to_save" if model_args.use_peft else "all weights"
-    mend = "set bf16: true" if machine.masters else "set dtype: float32 (with bf16: true it computes in bfloat16 all the same)"
     return [
         f"dtype: {model_args.dtype} would train {what} in {half}, where most steps of {args.learning_rate:g} are rounded away: "
-        f"{mend}, or launch with DeepSpeed, which keeps float32 copies (accelerate_configs/zero3.yaml), or train LoRA alone."
+        "set dtype: float32 (with bf16: true it computes in bfloat16 all the same), or launch with DeepSpeed, which keeps "
+        "float32 copies (accelerate_configs/zero3.yaml), or train LoRA alone."
     ]
 
 
@@ -310,7 +310,7 @@ def this_machine(args: GRPOConfig) -> Machine:
         gpu=torch.cuda.get_device_properties(0).total_memory if gpu else None,
         cpu=psutil.virtual_memory().total,
         disk=shutil.disk_usage(place).free + taken,
-        masters=deepspeed or environment.get("ACCELERATE_USE_FSDP") == "true",
+        masters=deepspeed or (environment.get("ACCELERATE_USE_FSDP") == "true" and (args.bf16 or args.fp16)),
     )
 
 
@@ -393,7 +393,7 @@ def machine_of(path: Path, plan: PlanArguments) -> Machine:
         gpu=plan.gpu_gib * GiB,
         cpu=plan.cpu_gib * GiB,
         disk=plan.disk_gib and plan.disk_gib * GiB,
-        masters=content.get("distributed_type") in ("DEEPSPEED", "FSDP"),
+        masters=bool(deepspeed) or (content.get("distributed_type") == "FSDP" and content.get("mixed_precision") != "no"),
     )
 
 

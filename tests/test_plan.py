@@ -146,9 +146,7 @@ def test_16_bits_are_trained_only_where_float32_copies_are_kept(dtype, fault):
     saved = ModelConfig(dtype=dtype, use_peft=True, lora_modules_to_save=["lm_head"])
     deepspeed = replace(NODE, masters=True)
     assert bool(rounded_away(shape, config(), full, alone)) == bool(rounded_away(shape, config(), saved, alone)) == fault
-    assert bool(rounded_away(shape, config(bf16=False), full, deepspeed)) == fault
-    assert not rounded_away(shape, config(bf16=True), full, deepspeed)
-    assert not rounded_away(shape, config(bf16=False, fp16=True), full, deepspeed)
+    assert not rounded_away(shape, config(), full, deepspeed)
     assert not rounded_away(shape, config(), lora, alone)
 
 
@@ -232,7 +230,6 @@ def test_shipped_recipes_fit_where_they_say(plan, dataset, recipe, machines, ver
         (("--model_name_or_path", "no/such-model"), "model_name_or_path 'no/such-model' is neither"),
         (("--machines", "accelerate_configs/none.yaml"), "accelerate_configs/none.yaml"),
         (("--machines", "accelerate_configs/single_gpu.yaml"), "dtype: bfloat16 would train all weights in bfloat16"),
-        (("--bf16", "false"), "set bf16: true"),
     ],
 )
 def test_a_plan_that_will_not_do_fails(plan, dataset, arguments, complaint):
