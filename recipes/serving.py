@@ -74,7 +74,9 @@ def served(model: str, name: str, log: Path, extra: list[str]) -> Iterator[str]:
     try:
         for _ in tqdm(iter(lambda: _is_up(url), True), desc=f"vLLM is starting ({log})", unit="s"):
             if server.poll() is not None:
-                raise ValueError(f"vLLM did not start: {why(log.read_text(), server.returncode)}\nIts log: {log}")
+                raise ValueError(
+                    f"vLLM did not start: {why(log.read_text(errors='replace'), server.returncode)}\nIts log: {log}"
+                )
             time.sleep(1)
         yield f"{url}/v1"
     finally:

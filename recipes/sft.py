@@ -216,28 +216,31 @@ def prepared(args: SftArguments, training_args: SFTConfig) -> tuple[SFTTrainer, 
 
 
 def main(args: SftArguments, training_args: SFTConfig) -> None:
-    output_dir = Path(training_args.output_dir)
+    output_dir, first = Path(training_args.output_dir), training_args.process_index == 0
     partial = output_dir.parent / f"{output_dir.name}.partial"
     try:
         if output_dir.exists():
             raise ValueError(f"{output_dir} is there already. Choose another output_dir, or delete it.")
-        partial.mkdir(parents=True, exist_ok=True)  # where a killed run left one, this goes on in it
-        only_one(partial)
+        if first:
+            partial.mkdir(parents=True, exist_ok=True)  # where a killed run left one, this goes on in it
+            only_one(partial)
     except (ValueError, OSError) as error:
-        sys.exit(f"recipes/sft.py: {error}")
+        sys.exit(f"recipes/sft.py: {error}" if first else 1)
     try:
-        repo = repository(training_args)
+        repo = repository(training_args) if first else None
         training_args.output_dir, training_args.push_to_hub = str(partial), False
         trainer, dtype = prepared(args, training_args)
     except (ValueError, OSError) as error:
-        shutil.rmtree(partial)
-        sys.exit(f"recipes/sft.py: {error}")
+        shutil.rmtree(partial, ignore_errors=True)
+        sys.exit(f"recipes/sft.py: {error}" if first else 1)
     try:
         trainer.train()
         trainer.model.to(dtype)
-        shutil.rmtree(partial / "model", ignore_errors=True)
+        if first:
+            shutil.rmtree(partial / "model", ignore_errors=True)
         trainer.save_model(str(partial / "model"))
-        os.replace(partial / "model", output_dir)
+        if first:
+            os.replace(partial / "model", output_dir)
     except (OSError, SafetensorError) as error:
         free = shutil.disk_usage(partial).free / 2**20
         sys.exit(
@@ -245,7 +248,9 @@ def main(args: SftArguments, training_args: SFTConfig) -> None:
         )
     if repo:
         upload(trainer, output_dir, repo)
-    shutil.rmtree(partial)
+    if first:
+        shutil.rmtree(partial)
+    trainer.accelerator.wait_for_everyone()  # a process that ends before the others would have the launcher stop them
 
 
 if __name__ == "__main__":

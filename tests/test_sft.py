@@ -15,6 +15,7 @@ from trl import SFTConfig
 
 from recipes import sft
 from recipes.arguments import parse
+from tests.hub import TOKEN, local_hub
 
 ROOT = Path(__file__).parents[1]
 BASE = ROOT / "recipes" / "tiny-base"
@@ -119,6 +120,18 @@ def test_a_killed_run_is_started_again_and_a_running_one_is_left_alone(tmp_path,
     assert "model.safetensors" in os.listdir(tmp_path / "new")
     assert not list((tmp_path / "new").glob("model-0*"))
     assert not partial.exists()
+
+
+def test_one_copy_of_the_model_goes_to_the_hub(monkeypatch, tmp_path, imitate):
+    with local_hub() as hub:
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        monkeypatch.setattr("recipes.sft.offline", lambda: True)
+        imitate("--push_to_hub", "true", "--save_strategy", "steps", "--save_steps", "1")
+        assert {*hub.repos} == {"me/new"}
+        assert {*hub.repos["me/new"]} == {path.name for path in (tmp_path / "new").iterdir()} - {"training_args.bin"}
+        assert sum("/commit/" in request for request in hub.requests) == 1
 
 
 def test_a_full_disk_is_said(monkeypatch, tmp_path, imitate):
