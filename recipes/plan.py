@@ -164,47 +164,49 @@ def as_text(messages: list[dict[str, str]]) -> str:
         ValueError: if it has more than one message.
     """
     if len(messages) > 1:
-        raise ValueError(
-            f"the model has no chat template for its {len(messages)} messages: take one that has, or prompts of one"
-        )
+        raise ValueError("the model has no chat template: take a model that has one, or prompts of one message")
     return messages[0]["content"]
 
 
-def prompt_lengths(args: GRPOConfig, tokenizer: PreTrainedTokenizerBase | None, prompts: list[list[dict]]) -> list[int]:
-    """Tokens of each prompt, as GRPOTrainer makes them; without the tokenizer, a bound on them.
+def as_chat(tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], args: GRPOConfig) -> str:
+    """A prompt in the model's chat template.
 
     Raises:
-        ValueError: naming the first prompt that the model's chat template does not take.
+        ValueError: if the template refuses it, or it holds the template's tokens already.
     """
+    for token in tokenizer.all_special_tokens:
+        if any(token in message["content"] for message in messages):
+            raise ValueError(f"it holds {token!r}, which the chat template adds: give plain text, or messages")
+    template = {"tokenize": False, "add_generation_prompt": True, **(args.chat_template_kwargs or {})}
+    try:
+        return tokenizer.apply_chat_template(messages, **template)
+    except TemplateError as error:
+        raise ValueError(f"the chat template refuses it ({error})") from None
+
+
+def prompt_lengths(args: GRPOConfig, tokenizer: PreTrainedTokenizerBase | None, train: Dataset, held_out: Dataset) -> list[int]:
+    """Tokens of each prompt, as GRPOTrainer makes them, those to train on first; without the tokenizer, a bound on them.
+
+    Raises:
+        ValueError: naming the first prompt that does not go into the chat template.
+    """
+    prompts = [*train["prompt"], *held_out["prompt"]]
     if tokenizer is None:
         characters = [sum(len(message["content"]) for message in prompt) for prompt in prompts]
         return [int(n / CHARACTERS_PER_TOKEN) + 64 for n in characters]
     texts = []
     for i, prompt in enumerate(prompts):
         try:
-            if not tokenizer.chat_template:
-                texts.append(as_text(prompt))
-                continue
-            said = "\n".join(message["content"] for message in prompt)
-            if twice := [token for token in tokenizer.all_special_tokens if token in said]:
-                raise ValueError(f"it holds the chat template's {twice[0]!r} already: give plain text, or messages")
-            template = {"tokenize": False, "add_generation_prompt": True, **(args.chat_template_kwargs or {})}
-            texts.append(tokenizer.apply_chat_template(prompt, **template))
-        except (ValueError, TemplateError) as error:
+            texts.append(as_chat(tokenizer, prompt, args) if tokenizer.chat_template else as_text(prompt))
+        except ValueError as error:
             roles = ", ".join(message["role"] for message in prompt)
-            raise ValueError(f"row {i}: its prompt ({roles}) does not go into the chat template: {error}.") from None
+            raise ValueError(f"the prompt of {place(i, len(train))}, of the roles {roles}: {error}.") from None
     return [len(ids) for ids in tokenizer(texts, add_special_tokens=not tokenizer.chat_template).input_ids]
 
 
-def lengths_of(args: GRPOConfig, tokenizer: PreTrainedTokenizerBase | None, train: Dataset, held_out: Dataset) -> list[int]:
-    """Tokens of each prompt, those to train on first; see `prompt_lengths`."""
-    lengths = []
-    for name, rows in (("train", train), ("held-out", held_out)):
-        try:
-            lengths += prompt_lengths(args, tokenizer, rows["prompt"])
-        except ValueError as error:
-            raise ValueError(f"{name} {error}") from None
-    return lengths
+def place(row: int, train: int) -> str:
+    """How a row is called, if those to train on come first, and then the held-out ones."""
+    return f"row {row}" if row < train else f"held-out row {row - train}"
 
 
 def too_long(args: GRPOConfig, config: PreTrainedConfig, lengths: list[int], held_out: int = 0) -> list[str]:
@@ -217,8 +219,7 @@ def too_long(args: GRPOConfig, config: PreTrainedConfig, lengths: list[int], hel
     room = window - args.max_completion_length
     if max(lengths) <= room:
         return []
-    row, train = lengths.index(max(lengths)), len(lengths) - held_out
-    where = f"row {row}" if row < train else f"held-out row {row - train}"
+    where = place(lengths.index(max(lengths)), len(lengths) - held_out)
     return [
         f"{sum(n > room for n in lengths)} of {len(lengths)} prompts are too long: {where} has {max(lengths):,} tokens, and "
         f"{name} {window:,} less max_completion_length {args.max_completion_length:,} leaves {max(room, 0):,}. "
@@ -327,7 +328,7 @@ def check(
     tokenizer = tokenizer_of(model_args, cut_off)
     if tokenizer is None:
         raise ValueError(f"model_name_or_path {model_args.model_name_or_path!r} has no tokenizer that can be loaded.")
-    lengths = lengths_of(args, tokenizer, train, held_out)
+    lengths = prompt_lengths(args, tokenizer, train, held_out)
     faults = geometry(run_args, args, machine.processes, len(held_out))[1]
     faults += too_long(args, config, lengths, len(held_out)) + unreachable_server(args)
     faults += rounded_away(config, args, model_args, machine)
@@ -416,7 +417,7 @@ def main(
         train, held_out = puzzles(puzzle_args, args.seed)
         machines = [machine_of(Path(path), plan) for path in plan.machines]
         tokenizer = tokenizer_of(model_args, cut_off)
-        lengths = lengths_of(args, tokenizer, train, held_out)
+        lengths = prompt_lengths(args, tokenizer, train, held_out)
     except (ValueError, OSError, KeyError) as error:
         sys.exit(f"recipes/plan.py: {error}")
     p, mean = parameters(config, model_args), sum(lengths) / len(lengths)

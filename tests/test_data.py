@@ -120,9 +120,11 @@ def test_a_model_without_a_chat_template_gets_the_text(tmp_path, rows, train):
     model = ("--model_name_or_path", tmp_path / "base")
     assert "it gets the prompts as text" in train(*model, "--dataset", write(tmp_path / "data", rows, "text"))
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "base")
-    alone, chat = [len(tokenizer(text(row)).input_ids) for row in rows], [row["prompt"] for row in rows]
-    assert prompt_lengths(GRPOConfig("outputs/none", use_cpu=True), tokenizer, chat) == alone
-    with pytest.raises(SystemExit, match=r"train row 0: .* no chat template for its 4 messages"):
+    alone, ours = [len(tokenizer(text(row)).input_ids) for row in rows], Dataset.from_list(rows)
+    assert prompt_lengths(GRPOConfig("outputs/none", use_cpu=True), tokenizer, ours, ours.take(1)) == [*alone, alone[0]]
+    with pytest.raises(
+        SystemExit, match="the prompt of row 0, of the roles system, user, assistant, user: the model has no chat"
+    ):
         train(*model, "--dataset", write(tmp_path / "data", rows, "turns"))
 
 
@@ -130,8 +132,9 @@ def test_lengths_are_counted_as_the_trainer_makes_them(rows):
     tokenizer, args = AutoTokenizer.from_pretrained(TINY), GRPOConfig("outputs/none", use_cpu=True)
     for shape in SHAPES.values():
         chats = [as_messages(shape(row)["prompt"]) for row in rows]
+        ours = Dataset.from_dict({"prompt": chats})
         made = tokenizer.apply_chat_template(chats, add_generation_prompt=True, tokenize=True, return_dict=True)["input_ids"]
-        assert prompt_lengths(args, tokenizer, chats) == [len(ids) for ids in made]
+        assert prompt_lengths(args, tokenizer, ours.take(2), ours.skip(2)) == [len(ids) for ids in made]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -220,11 +223,15 @@ def test_a_faulty_dataset_is_named_with_split_and_row(tmp_path, rows):
 
 def test_a_prompt_that_holds_the_chat_template_already_is_refused(tmp_path, rows, train):
     rendered = [{**row, "prompt": [{"role": "user", "content": f"<|im_start|>user\n{text(row)}<|im_end|>\n"}]} for row in rows]
-    with pytest.raises(SystemExit, match=r"train row 0: its prompt \(user\) .* holds the chat template's '<.im_end.>' already"):
+    with pytest.raises(
+        SystemExit, match=r"the prompt of row 0, of the roles user: it holds '<.im_end.>', which the chat template adds"
+    ):
         train("--dataset", write(tmp_path / "data", rendered, "text"))
     shutil.copytree(TINY, tmp_path / "strict")
     (tmp_path / "strict" / "chat_template.jinja").write_text("{{ raise_exception('System role not supported') }}")
-    with pytest.raises(SystemExit, match=r"train row 0: its prompt \(system, user\) does not go .*: System role not supported"):
+    with pytest.raises(
+        SystemExit, match=r"row 0, of the roles system, user: the chat template refuses it \(System role not supported"
+    ):
         train("--model_name_or_path", tmp_path / "strict", "--dataset", write(tmp_path / "data", rows, "system"))
 
 
