@@ -110,10 +110,9 @@ def splits_of(source: str) -> dict[str, Dataset]:
     if (Path(source) / "dataset.json").exists():
         return load_splits(source)
     builder = load_dataset_builder(source)
-    files = {str(split): {split: [*paths]} for split, paths in (builder.config.data_files or {}).items()}
-    return {split: load_dataset(builder.name, data_files=paths, split=split) for split, paths in files.items()} or load_splits(
-        source
-    )
+    if not (files := builder.config.data_files):
+        return load_splits(source)
+    return {str(split): load_dataset(builder.name, data_files={split: files[split]}, split=split) for split in files}
 
 
 def loaded(args: PuzzleArguments) -> tuple[Dataset, Dataset]:

@@ -172,16 +172,18 @@ def as_chat(tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], 
     """A prompt in the model's chat template.
 
     Raises:
-        ValueError: if the template refuses it, or it holds the template's tokens already.
+        ValueError: if the template refuses it, or it holds the tokens that the template adds.
     """
-    for token in tokenizer.all_special_tokens:
-        if any(token in message["content"] for message in messages):
-            raise ValueError(f"it holds {token!r}, which the chat template adds: give plain text, or messages")
     template = {"tokenize": False, "add_generation_prompt": True, **(args.chat_template_kwargs or {})}
     try:
-        return tokenizer.apply_chat_template(messages, **template)
+        text = tokenizer.apply_chat_template(messages, **template)
     except TemplateError as error:
         raise ValueError(f"the chat template refuses it ({error})") from None
+    said = "\n".join(message["content"] for message in messages)
+    for token in tokenizer.all_special_tokens:
+        if text.count(token) > said.count(token) > 0:
+            raise ValueError(f"it holds {token!r}, which the chat template adds: give plain text, or messages")
+    return text
 
 
 def prompt_lengths(args: GRPOConfig, tokenizer: PreTrainedTokenizerBase | None, train: Dataset, held_out: Dataset) -> list[int]:

@@ -3,8 +3,8 @@
   python recipes/sft.py --config recipes/tiny-warm-start.yaml
 
 A demonstration is a chain of deductions (`puzzles/proof.py`), one statement a line, and then the answer sheet. The chain is the
-whole night in small steps, or with `--proofs true` a short proof of the answers. Without a `model_name_or_path` a tiny Qwen2 is
-made (`recipes/tiny.py`).
+whole night in small steps, or with `--proofs true` a short proof of the answers. One that has more than `max_length` tokens is
+refused before anything is learned. Without a `model_name_or_path` a tiny Qwen2 is made (`recipes/tiny.py`).
 """
 
 from __future__ import annotations
