@@ -34,19 +34,21 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
+from reprlib import repr as shortened
 from typing import Any
 
 import pyarrow.parquet as pq
 from datasets import load_dataset
 from tqdm import tqdm
 
-from puzzles.clues import At, Carried, Clue, Moved, Murder, Puzzle, answer, facts, fill
+from puzzles.clues import At, Carried, Clue, Moved, Murder, Puzzle, answer, candidates, facts, fill
 from puzzles.english import ORIGINAL, WORDINGS, difference, quoted, read_prompt, render, wording_of
 from puzzles.generate import DETERMINE
 from puzzles.parallel import in_order
 from puzzles.scenario import MOTIVES, ROOMS, SUSPECTS, WEAPONS, Night
 from puzzles.solver import find_night, spare
 
+COLUMNS = ("prompt", "solution", "determine", "wording")  # what is looked at in a row
 READINGS = ("plain", "published")
 SHOWN = 4  # how many differences of a counter-night are named, and how many clues that can be left out
 BATCH = 1_000  # rows of a Parquet file in memory at once
@@ -171,7 +173,7 @@ def puzzle_of(row: Any, reading: str | None = None) -> tuple[Puzzle, list[Clue]]
 def _text(row: Any) -> str:
     """The text of a row's puzzle: its prompt, or the last message of the user in it."""
     if not isinstance(row, dict):
-        raise ValueError(f"it is no object with `prompt` and `solution`, but {quoted(str(row), 60)}")
+        raise ValueError(f"it is no object with `prompt` and `solution`, but {shortened(row)}")
     prompt = row.get("prompt")
     if isinstance(prompt, list):
         messages = [message for message in prompt if isinstance(message, dict) and message.get("role") == "user"]
@@ -183,17 +185,18 @@ def _text(row: Any) -> str:
     return prompt
 
 
-def _answers(row: dict, puzzle: Puzzle) -> list:
+def _answers(row: dict, puzzle: Puzzle) -> list[str]:
     """The recorded answers in the order of the questions. Arrow fills the letters that a puzzle does not have with None."""
     solution = row.get("solution")
     if isinstance(solution, dict):
-        given = {letter: answer for letter, answer in solution.items() if answer is not None}
+        solution = {letter: answer for letter, answer in solution.items() if answer is not None}
         letters = [chr(65 + i) for i in range(len(puzzle.questions))]
-        if given.keys() != set(letters):
-            raise ValueError(f"the solution has answers {', '.join(sorted(given))} for questions {', '.join(letters)}")
-        return [given[letter] for letter in letters]
-    if not isinstance(solution, list):
-        raise ValueError("it has no `solution` that is a list or a dict")
+        if list(solution) != letters:
+            given = quoted(", ".join(map(str, solution)), 200)
+            raise ValueError(f"the letters of the solution are {given}, those of the questions {', '.join(letters)}")
+        solution = list(solution.values())
+    if not (isinstance(solution, list) and all(isinstance(answer, str) for answer in solution)):
+        raise ValueError("it has no `solution` that is a list or a dict of texts")
     if len(solution) != len(puzzle.questions):
         raise ValueError(f"the solution has {len(solution)} answers for {len(puzzle.questions)} questions")
     return solution
@@ -227,7 +230,7 @@ def _misprints(text: str, puzzle: Puzzle, wording: str, determine: Any) -> Itera
     if found := difference(text, puzzle, wording):
         yield found
     if determine not in (None, *DETERMINE):
-        yield f"its `determine` is {quoted(str(determine))}, and should be {' or '.join(DETERMINE)}"
+        yield f"its `determine` is {shortened(determine)}, and should be {' or '.join(DETERMINE)}"
     for kind, names, known in (
         ("suspect", s.suspects, SUSPECTS),
         ("weapon", s.weapons, WEAPONS),
@@ -263,7 +266,8 @@ def _faults(puzzle: Puzzle, groups: list[list[Clue]], row: dict) -> Iterator[str
     try:
         for question, proved, recorded in zip(puzzle.questions, answers, _answers(row, puzzle), strict=True):
             if proved != recorded:
-                yield f"{render(question, s)} The recorded answer is {recorded}, but in the only night that fits it is {proved}"
+                said = recorded if recorded in candidates(question, s) else quoted(recorded, 60)
+                yield f"{render(question, s)} The recorded answer is {said}, but in the only night that fits it is {proved}"
     except ValueError as error:
         yield str(error)
     for i in islice(spare(s, groups, determined), SHOWN):
@@ -298,6 +302,18 @@ def _loosely(clue: Clue, puzzle: Puzzle) -> list[Clue]:
 # ---------------------------------------------------------------- the command
 
 
+def _handed(row: Any) -> Any:
+    """What `faults` needs of a row, so that it can be handed to another process: pickle fails on what is nested hundredfold."""
+    if isinstance(row, dict):
+        row = {name: row[name] for name in COLUMNS if name in row}
+    return "something nested too deeply" if _deep(row) else row
+
+
+def _deep(value: Any, levels: int = 8) -> bool:
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels == 0 or any(_deep(part, levels - 1) for part in parts)
+
+
 def _verdict(work: tuple[str, Any], reading: str | None) -> tuple[str, list[str]]:
     name, row = work
     return name, faults(row, reading)
@@ -323,7 +339,7 @@ def main() -> int:
     if args.sample is not None:
         chosen = {split: sorted(random.Random(0).sample(some, min(args.sample, len(some)))) for split, some in chosen.items()}
     total = sum(map(len, chosen.values()))
-    work = ((f"{split} {i}", row) for split, rows in splits.items() for i, row in rows.numbered(chosen[split]))
+    work = ((f"{split} {i}", _handed(row)) for split, rows in splits.items() for i, row in rows.numbered(chosen[split]))
     faulty = 0
     verdicts = in_order(partial(_verdict, reading=args.reading), work, min(args.num_proc, total) or 1)
     try:
