@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import random
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -110,11 +111,10 @@ class Setting:
     motives: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self):
-        Size(len(self.suspects), len(self.weapons), len(self.rooms), len(self.times), len(self.motives))
-        names = [*self.pieces, *self.rooms, *self.motive_names]
-        folded = [name.casefold() for name in names]
-        if twice := [name for name, fold in zip(names, folded, strict=True) if folded.count(fold) > 1]:
+        names = Counter(name.casefold() for name in (*self.pieces, *self.rooms, *self.motive_names))
+        if twice := [name for name in (*self.pieces, *self.rooms, *self.motive_names) if names[name.casefold()] > 1]:
             raise ValueError(f"{twice[-1]!r} is the name of two suspects, weapons, rooms or motives: each needs its own.")
+        Size(len(self.suspects), len(self.weapons), len(self.rooms), len(self.times), len(self.motives))
         if self.motives and (min(self.motive_counts.values()) < 1 or sum(self.motive_counts.values()) != len(self.suspects)):
             counts = ", ".join(f"{motive} {count}" for motive, count in self.motives)
             raise ValueError(f"the motives ({counts}) do not add up to the {len(self.suspects)} suspects.")

@@ -51,7 +51,7 @@ from puzzles.solver import find_night, spare
 COLUMNS = ("prompt", "solution", "determine", "wording")  # what is looked at in a row
 READINGS = ("plain", "published")
 SHOWN = 4  # how many differences of a counter-night are named, and how many clues that can be left out
-BATCH = 1_000  # rows of a Parquet file in memory at once
+BATCH = 200  # rows of a Parquet file in memory at once
 
 
 # ---------------------------------------------------------------- rows
@@ -137,7 +137,7 @@ def _jsonl(path: Path) -> tuple[str, Rows]:
 
 def _parquet(path: Path) -> tuple[str, Rows]:
     def read(wanted: Sequence[int]) -> Iterator[tuple[int, Any]]:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, buffer_size=2**20) as file:  # without it Arrow holds a row group's whole column
             start = 0
             for group in range(file.num_row_groups):
                 end = start + file.metadata.row_group(group).num_rows
@@ -216,7 +216,7 @@ def faults(row: Any, reading: str | None = None) -> list[str]:
     wording = row.get("wording")
     if wording not in (*WORDINGS, ORIGINAL):
         wording = wording_of(text, puzzle)
-    if wrong := [*_misprints(text, puzzle, wording, row.get("determine"))]:
+    if wrong := [*misprints(text, puzzle, wording, row.get("determine"))]:
         return wrong
     try:
         return [*_faults(puzzle, _groups(puzzle, reading or _reading(wording)), row)]
@@ -224,7 +224,7 @@ def faults(row: Any, reading: str | None = None) -> list[str]:
         return [f"it cannot be proved: {error}"]
 
 
-def _misprints(text: str, puzzle: Puzzle, wording: str, determine: Any) -> Iterator[str]:
+def misprints(text: str, puzzle: Puzzle, wording: str, determine: Any = None) -> Iterator[str]:
     """What is wrong with a row before anything is proved."""
     s = puzzle.setting
     if found := difference(text, puzzle, wording):
