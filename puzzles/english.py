@@ -46,11 +46,11 @@ ONLY_TIME = "12:00 AM"  # the unspoken time of a night that has just one
 
 # (class, fields fixed by the sentence, template). `{field:kind}` stands for a field's value as a phrase of that kind.
 SENTENCES = (
-    (At, {}, "{who:reference} was {room:place}{time:when}"),
-    (SameRoom, {}, "{who:reference} was in the same room as {other:piece}{time:when}"),
-    (Together, {}, "{who:reference} and {other:piece} were {room:place} together at least once"),
-    (Moved, {}, "{who:person} moved from {origin:room} to {destination:room}{time:when}"),
-    (Carried, {}, "{who:carrier} moved {weapon:tool} from {origin:room} to {destination:room}{time:when}"),
+    (At, {}, "{who:piece} was {room:place}{time:when}"),
+    (SameRoom, {}, "{who:piece} was in the same room as {other:piece}{time:when}"),
+    (Together, {}, "{who:piece} and {other:piece} were {room:place} together at least once"),
+    (Moved, {}, "{who:piece} moved from {origin:room} to {destination:room}{time:when}"),
+    (Carried, {}, "{who:piece} moved {weapon:piece} from {origin:room} to {destination:room}{time:when}"),
     (Beside, {}, "{who:piece} was in the room just {direction:way} of {other:piece}{time:when}"),
     (Motivated, {}, "{suspect:suspect} is motivated by {motive:motive}"),
     (Murder, {"aspect": "murderer"}, "Mr. Boddy was murdered by {value:suspect}"),
@@ -67,17 +67,12 @@ QUESTIONS = (
     (Murder, {"aspect": "motive", "value": None}, "Why did the murderer do it?"),
     (Motivated, {"motive": None}, "What motivates {suspect:suspect}?"),
     (Motivated, {"suspect": None}, "Who is motivated by {motive:motive}?"),
-    (At, {"room": None}, "Where was {who:reference}{time:when}?"),
+    (At, {"room": None}, "Where was {who:piece}{time:when}?"),
 )
 NAME = r"[A-Z][\w.'-]*(?: [A-Z][\w.'-]*)*"
-CLOCK = r"\d\d:\d\d [AP]M"
-UNKNOWN = rf"[Tt]he murderer|(?:[Tt]he|[Aa]) suspect motivated by {NAME}"  # somebody whom the detective has to find out
+CLOCK = r"\d\d?:\d\d [AP]M"
 KINDS = {  # each kind of phrase, as it is read
-    "reference": rf"(?:{UNKNOWN}|[Tt]he murder weapon|(?:[Tt]he )?{NAME})",
-    "piece": rf"(?:[Tt]he )?{NAME}",
-    "person": rf"(?:{UNKNOWN}|{NAME})",
-    "carrier": rf"(?:{UNKNOWN}|{NAME})",
-    "tool": rf"(?:the murder weapon|the {NAME})",
+    "piece": rf"(?:[Tt]he murderer|[Tt]he murder weapon|(?:[Tt]he|[Aa]) suspect motivated by {NAME}|(?:[Tt]he )?{NAME})",
     "culprit": rf"(?:the|a) suspect motivated by {NAME}",
     "place": rf"(?:in|at) the {NAME}",
     "room": rf"the {NAME}",
@@ -128,9 +123,9 @@ def _phrase(kind: str, value: str, setting: Setting) -> str:
         return f" at {value}" if len(setting.times) > 1 else ""
     if kind == "place":
         return f"{'at' if value == 'Fountain' else 'in'} the {value}"
-    if kind == "room" or value in setting.weapons:
+    if kind in ("room", "weapon") or (kind == "piece" and value in setting.weapons):
         return f"the {value}"
-    if kind != "motive" and value in setting.motive_counts:
+    if kind in ("culprit", "piece") and value in setting.motive_counts:
         return f"{'the' if setting.motive_counts[value] == 1 else 'a'} suspect motivated by {value}"
     return value
 
@@ -190,11 +185,7 @@ def _value(kind: str, phrase: str, setting: Setting, sentence: str) -> str:
         return _known("motive", phrase.rpartition(" motivated by ")[2], setting.motive_names, sentence)
     name = re.sub(r"^(?:(?:in|at) )?[Tt]he ", "", phrase)
     noun, names = {
-        "reference": ("suspect or weapon", setting.pieces),
         "piece": ("suspect or weapon", setting.pieces),
-        "person": ("suspect", setting.people),
-        "carrier": ("suspect", setting.suspects),
-        "tool": ("weapon", setting.weapons),
         "place": ("room", setting.rooms),
         "room": ("room", setting.rooms),
         "weapon": ("weapon", setting.weapons),
@@ -402,11 +393,9 @@ def read_prompt(text: str) -> Puzzle:
         times=tuple(lists["times"]) or (ONLY_TIME,),
         motives=tuple(_motive(item) for item in lists["motives"]),
     )
-    if asking := [clue for clue in clues if clue.endswith("?")]:
-        raise ValueError(f"the clue {quoted(asking[0])} is a question.")
     puzzle = Puzzle(
         setting,
-        tuple(read(clue, setting) for clue in clues),
+        tuple(_clue(sentence, setting) for sentence in clues),
         tuple(read(question, setting) for question in questions),
         bonus=len(questions) - bonus_from if bonus_from is not None else 0,
     )
@@ -418,6 +407,22 @@ def read_prompt(text: str) -> Puzzle:
     if nouns and nouns != [noun(question) for question in puzzle.questions]:
         raise ValueError(f"the answer form {nouns} does not fit the {len(questions)} questions: is the prompt whole?")
     return puzzle
+
+
+def _clue(sentence: str, setting: Setting) -> Clue:
+    """The clue that a sentence is. `read` knows more statements than clues make: "Miss Peach was just south of the murderer"."""
+    clue, s = read(sentence, setting), setting
+    if None in vars(clue).values():
+        raise ValueError(f"the clue {quoted(sentence)} is a question.")
+    allowed = {"other": s.pieces, "weapon": (*s.weapons, MURDER_WEAPON)}
+    if isinstance(clue, Beside):
+        allowed["who"] = s.pieces
+    elif isinstance(clue, Moved | Carried):
+        allowed["who"] = (*(s.people if isinstance(clue, Moved) else s.suspects), MURDERER, *s.motive_names)
+    for field, names in allowed.items():
+        if (name := getattr(clue, field, None)) and name not in names:
+            raise ValueError(f"the clue {quoted(sentence)} should not say {name!r} there, but one of: {', '.join(names)}.")
+    return clue
 
 
 def _lines(text: str) -> list[tuple[int, str]]:

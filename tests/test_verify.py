@@ -230,12 +230,15 @@ def test_a_deleted_clue_is_shown_by_another_night():
         ("And these bonus questions:", "And these bonus problems:", "And these bonus problems:"),
         ("Mr. Boddy was murdered at 12:00 AM", "Who murdered Mr. Boddy?", "is a question"),
         (" was in the Hall at 11:00 PM\n", " was at the Hall at 11:00 PM\n", "was at the Hall"),
-        ("Mr. Green moved from", "The Poison moved from", "names the suspect 'Poison'"),
-        (
-            "was in the room just south of Miss Peach",
-            "was in the room just south of the murderer",
-            "not a sentence of a known form",
-        ),
+        ("Mr. Green moved from", "The Poison moved from", "should not say 'Poison'"),
+        ("Mr. Green moved from", "The murder weapon moved from", "should not say 'the murder weapon'"),
+        ("Mr. Green moved from", "Mr. Boddy moved the Poison from", "should not say 'Mr. Boddy'"),
+        ("Mr. Green moved from", "Mr. Green moved Mrs. White from", "should not say 'Mrs. White'"),
+        ("Mr. Green moved from", "Mr. Green moved the murderer from", "should not say 'the murderer'"),
+        ("just south of Miss Peach", "just south of the murderer", "should not say 'the murderer' there, but one of: "),
+        ("in the room just south of Miss Peach", "in the same room as the murderer", "should not say 'the murderer'"),
+        ("The Lead Pipe and Miss Peach", "Miss Peach and the suspect motivated by Hatred", "should not say 'Hatred'"),
+        ("- The Poison was in the room just", "- The murder weapon was in the room just", "should not say 'the murder weapon'"),
     ],
 )
 def test_a_text_that_does_not_say_its_puzzle_is_named(old, new, complaint):
