@@ -410,7 +410,7 @@ def read_prompt(text: str) -> Puzzle:
 
 
 def _clue(sentence: str, setting: Setting) -> Clue:
-    """The clue that a sentence is. `read` knows more statements than clues make: "Miss Peach was just south of the murderer"."""
+    """The clue that a sentence is. `read` knows statements that no clue makes, such as "The Rope moved from …"."""
     clue, s = read(sentence, setting), setting
     if None in vars(clue).values():
         raise ValueError(f"the clue {quoted(sentence)} is a question.")
