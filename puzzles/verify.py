@@ -122,9 +122,10 @@ def _jsonl(path: Path) -> tuple[str, Rows]:
         with path.open("rb") as file:
             numbered = ((number, line) for number, line in enumerate(file, 1) if line.strip())
             for i, (number, line) in enumerate(numbered):
-                if bisect_left(wanted, i) == len(wanted):
+                at = bisect_left(wanted, i)
+                if at == len(wanted):
                     return
-                if wanted[bisect_left(wanted, i)] == i:
+                if wanted[at] == i:
                     try:
                         yield number, json.loads(line)
                     except (ValueError, RecursionError):
@@ -195,11 +196,11 @@ def _answers(row: dict, puzzle: Puzzle) -> list[str]:
             given = quoted(", ".join(map(str, solution)), 200)
             raise ValueError(f"the letters of the solution are {given}, those of the questions {', '.join(letters)}")
         solution = list(solution.values())
-    if not (isinstance(solution, list) and all(isinstance(answer, str) for answer in solution)):
+    if not (isinstance(solution, list | tuple) and all(isinstance(answer, str) for answer in solution)):
         raise ValueError("it has no `solution` that is a list or a dict of texts")
     if len(solution) != len(puzzle.questions):
         raise ValueError(f"the solution has {len(solution)} answers for {len(puzzle.questions)} questions")
-    return solution
+    return list(solution)
 
 
 def faults(row: Any, reading: str | None = None) -> list[str]:
