@@ -139,16 +139,16 @@ def _jsonl(path: Path) -> tuple[str, Rows]:
 def _parquet(path: Path) -> tuple[str, Rows]:
     def read(wanted: Sequence[int]) -> Iterator[tuple[int, Any]]:
         with pq.ParquetFile(path, buffer_size=2**20) as file:  # without it Arrow holds a row group's whole column
-            start = 0
+            at = 0
             for group in range(file.num_row_groups):
-                end = start + file.metadata.row_group(group).num_rows
-                if bisect_left(wanted, start) < bisect_left(wanted, end):
-                    at = start
-                    for batch in file.iter_batches(BATCH, [group]):
-                        some = wanted[bisect_left(wanted, at) : bisect_left(wanted, at + len(batch))]
+                rows = file.metadata.row_group(group).num_rows
+                if bisect_left(wanted, at) == bisect_left(wanted, at + rows):  # none of them in this group
+                    at += rows
+                    continue
+                for batch in file.iter_batches(BATCH, [group]):
+                    if some := wanted[bisect_left(wanted, at) : bisect_left(wanted, at + len(batch))]:
                         yield from zip(some, batch.take([i - at for i in some]).to_pylist(), strict=True)
-                        at += len(batch)
-                start = end
+                    at += len(batch)
 
     with pq.ParquetFile(path) as file:
         return path.stem, Rows(file.metadata.num_rows, read)
