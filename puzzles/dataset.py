@@ -309,7 +309,7 @@ def excluded_marks(sources: list[str]) -> set[str]:
     marks = set()
     for source in sources:
         for split, rows in read_rows(source).items():
-            for i, r in enumerate(tqdm(rows, desc=f"reading {source}", unit="puzzle", leave=False)):
+            for i, r in tqdm(rows.numbered(), desc=f"reading {source}", total=len(rows), unit="puzzle", leave=False):
                 try:
                     puzzle, statements = puzzle_of(r)
                 except ValueError as error:

@@ -9,7 +9,11 @@ the published format, so results compare; `WORDINGS` frames them in three ways:
     published  without those three rules, as the published prompt
     compact    the same clues and questions without a story, for models that count tokens
 
-`read_prompt` reads all of them, and the published prompts themselves, since it goes by the shape of the lines.
+A fourth one, `ORIGINAL`, is the published prompt to the letter, so that published files can be compared with it. Nothing here
+is made in it.
+
+`read_prompt` reads all of them. It goes by the shape of the lines and so forgives a text that says something else around them;
+`difference` does not.
 """
 
 from __future__ import annotations
@@ -31,11 +35,13 @@ from puzzles.clues import (
     Puzzle,
     SameRoom,
     Together,
+    candidates,
     noun,
 )
 from puzzles.scenario import MURDER_WEAPON, MURDERER, Setting
 
 WORDINGS = ("clear", "published", "compact")
+ORIGINAL = "original"
 ONLY_TIME = "12:00 AM"  # the unspoken time of a night that has just one
 
 # (class, fields fixed by the sentence, template). `{field:kind}` stands for a field's value as a phrase of that kind.
@@ -133,15 +139,26 @@ def read(sentence: str, setting: Setting) -> Clue:
     for connective, kind in ((" if and only if ", Iff), (" or ", Or)):
         first, found, second = sentence.partition(connective)
         if found:
-            sides = read(first, setting), read(second, setting)
-            if not all(isinstance(side, At) for side in sides):
-                raise ValueError(f"{sentence!r} joins statements other than where somebody was, which is not a known form.")
+            sides = _read(first, setting), _read(second, setting)
+            if not all(isinstance(side, At) and side.room for side in sides):
+                raise ValueError(
+                    f"{quoted(sentence)} joins statements other than where somebody was, which is not a known form."
+                )
             return kind(*sides)
+    return _read(sentence, setting)
+
+
+def _read(sentence: str, setting: Setting) -> Clue:
     for kind, fixed, pattern, kinds in _patterns():
         if match := pattern.fullmatch(sentence):
             values = {f: _value(kinds[f], text, setting, sentence) for f, text in match.groupdict().items()}
             return kind(**fixed, **values)
-    raise ValueError(f"{sentence!r} is not a sentence of a known form.")
+    raise ValueError(f"{quoted(sentence)} is not a sentence of a known form.")
+
+
+def quoted(text: str, longest: int = 500) -> str:
+    """A text as an error quotes it: on one line, and not all of it if it is very long."""
+    return repr(text if len(text) <= longest else f"{text[: longest - 1]}…")
 
 
 @cache
@@ -160,7 +177,7 @@ def _value(kind: str, phrase: str, setting: Setting, sentence: str) -> str:
         return phrase
     if kind == "when":
         if not phrase and len(setting.times) > 1:
-            raise ValueError(f"{sentence!r} gives no time, but the night has {len(setting.times)}.")
+            raise ValueError(f"{quoted(sentence)} gives no time, but the night has {len(setting.times)}.")
         return _known("time", phrase.removeprefix(" at ") or setting.times[0], setting.times, sentence)
     if phrase.lower() in (MURDERER, MURDER_WEAPON):
         return phrase.lower()
@@ -180,71 +197,117 @@ def _value(kind: str, phrase: str, setting: Setting, sentence: str) -> str:
 
 def _known(noun: str, name: str, names: tuple[str, ...], sentence: str) -> str:
     if name not in names:
-        raise ValueError(f"{sentence!r} names the {noun} {name!r}, which is not one of: {', '.join(names) or 'none'}.")
+        raise ValueError(
+            f"{quoted(sentence)} names the {noun} {quoted(name)}, which is not one of: {', '.join(names) or 'none'}."
+        )
     return name
 
 
 # ---------------------------------------------------------------- prompts
 
+# What a story says around its lists, in their order. `moves` and `night` are said where the night has several times, `scene`
+# where it has one; `each` where no two suspects share a motive, `some` where they do.
+SCENE = "At the murder, Mr. Boddy and the murder weapon were in the room, and the murderer was the only suspect there."
+DEAD = "A clue about where Mr. Boddy was may speak of him alive or dead."
+EITHER = 'A clue that says "or" means that exactly one of its two statements is true.'
+PUBLISHED = {
+    "suspects": "Mr. Boddy invited a few of his closest associates to dinner at Tudor Mansion, and by the next morning he had "
+    "been murdered. You are the detective. These are the suspects:",
+    "weapons": "These are the weapons that were found:",
+    "rooms": "The murder took place in one of these rooms:",
+    "plan": "This is the floor plan, with a room's number in its place:",
+    "times": "The murder happened at one of these times:",
+    "moves": "From one time to the next, each suspect and Mr. Boddy either stayed where they were or moved to the next room "
+    "to the north, south, east or west. Suspects could carry weapons from room to room.",
+    "each": "Each suspect had a different one of these motives:",
+    "some": "Each suspect had one of these motives:",
+    "scene": SCENE,
+    "night": f"{SCENE} {DEAD}",
+    "clues": "These are the clues:",
+    "questions": "Answer these questions:",
+    "bonus": "And these bonus questions:",
+    "form": "Think it through, then finish with your answers in exactly this form:",
+}
+CLEAR = PUBLISHED | {
+    "moves": "From one time to the next, each suspect and Mr. Boddy either stayed where they were or moved to the next room "
+    "to the north, south, east or west. A weapon changed rooms only if a suspect made the same move at the same time.",
+    "scene": f"{SCENE} {EITHER}",
+    "night": f"{SCENE} From then on Mr. Boddy stayed in that room. {DEAD} {EITHER}",
+}
+STORIES = {
+    "clear": CLEAR,
+    "published": PUBLISHED,
+    ORIGINAL: {  # of the published generator (Temporal Clue, MIT licence), its spelling included
+        "suspects": "On a dark winter night, wealthy and enigmatic Mr. John Q. Boddy hosted a small, but lavish, dinner party "
+        "for some of his closest associates. However, the night ended in tragedy when Mr. Boddy was found dead in one of the "
+        "rooms of Tudor Mansion in the early hours of the morning. The following persons of interest have been identified as "
+        "suspects:",
+        "weapons": "And the following weapons were found on the premises:",
+        "rooms": "The murder could only have occured in one of the following rooms:",
+        "plan": "The rooms are laid out as follows:",
+        "times": "The exact time of the murder is a bit uncertain, but it has been narrowed down to one of the "
+        "following times:",
+        "moves": "At every time the suspects and Mr. Boddy either stayed in their current room or moved to an orthogonally "
+        "adjacent room (north, south, east, or west). Weapons could be moved by suspects between rooms as well.",
+        "each": "Each suspect uniquely had one of the following possible motives for killing Mr. Boddy:",
+        "some": "Each suspect had one of the following possible motives for killing Mr. Boddy:",
+        "scene": "For the murder to occur, the murderer and Mr. Boddy must have been alone in a room with at least one weapon.",
+        "night": "For the murder to occur, the murderer and Mr. Boddy must have been alone in a room with at least one "
+        "weapon at some point in the night. Any clue about Mr. Boddy's whereabouts should be read as \"Mr. Boddy (dead or "
+        'alive) ..."',
+        "clues": "The available clues are as follows:",
+        "questions": "Please answer the following question(s):",
+        "bonus": "And the following bonus question(s):",
+        "form": "Fill out your final answers in the following format:",
+        "end": "Best of luck, detective.",
+    },
+}
+
 
 def prompt(puzzle: Puzzle, wording: str = "clear") -> str:
-    """The whole puzzle as text, in one of `WORDINGS`."""
-    if wording not in WORDINGS:
+    """The whole puzzle as text, in one of `WORDINGS` or in `ORIGINAL`."""
+    if wording == "compact":
+        return "\n".join(_compact(puzzle))
+    if wording not in STORIES:
         raise ValueError(f"wording={wording!r} is unknown: choose one of {', '.join(WORDINGS)}.")
-    return "\n".join(_compact(puzzle)) if wording == "compact" else "\n\n".join(_story(puzzle, wording == "clear"))
+    return "\n\n".join(_story(puzzle, STORIES[wording]))
 
 
-def _story(puzzle: Puzzle, clear: bool) -> Iterator[str]:
+def _story(puzzle: Puzzle, said: dict[str, str]) -> Iterator[str]:
     s = puzzle.setting
-    yield (
-        "Mr. Boddy invited a few of his closest associates to dinner at Tudor Mansion, and by the next morning he had been "
-        "murdered. You are the detective. These are the suspects:"
-    )
+    yield said["suspects"]
     yield _bullets(s.suspects)
-    yield "These are the weapons that were found:"
+    yield said["weapons"]
     yield _bullets(s.weapons)
-    yield "The murder took place in one of these rooms:"
+    yield said["rooms"]
     width = len(str(len(s.rooms)))
     yield "\n".join(f"{i:0{width}d}. {room}" for i, room in enumerate(s.rooms, 1))
-    yield "This is the floor plan, with a room's number in its place:"
+    yield said["plan"]
     yield _floor_plan(s, width)
     if len(s.times) > 1:
-        yield "The murder happened at one of these times:"
+        yield said["times"]
         yield _bullets(s.times)
-        carried = (
-            "A weapon changed rooms only if a suspect made the same move at the same time."
-            if clear
-            else "Suspects could carry weapons from room to room."
-        )
-        yield (
-            "From one time to the next, each suspect and Mr. Boddy either stayed where they were or moved to the next room "
-            f"to the north, south, east or west. {carried}"
-        )
+        yield said["moves"]
     if s.motives:
         unique = all(count == 1 for _, count in s.motives)
-        yield f"Each suspect had {'a different one' if unique else 'one'} of these motives:"
+        yield said["each" if unique else "some"]
         yield _bullets(
             motive if unique else f"{motive} ({count} suspect{'s' if count > 1 else ''})" for motive, count in s.motives
         )
-    rules = ["At the murder, Mr. Boddy and the murder weapon were in the room, and the murderer was the only suspect there."]
-    if len(s.times) > 1:
-        if clear:
-            rules.append("From then on Mr. Boddy stayed in that room.")
-        rules.append("A clue about where Mr. Boddy was may speak of him alive or dead.")
-    if clear:
-        rules.append('A clue that says "or" means that exactly one of its two statements is true.')
-    yield " ".join(rules)
-    yield "These are the clues:"
+    yield said["night" if len(s.times) > 1 else "scene"]
+    yield said["clues"]
     yield "\n".join(f"- {render(clue, s)}" for clue in puzzle.clues)
     asked = [f"{chr(65 + i)}. {render(q, s)}" for i, q in enumerate(puzzle.questions)]
     first = len(asked) - puzzle.bonus
-    yield "Answer these questions:"
+    yield said["questions"]
     yield "\n".join(asked[:first])
     if puzzle.bonus:
-        yield "And these bonus questions:"
+        yield said["bonus"]
         yield "\n".join(asked[first:])
-    yield "Think it through, then finish with your answers in exactly this form:"
+    yield said["form"]
     yield "\n".join(f"{chr(65 + i)}. {noun(q)}" for i, q in enumerate(puzzle.questions))
+    if "end" in said:
+        yield said["end"]
 
 
 def _bullets(items) -> str:
@@ -278,21 +341,21 @@ def _compact(puzzle: Puzzle) -> Iterator[str]:
 
 
 def read_prompt(text: str) -> Puzzle:
-    """The puzzle that a prompt describes: the inverse of `prompt`, for every wording and for the published prompts.
+    """The puzzle that a prompt describes: the inverse of `prompt`, for every wording.
 
     Raises:
-        ValueError: naming the line and what is wrong with it, or the section that is missing.
+        ValueError: naming the line and what is wrong with it, or the section that is missing or makes no sense.
     """
     lists: dict[str, list[str]] = {"suspects": [], "weapons": [], "times": [], "motives": []}
+    topic = "suspects"  # the last line of prose tells what the bullets below it are
     rooms: list[str] = []
-    columns = bonus_from = 0
+    columns = 0
+    bonus_from = None
     clues: list[str] = []
     questions: list[str] = []
     nouns: list[str] = []
-    said = ""  # the last line of prose: it tells what the bullets below it are
-    for line in text.splitlines():
+    for _, line in _lines(text):
         if match := re.fullmatch(r"• (.+)", line):
-            topic = max(lists, key=said.lower().rfind)
             lists[topic].append(match[1])
         elif match := re.fullmatch(r"(Suspects|Weapons|Times|Motives): (.+)", line):
             lists[match[1].lower()] = [re.sub(r" (\d+)$", r" (\1 suspects)", item) for item in match[2].split(", ")]
@@ -307,18 +370,21 @@ def read_prompt(text: str) -> Puzzle:
             clues.append(match[1])
         elif match := re.fullmatch(r"([A-Z])\. (.+\?)", line):
             if match[1] != chr(65 + len(questions)):
-                raise ValueError(f"question {line!r} is out of order: {chr(65 + len(questions))} comes next.")
+                raise ValueError(f"question {quoted(line)} is out of order: {chr(65 + len(questions))} comes next.")
             questions.append(match[2])
         elif match := re.fullmatch(r"[A-Z]\. ([A-Z]+)", line):
             nouns.append(match[1])
-        elif line.strip():
-            said = line
-            if re.search(r"\bbonus\b", line, re.IGNORECASE):
+        else:
+            said = line.lower()
+            topic = max(lists, key=said.rfind)
+            if re.search(r"\bbonus\b", said):
                 bonus_from = len(questions)
     sections = {"suspects": lists["suspects"], "weapons": lists["weapons"], "rooms": rooms, "floor plan": columns}
     for section, found in (*sections.items(), ("clues", clues), ("questions", questions)):
         if not found:
             raise ValueError(f"the prompt has no {section}: is it whole, and a Temporal Clue puzzle?")
+    if wrong := [x for x in (*lists["suspects"], *lists["weapons"], *rooms) if not re.fullmatch(NAME, x)]:
+        raise ValueError(f"{quoted(wrong[0])} is not a name.")
     setting = Setting(
         suspects=tuple(lists["suspects"]),
         weapons=tuple(lists["weapons"]),
@@ -329,17 +395,67 @@ def read_prompt(text: str) -> Puzzle:
     )
     puzzle = Puzzle(
         setting,
-        tuple(read(clue, setting) for clue in clues),
+        tuple(_clue(sentence, setting) for sentence in clues),
         tuple(read(question, setting) for question in questions),
-        bonus=len(questions) - bonus_from if bonus_from else 0,
+        bonus=len(questions) - bonus_from if bonus_from is not None else 0,
     )
+    for question in puzzle.questions:
+        if len(candidates(question, setting)) < 2:
+            raise ValueError(
+                f"{render(question, setting)!r} asks for a {noun(question)}, of which the prompt does not name two."
+            )
     if nouns and nouns != [noun(question) for question in puzzle.questions]:
         raise ValueError(f"the answer form {nouns} does not fit the {len(questions)} questions: is the prompt whole?")
     return puzzle
 
 
+def _clue(sentence: str, setting: Setting) -> Clue:
+    """The clue that a sentence is. `read` knows statements that no clue makes, such as "The Rope moved from …"."""
+    clue, s = read(sentence, setting), setting
+    if None in vars(clue).values():
+        raise ValueError(f"the clue {quoted(sentence)} is a question.")
+    allowed = {"other": s.pieces, "weapon": (*s.weapons, MURDER_WEAPON)}
+    if isinstance(clue, Beside):
+        allowed["who"] = s.pieces
+    elif isinstance(clue, Moved | Carried):
+        allowed["who"] = (*(s.people if isinstance(clue, Moved) else s.suspects), MURDERER, *s.motive_names)
+    for field, names in allowed.items():
+        if (name := getattr(clue, field, None)) and name not in names:
+            raise ValueError(f"the clue {quoted(sentence)} should not say {name!r} there, but one of: {', '.join(names)}.")
+    return clue
+
+
+def _lines(text: str) -> list[tuple[int, str]]:
+    """The lines of a text that are not blank, numbered from 1, without the space at their ends."""
+    return [(i, line.rstrip()) for i, line in enumerate(text.splitlines(), 1) if line.strip()]
+
+
 def _motive(item: str) -> tuple[str, int]:
-    match = re.fullmatch(rf"({NAME})(?: \((\d+) suspects?\))?", item)
+    match = re.fullmatch(rf"({NAME})(?: \((\d\d?) suspects?\))?", item)
     if not match:
-        raise ValueError(f"{item!r} is not a motive.")
+        raise ValueError(f"{quoted(item)} is not a motive.")
     return match[1], int(match[2] or 1)
+
+
+def wording_of(text: str, puzzle: Puzzle) -> str:
+    """The wording, one of `WORDINGS` or `ORIGINAL`, that shares most lines with a text which `puzzle` was read from."""
+    lines = {line for _, line in _lines(text)}
+    return max((*WORDINGS, ORIGINAL), key=lambda wording: len(lines.intersection(prompt(puzzle, wording).splitlines())))
+
+
+def difference(text: str, puzzle: Puzzle, wording: str) -> str | None:
+    """The first line in which a text is not the `prompt` of the puzzle that was read from it; None if there is none.
+
+    Line ends, blank lines and space at the end of a line do not count; all else does. The order of suspects, weapons, motives
+    and clues, which means nothing, is the puzzle's own and so never differs.
+    """
+    says, should = _lines(text), [line for _, line in _lines(prompt(puzzle, wording))]
+    for (number, line), right in zip(says, should, strict=False):
+        if line != right:
+            return f"line {number} says {quoted(line)}, but in the {wording} wording it should say {quoted(right)}"
+    if len(says) < len(should):
+        return f"it ends after line {says[-1][0]}, but in the {wording} wording {quoted(should[len(says)])} should follow"
+    if len(says) > len(should):
+        number, line = says[len(should)]
+        return f"line {number} says {quoted(line)}, but in the {wording} wording the text should end before it"
+    return None

@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import math
 import random
+import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 SUSPECTS = (
     *("Miss Scarlet", "Mr. Green", "Mrs. White", "Mrs. Peacock", "Colonel Mustard"),
@@ -31,6 +34,7 @@ MURDERER, MURDER_WEAPON = "the murderer", "the murder weapon"
 
 STEP_PROBABILITY = 0.5  # a person walks to a neighbouring room between two times
 CARRY_PROBABILITY = 0.8  # a walking suspect takes along the weapon in hand
+SPACINGS = (15, 30, 60)  # minutes between two times
 DIRECTIONS = {"north": (-1, 0), "south": (1, 0), "east": (0, 1), "west": (0, -1)}  # (row, column) steps
 
 
@@ -93,6 +97,10 @@ class Setting:
     """What the detective is told. Rooms fill a grid of `columns` row by row, north at the top.
 
     `motives` maps each motive to the number of suspects who have it; it is empty if motives play no part.
+
+    Raises:
+        ValueError: if a name occurs twice, a size is not one of `Size`, the motives are more or fewer than the suspects, the
+            grid is wider than its rooms, or the times do not follow one another every 15, 30 or 60 minutes.
     """
 
     suspects: tuple[str, ...]
@@ -101,6 +109,21 @@ class Setting:
     columns: int
     times: tuple[str, ...]
     motives: tuple[tuple[str, int], ...] = ()
+
+    def __post_init__(self):
+        names = Counter(name.casefold() for name in (*self.pieces, *self.rooms, *self.motive_names))
+        if twice := [name for name in (*self.pieces, *self.rooms, *self.motive_names) if names[name.casefold()] > 1]:
+            raise ValueError(f"{twice[-1]!r} is the name of two suspects, weapons, rooms or motives: each needs its own.")
+        Size(len(self.suspects), len(self.weapons), len(self.rooms), len(self.times), len(self.motives))
+        if self.motives and (min(self.motive_counts.values()) < 1 or sum(self.motive_counts.values()) != len(self.suspects)):
+            counts = ", ".join(f"{motive} {count}" for motive, count in self.motives)
+            raise ValueError(f"the motives ({counts}) do not add up to the {len(self.suspects)} suspects.")
+        if not 1 <= self.columns <= len(self.rooms):
+            raise ValueError(f"a floor plan of {self.columns} columns does not fit {len(self.rooms)} rooms.")
+        minutes = [_minutes(time) for time in self.times]
+        steps = {(later - earlier) % (24 * 60) for earlier, later in pairwise(minutes)}
+        if len(steps) > 1 or not steps <= {*SPACINGS}:
+            raise ValueError(f"the times {', '.join(self.times)} do not follow one another every 15, 30 or 60 minutes.")
 
     @property
     def people(self) -> tuple[str, ...]:
@@ -216,11 +239,18 @@ def _columns(rooms: int) -> tuple[int, ...]:
 
 def _times(rng: random.Random, count: int) -> Iterator[str]:
     """Evenly spaced times around midnight, as clock labels such as "11:30 PM"."""
-    minutes = rng.choice((15, 30, 60))
+    minutes = rng.choice(SPACINGS)
     before_midnight = 0 if count == 1 else 1 + sum(rng.random() < 0.5 for _ in range(count - 2))
     for i in range(count):
         hour, minute = divmod((i - before_midnight) * minutes % (24 * 60), 60)
         yield f"{(hour - 1) % 12 + 1:02d}:{minute:02d} {'AM' if hour < 12 else 'PM'}"
+
+
+def _minutes(time: str) -> int:
+    """The minutes after midnight of a clock label: the inverse of `_times`."""
+    if not (match := re.fullmatch(r"(0[1-9]|1[0-2]):([0-5][0-9]) (AM|PM)", time)):
+        raise ValueError(f"{time!r} is not a time such as 11:30 PM or 01:00 AM.")
+    return int(match[1]) % 12 * 60 + int(match[2]) + 12 * 60 * (match[3] == "PM")
 
 
 def _walks(rng: random.Random, setting: Setting) -> dict[tuple[str, str], str]:

@@ -6,7 +6,7 @@ tables and elements, so that a puzzle is certified by something that shares no c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from ortools.sat.python import cp_model
 
@@ -49,8 +49,10 @@ def _solve(model: cp_model.CpModel, seconds: float, presolve: bool = True) -> tu
     return solver, status
 
 
-def spare(setting: Setting, groups: Sequence[Sequence[Clue]], statements: Sequence[Clue], seconds: float = 60.0) -> list[int]:
-    """The indices of the groups of clues without which the other groups still entail all of `statements`.
+def spare(
+    setting: Setting, groups: Sequence[Sequence[Clue]], statements: Sequence[Clue], seconds: float = 60.0
+) -> Iterator[int]:
+    """The indices of the groups of clues without which the other groups still entail all of `statements`, one after the other.
 
     The model is built once; without presolve, which takes longer than it saves where solutions are plenty.
 
@@ -61,7 +63,7 @@ def spare(setting: Setting, groups: Sequence[Sequence[Clue]], statements: Sequen
     literals = [[model.literal(clue) for clue in group] for group in groups]
     model.add_bool_or(~model.literal(statement) for statement in statements)
     others = ([literal for group in literals[:i] + literals[i + 1 :] for literal in group] for i in range(len(groups)))
-    return [i for i, rest in enumerate(others) if _impossible(model, rest, seconds)]
+    yield from (i for i, rest in enumerate(others) if _impossible(model, rest, seconds))
 
 
 def unproved(setting: Setting, claims: Sequence[tuple[Sequence[Clue], Clue]], seconds: float = 60.0) -> list[int]:

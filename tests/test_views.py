@@ -1,6 +1,7 @@
 """The three views of a clue check each other: its truth, its sentence, and its constraint for both solvers."""
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -9,7 +10,7 @@ from pysat.solvers import Solver
 
 from puzzles.clues import At, Carried, Clue, Moved, answer, facts
 from puzzles.cnf import CNF
-from puzzles.english import WORDINGS, prompt, read, read_prompt, render
+from puzzles.english import ORIGINAL, WORDINGS, difference, prompt, read, read_prompt, render, wording_of
 from puzzles.generate import _candidates, generate
 from puzzles.scenario import MURDERER, Size, night
 from puzzles.solver import find_night
@@ -93,14 +94,41 @@ def test_a_shared_motive_move_is_one_suspect_who_moves():
     raise AssertionError("no night with two bearers who would satisfy the halves of a move")
 
 
-@pytest.mark.parametrize("wording", WORDINGS)
+@pytest.mark.parametrize("wording", [*WORDINGS, ORIGINAL])
 @settings(deadline=None, max_examples=25)
 @given(st.integers(0, 10**6), SIZES)
 def test_prompts_are_read_back(wording, seed, size):
     case = generate(seed, 0, size)
-    puzzle = read_prompt(prompt(case.puzzle, wording))
+    text = prompt(case.puzzle, wording)
+    puzzle = read_prompt(text)
     assert puzzle == case.puzzle
+    assert wording_of(text, puzzle) == wording
+    assert [w for w in (*WORDINGS, ORIGINAL) if difference(text, puzzle, w) is None] == [wording]
     assert [answer(q, case.night) for q in puzzle.questions] == list(case.solution.values())
+
+
+def test_a_puzzle_of_bonus_questions_alone_is_read_back():
+    case = generate(7, 0, Size())
+    puzzle = replace(case.puzzle, questions=case.puzzle.questions[-case.puzzle.bonus :])
+    for wording in (*WORDINGS, ORIGINAL):
+        assert read_prompt(prompt(puzzle, wording)) == puzzle
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        " or ".join(["Mr. Green was in the Hall at 11:00 PM"] * 3),
+        " if and only if ".join(["Mr. Green was in the Hall at 11:00 PM"] * 2000),
+        "Where was Mr. Green at 11:00 PM? or Mr. Green was in the Hall at 12:00 AM",
+        "Mr. Green was in the Hall at 11:00 PM if and only if Mr. Green is motivated by Hatred",
+        "",
+    ],
+)
+def test_what_no_clue_of_the_format_says_is_not_read(sentence):
+    setting = generate(7, 0, Size()).puzzle.setting
+    with pytest.raises(ValueError, match=r"known form|which is not one of") as error:
+        read(sentence, setting)
+    assert len(str(error.value)) < 800
 
 
 def test_sentences():
