@@ -9,8 +9,8 @@ the published format, so results compare; `WORDINGS` frames them in three ways:
     published  without those three rules, as the published prompt
     compact    the same clues and questions without a story, for models that count tokens
 
-A fourth one, `ORIGINAL`, is the published prompt to the letter, so that published files can be compared with it. Nothing here
-is made in it.
+A fourth one, `ORIGINAL`, is that of the published prompts, so that published files can be compared with it to the letter. It
+cannot be written, only recognized.
 
 `read_prompt` reads all of them. It goes by the shape of the lines and so forgives a text that says something else around them;
 `difference` does not.
@@ -18,6 +18,7 @@ is made in it.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -237,40 +238,40 @@ CLEAR = PUBLISHED | {
 STORIES = {
     "clear": CLEAR,
     "published": PUBLISHED,
-    ORIGINAL: {  # of the published generator (Temporal Clue, MIT licence), its spelling included
-        "suspects": "On a dark winter night, wealthy and enigmatic Mr. John Q. Boddy hosted a small, but lavish, dinner party "
-        "for some of his closest associates. However, the night ended in tragedy when Mr. Boddy was found dead in one of the "
-        "rooms of Tudor Mansion in the early hours of the morning. The following persons of interest have been identified as "
-        "suspects:",
-        "weapons": "And the following weapons were found on the premises:",
-        "rooms": "The murder could only have occured in one of the following rooms:",
-        "plan": "The rooms are laid out as follows:",
-        "times": "The exact time of the murder is a bit uncertain, but it has been narrowed down to one of the "
-        "following times:",
-        "moves": "At every time the suspects and Mr. Boddy either stayed in their current room or moved to an orthogonally "
-        "adjacent room (north, south, east, or west). Weapons could be moved by suspects between rooms as well.",
-        "each": "Each suspect uniquely had one of the following possible motives for killing Mr. Boddy:",
-        "some": "Each suspect had one of the following possible motives for killing Mr. Boddy:",
-        "scene": "For the murder to occur, the murderer and Mr. Boddy must have been alone in a room with at least one weapon.",
-        "night": "For the murder to occur, the murderer and Mr. Boddy must have been alone in a room with at least one "
-        "weapon at some point in the night. Any clue about Mr. Boddy's whereabouts should be read as \"Mr. Boddy (dead or "
-        'alive) ..."',
-        "clues": "The available clues are as follows:",
-        "questions": "Please answer the following question(s):",
-        "bonus": "And the following bonus question(s):",
-        "form": "Fill out your final answers in the following format:",
-        "end": "Best of luck, detective.",
+    ORIGINAL: {  # of the published generator: its sentences are not ours to copy, so only a digest of each is here
+        "suspects": "sha256 050ad2d0f2ff1cdc231a2661a03c347b",
+        "weapons": "sha256 0e3036813f9da88d4eef026ea1f78588",
+        "rooms": "sha256 e493387431f4c3cf83029a1e96ad1ba4",
+        "plan": "sha256 8e8d2f812934c1f64c7d9ec1b16bf1e1",
+        "times": "sha256 e8b82ca6f455398e08a355a34bae690c",
+        "moves": "sha256 1d6f9985622645a85ba500478c29d077",
+        "each": "sha256 d3c0658adb39facd59c8ff0baa4452e7",
+        "some": "sha256 52d3445d52a053a6c1e672e9bd12ec2b",
+        "scene": "sha256 a4b0e75f1a83000803ea6fda8a198dcc",
+        "night": "sha256 cc21845947ebc33be40304e52b27ed20",
+        "clues": "sha256 7693f48c6d2fbd561d0887bbb3f20336",
+        "questions": "sha256 69435bf072e1af7de5fd4596de613a6c",
+        "bonus": "sha256 0d60eedaa8aee5cc2e0a74f94ed083ff",
+        "form": "sha256 7178555b565480cf6f1626a9f9e60e0c",
+        "end": "sha256 8c6555bf90662cfd26e1ac6a03530e1b",
     },
 }
 
 
 def prompt(puzzle: Puzzle, wording: str = "clear") -> str:
-    """The whole puzzle as text, in one of `WORDINGS` or in `ORIGINAL`."""
-    if wording == "compact":
-        return "\n".join(_compact(puzzle))
-    if wording not in STORIES:
+    """The whole puzzle as text, in one of `WORDINGS`."""
+    if wording not in WORDINGS:
         raise ValueError(f"wording={wording!r} is unknown: choose one of {', '.join(WORDINGS)}.")
-    return "\n\n".join(_story(puzzle, STORIES[wording]))
+    return _text(puzzle, wording)
+
+
+def _text(puzzle: Puzzle, wording: str) -> str:
+    """The text in any wording; that of `ORIGINAL` has digests in it."""
+    return "\n".join(_compact(puzzle)) if wording == "compact" else "\n\n".join(_story(puzzle, STORIES[wording]))
+
+
+def _digest(line: str) -> str:
+    return f"sha256 {hashlib.sha256(line.encode(errors='replace')).hexdigest()[:32]}"
 
 
 def _story(puzzle: Puzzle, said: dict[str, str]) -> Iterator[str]:
@@ -439,8 +440,8 @@ def _motive(item: str) -> tuple[str, int]:
 
 def wording_of(text: str, puzzle: Puzzle) -> str:
     """The wording, one of `WORDINGS` or `ORIGINAL`, that shares most lines with a text which `puzzle` was read from."""
-    lines = {line for _, line in _lines(text)}
-    return max((*WORDINGS, ORIGINAL), key=lambda wording: len(lines.intersection(prompt(puzzle, wording).splitlines())))
+    lines = {form for _, line in _lines(text) for form in (line, _digest(line))}
+    return max((*WORDINGS, ORIGINAL), key=lambda wording: len(lines.intersection(_text(puzzle, wording).splitlines())))
 
 
 def difference(text: str, puzzle: Puzzle, wording: str) -> str | None:
@@ -449,13 +450,17 @@ def difference(text: str, puzzle: Puzzle, wording: str) -> str | None:
     Line ends, blank lines and space at the end of a line do not count; all else does. The order of suspects, weapons, motives
     and clues, which means nothing, is the puzzle's own and so never differs.
     """
-    says, should = _lines(text), [line for _, line in _lines(prompt(puzzle, wording))]
+    says, should = _lines(text), [line for _, line in _lines(_text(puzzle, wording))]
     for (number, line), right in zip(says, should, strict=False):
-        if line != right:
-            return f"line {number} says {quoted(line)}, but in the {wording} wording it should say {quoted(right)}"
+        if right != (_digest(line) if right.startswith("sha256 ") else line):
+            return f"line {number} says {quoted(line)}, but in the {wording} wording it should say {_named(right)}"
     if len(says) < len(should):
-        return f"it ends after line {says[-1][0]}, but in the {wording} wording {quoted(should[len(says)])} should follow"
+        return f"it ends after line {says[-1][0]}, but in the {wording} wording {_named(should[len(says)])} should follow"
     if len(says) > len(should):
         number, line = says[len(should)]
         return f"line {number} says {quoted(line)}, but in the {wording} wording the text should end before it"
     return None
+
+
+def _named(line: str) -> str:
+    return "another sentence of the published prompts" if line.startswith("sha256 ") else quoted(line)
