@@ -2,6 +2,9 @@
 
 They are matched against text in lower case in which names have become marks such as <S0>: suspects, weapons, Mr. Boddy (B),
 rooms, times and motives. <?> is what only looks like a name, and fits no form.
+
+No pattern here takes more than linear time, so that no text can stall a training step: repetitions are possessive (`*+`), or
+their items cannot be told apart in two ways, and nothing like `.*` stands where a search can begin in many places.
 """
 
 from __future__ import annotations
@@ -17,8 +20,10 @@ def one_of(phrases: str) -> str:
 # ---------------------------------------------------------------- statements
 
 PIECE = r"(?:(?:the )?<[SWB]\d+>|the murderer|the murder weapon|(?:the|a) suspect motivated by <M\d+>)"
-PIECES = rf"{PIECE}(?:(?:, and |, | and | nor ){PIECE})*"
-TIMES = r" at <T\d+>(?:(?:, and |, | and |, at | and at )<T\d+>)*"
+A_PIECE = re.compile(PIECE)
+PIECES = rf"{PIECE}(?:(?:, and |, | and | nor ){PIECE})*+"
+TIMES = r" at <T\d+>(?:(?:, and |, | and |, at | and at )<T\d+>)*+"
+NUMBERS = r"\d+(?:(?:, and |, | and | )\d+)*+"  # of clues or steps
 PHRASES = {
     "piece": PIECE,
     "pieces": PIECES,
@@ -101,20 +106,21 @@ FORMS = tuple(
         ("murder", "the murder {is}(?: committed)?(?: {place:place})?(?: at {time:time})?(?: with {weapon:weapon})?"),
     )
 )
-# Where somebody was, with several subjects, rooms and times; each item of `rest` is an ITEM.
-PLACED = re.compile(
+# Where somebody was, with several subjects, rooms and times: a SUBJECT, and then one PLACE or more.
+SUBJECT = re.compile(
     rf"(?:at (?P<first><T\d+>),? )?(?P<neither>neither )?(?P<pieces>{PIECES}),?(?: at (?P<middle><T\d+>),?)? {WORDS['is']}?"
-    r"(?: not only)?,?(?: at (?P<late><T\d+>),)?(?P<rest>(?:,? ?(?:and |but |then |but also "
-    r"|and then )?(?:not )?(?:at <T\d+>,? )?"
-    rf"{PHRASES['place']}(?:,?{TIMES})?)+)"
+    r"(?: not only)?,?(?: at (?P<late><T\d+>),)?"
 )
-ITEM = re.compile(rf"(?P<not>not )?(?:at <T\d+>,? )?(?:in|at|inside) (?P<room>(?:the )?<R\d+>)(?P<times>,?{TIMES})?")
+PLACE = re.compile(
+    r",? ?(?:and then |and |but then |but also |but |then )?(?P<not>not )?(?:at (?P<ahead><T\d+>),? )?"
+    rf"(?:in|at|inside) (?:the )?(?P<room><R\d+>)(?P<times>,?{TIMES})?"
+)
 EITHER = re.compile(
     r"(?P<subject>.+ )(?:either )?(?P<first>(?:in|at) (?:the )?<R\d+>) or (?P<second>(?:in "
     r"|at )?(?:the )?<R\d+>)(?P<when> at <T\d+>)"
 )
-NEITHER = re.compile(r"neither (.+?) nor (.+?) (?:is|was|were|are) (.+)")
-NO_MOTIVES = re.compile(rf"(<S\d+>) {IS_NOT} motivated by (<M\d+>(?:(?:, | or |, or )<M\d+>)+)")
+NEITHER = re.compile(rf"neither ({PIECE}) nor ({PIECE}) (?:is|was|were|are) (.+)")
+NO_MOTIVES = re.compile(rf"(<S\d+>) {IS_NOT} motivated by (<M\d+>(?:(?:, | or |, or )<M\d+>)++)")
 LISTED = re.compile(r"(?:at )?(?P<time><T\d+>) ?[:,-] (?P<items>.+?)\.?")  # "12:00 AM: Plum - Hall, Green - Study"
 LISTED_ITEM = re.compile(
     rf"(?P<piece>{PIECE}) ?{one_of('-, –, —, :, =, @, →, ->, (?:was |is )?(?:in|at)(?: the)?')} ?(?P<room>(?:the )?<R\d+>)"
@@ -124,7 +130,7 @@ ANSWER_LINE = re.compile(r"[a-z]\. ?<\w+>\.?")  # of the answer sheet, which is 
 # ---------------------------------------------------------------- what stands around a statement
 
 OURS = one_of("the, this, that, these, those, above, clues?, steps?, rules?, facts?, deductions?, \\d+, and, &")
-THIS = one_of(r"this, that, it, which, clues? [\d and]+, step \d+, rules?")
+THIS = rf"(?:this|that|it|which|clues? {NUMBERS}|step \d+|rules?)"
 LEADS = re.compile(
     "(?:"
     + "|".join(
@@ -140,7 +146,7 @@ LEADS = re.compile(
                 "|way) left, conclusion,"
                 "result, deduction, note, answer, step(?: \\d+)?, ∴, →, ⇒, =>, ->"
             ),
-            rf"{one_of('from, by, using, with, because of, due to, based on, combining, given')}(?:,? \d+| {OURS})+",
+            rf"{one_of('from, by, using, with, because of, due to, based on, combining, given')}(?:,? {OURS})++",
             rf"{THIS}(?: then| also| now)? "
             + one_of("means, implies, imply, gives, give, shows, show, proves, confirms, tells, follows")
             + "(?: us)?(?: that)?",
@@ -166,29 +172,33 @@ DENIES = re.compile(
     + " "
 )
 ADVERBS = re.compile(
-    r"\b(?<!not )"
+    r"\b(?<!not )(?:"
     + one_of(
         "therefore, thus, hence, consequently, definitely, certainly, clearly, obviously, indeed, surely, actually,"
         " necessarily, already,"
         "still, also, both, really, now, specifically, then, in fact, of course, by elimination, as well, for (?:sure|certain),"
-        "as (?:required|needed|expected), by (?:clues?|steps?) [\\d and]+"
+        "as (?:required|needed|expected)"
     )
-    + r"\b ?"
+    + rf"|by (?:clues?|steps?) {NUMBERS})\b ?"
+)
+SHORT = tuple(
+    (re.compile(pattern), new)
+    for pattern, new in (
+        (r"\b(it|that|there|what)'s\b", r"\1 is"),
+        (r"\bcan't\b", "cannot"),
+        (r"\bwon't\b", "will not"),
+        (r"(?<=\w)'d\b", " would"),
+        (r"(?<=\w)n't\b", " not"),
+        (r"\bcan not\b", "cannot"),
+    )
 )
 SPELLED = (  # one spelling for what a statement can be said with
-    (r"\b(it|that|there|what)'s\b", r"\1 is"),
-    (r"\bcan't\b", "cannot"),
-    (r"\b(\w+)n't\b", r"\1 not"),
-    (r"\bcan not\b", "cannot"),
     (r"\b(?:can|could) only (?:have been|be)\b", "must be"),
     (r"\b(?:killer|culprit)\b", "murderer"),
     (r"\b(?:the |mr\.? )(?=<B0>)", ""),
     (r"\b(?:directly|immediately|right) (north|south|east|west) of\b", r"just \1 of"),
-    (
-        r" ?\((?!(?:not|or|if|unless|maybe|perhaps|probably)\b)[^()?]*\)",
-        "",
-    ),  # an aside in parentheses, unless it takes something back
-    (r" either$", ""),
+    (r" ?\([^()]*\)", ""),  # an aside in parentheses: one that takes something back is seen before
+    (r" either(?=[.!]?$)", ""),
 )
 NAMED = (  # one name for the murderer, the scene, and whoever has a motive
     (r"\bthe (?:one|person|suspect) who (?:murdered|killed) <B0>", "the murderer"),
@@ -225,10 +235,11 @@ TURNED = (  # one turn of phrase for where somebody is, and for what is denied
     (r"\bdid not (?:take place|happen|occur)\b", "was not"),
     (r"\bdid not kill\b", "did not killed"),
     (r"\bdid not murder\b", "did not murdered"),
-    (r"\b(?:this|that|which) rules out (.+) as (?=the murder)", r"\1 is not "),
+    (r"\b(?:this|that|which) rules out ((?:the )?<[A-Z]\d+>) as (?=the murder)", r"\1 is not "),
     (r"\b(?:rule|ruled) out (<S\d+>|(?:the )?<[WR]\d+>) as (?=the murder)", r"\1 is not "),
 )
 REWORDED = tuple((re.compile(pattern), new) for pattern, new in SPELLED + NAMED + TURNED)
+AHEAD = re.compile(r"[a-z, ]*+(?<=\bat )(<T\d+>),? (?=[^<]*+<)")  # a time for all clauses
 VERB_AHEAD = one_of("is, was, must, cannot, could, has, killed, took, happened, moved, are, were")
 JOINTS = re.compile(
     "|".join(
@@ -241,7 +252,7 @@ JOINTS = re.compile(
             )
             + ",? ",
             r",? (?:and )?(?:it|this|that) (?:then )?(?:also )?(?:follows|means|implies)(?: that)? ",
-            r"; ?|: | (?:->|=>|→|⇒|—|–) ",
+            r"; ?|: |,? i\.e,? | (?:->|=>|→|⇒|—|–) ",
             r", as (?=<|the )",
             r", (?=the murder)",
             r", (?=<S\d+> (?:has|had|is|was) )",
@@ -256,13 +267,15 @@ JOINTS = re.compile(
 
 HEDGED = one_of(
     "might, may, maybe, perhaps, possibl\\w+, possibilit\\w+, probabl\\w+, presumably, (?:un)?likely, seems?,"
-    " appears?, apparently, would, should,"
-    "could(?! (?:not|only)), can(?! (?:conclude|deduce|infer|rule|see|find|get|only)), think, believe, guess, doubt,"
-    " sure, unsure, unclear,"
-    "uncertain, not necessarily, whether, candidates?, (?:not|cannot) rule out"
+    " appears?, apparently, would, should, could(?! (?:not|only)),"
+    "can(?! (?:conclude|deduce|infer|rule|see|find|get|only|be (?:ruled|eliminated|excluded))),"
+    "think, believe, guess\\w*, doubt, sure, unsure, unclear, uncertain, plausibl[ey], conceivabl[ey], tentative\\w*,"
+    "provisional\\w*, for (?:instance|example), e\\.g, speculat\\w+, for now, not necessarily, whether, candidates?, (?:not|cannot) rule out"
 )
 CONDITIONAL = one_of(
-    "(?<!only )if(?! and only if), unless, provided, otherwise, when, whenever, in case, were to, try, alternatively"
+    "(?<!only )if(?! and only if), unless, provided, otherwise, or else, when, whenever, in case, were to, alternatively,"
+    "as long as, so long as, in the event, in (?:this|that|such a|which) (?:case|scenario|event|situation|branch),"
+    "under (?:this|that|the|such an) (?:assumption|hypothesis|supposition|scenario|option), try"
 )
 ATTRIBUTED = one_of(
     "says?, said, states?, claim\\w*, statement, sentence, insists?, quoted?, according, given (?:that|in), recall,"
@@ -271,30 +284,99 @@ ATTRIBUTED = one_of(
 )
 PLANNED = one_of("needs?, goal, show that, prove that, determine, check, verify, want, plan, let me, let's")
 CHOICE = one_of("one of (?:these|them|the), (?:gives?|leaves?) (?:two|three|several)")
+GIVEN = (  # a condition without its word: "Given Plum in the Hall, …", "Were Plum in the Hall, …", "For Plum to be there, …"
+    r"(?:^|[,;:] )(?:(?:so|but|and|now|then),? )?(?:given|with|were|had|once|say|let|take|taking|picture)(?: that)?,? (?:the )?<"
+    r"|\bfor (?:the )?<\w+> to\b"
+)
 ASIDE = re.compile(  # a sentence with one of these asserts nothing
     rf"\b(?:{HEDGED}|{CONDITIONAL}|{ATTRIBUTED}|{PLANNED}|{CHOICE})\b|\bexactly one|\b(?:options|alternatives"
-    rf"|possibilities):|\"|\?"
+    rf"|possibilities):|[\"“”«»?❓❔🤔]|(?<![\w>])'|{GIVEN}"
+)
+DOUBTED = re.compile(rf"\b(?:{HEDGED}|{CONDITIONAL})\b|\?|{GIVEN}")  # what spells it out asserts nothing either
+UNSURE = re.compile(r"\b(?:if|maybe|perhaps|might|possibly|probably|presumably|guess|for (?:instance|example)|e\.g)\b(?!.{0,200}\bwould\b)")  # nor what follows
+SPELLS_OUT = re.compile(r"(?:and )?(?:then|(?:this|that|which|it)(?: then| also)? (?:means|implies|gives|puts|places|leaves|forces|makes))\b")
+FOLLOWS = re.compile(
+    r"(?:and )?(?:(?:so|thus|hence|therefore|consequently|accordingly|meaning|as a result|it follows)\b|→|⇒|=>|->|∴)"
+)
+
+# What opens a supposition, which holds until it is closed: "Suppose …", "Case 2: …", "Trying: …", "For instance, …".
+NUMBER = one_of(r"\d[\d.]*[a-z]?, [a-z], [ivx]+, one, two, three, four, five")
+BRANCH = one_of("scenario, (?:sub-?)?case, option, possibility, alternative, branch, hypothesis, attempt, trial, candidate")
+ALTERNATIVE = re.compile(
+    rf"\b{BRANCH} (?:\({NUMBER}\)|#?{NUMBER}\b)(?! (?:seems|looks|works|holds|survives|remains|wins)\b)|\b(?:first|second|third|fourth|next|other|another|last|remaining|final) {BRANCH}\b"
+    rf"|^(?:\W+ )?{BRANCH} ?[:—–-]"
 )
 OPENS = re.compile(
     r"\b"
     + one_of(
-        "suppose, supposing, assum\\w+, imagine, hypothe\\w+, let's (?:say|try|test|assume), what if, pretend,"
-        " consider, alternatively,"
-        "scenario, (?:case|option|possibility) [\\da-z]\\b"
+        "suppos(?:e|ing), assum\\w+, imagine, hypothe\\w+, pretend, what (?:if|happens), alternatively, scenario,"
+        "consider(?!\\w* (?:the |each |all |only )*(?:clues?|rules?|steps?|facts?)\\b), posit(?:ing)?\\b, postulat\\w+, conjectur\\w+,"
+        "presum(?:e|ing)\\b, let(?:'s| us) (?:say|try|test|assume|take|guess|start with|go with|put|place|set),"
+        "for the sake of, (?:first|initial|wild|educated|my|working|best) guess,"
+        "(?:guess|idea|thought|theory|hunch|say) ?[:—–-],"
+        "(?:try|trying|test|testing|exploring|attempting)\\b(?: (?:that|with|out|putting|placing|the|it))* ?(?=<|[:—–-])"
     )
+    + rf"|{ALTERNATIVE.pattern}"
 )
-SUPPOSING = re.compile(rf"^.*?{OPENS.pattern}\w*(?: that| for contradiction| for the sake of argument)*[:,]? ")
-ALTERNATIVE = re.compile(r"\b(?:scenario|case|option|possibility) [\da-z]\b")
-CONTRADICTS = re.compile(
-    r"\b(?<!no )(?:contradict\w*|impossible|not possible|absurd|violat\w+|conflicts?|inconsistent|(?:that"
-    r"|this) cannot be)\b(?!.*\?)|⊥"
+SUPPOSING = re.compile(rf"(?:{OPENS.pattern})\w*(?: that| for contradiction| for the sake of argument)*[:,]? ?")
+
+# What takes back what was said before it, in its own sentence or in the one before.
+BREAKS = one_of(
+    "contradict\\w*, conflict\\w*, violat\\w+, inconsisten\\w+, incompatib\\w+, absurd\\w*, impossibilit(?:y|ies), clash\\w*,"
+    "at odds, breaks?(?= (?:the |a )?(?:clue|rule))"
 )
+REFUSED = one_of(
+    "impossible, invalid, nonsens\\w*, fail(?:s|ed|ing)?, dead end, unworkable, infeasible, no good, nope, false, wrong,"
+    "incorrect, untrue, mistaken, too many,"
+    "(?:does|do|did|would|will|can|could)(?: not|not) (?:work|fit|hold|match|add up|make sense|check out|satisfy|happen|stand),"
+    "not (?:work\\w*|possible|valid|allowed|viable|feasible|consistent|compatible|right|correct|true|permitted|satisfied|the case),"
+    "(?:is|are|was|goes) out(?! of), (?:eliminate|exclude|reject|discard|dismiss|rule|rules|ruling|drop|abandon|cross)"
+    " (?:it|this|that|them|both|these)(?: \\w+)?(?: out)?"
+)
+DROPPED = one_of(
+    "eliminated, ruled out, ruled-out, excluded, rejected, discarded, dismissed, refuted, disproved, forbidden, prohibited,"
+    "disallowed, precluded, crossed out, struck out, crossed off, abandoned, invalidated"
+)
+CROSS = r"[✗✘✖✕❌❎☒⨯×🚫⛔👎↯⊥⚡]|⇒⇐|→←"
+CROSSED = re.compile(CROSS)
+REJECTS = re.compile(
+    rf"\b(?:(?P<breaks>{BREAKS})|{REFUSED}|{DROPPED}(?! (?:that |the )?<))\b|(?:[:→—–>-] ?|^)(?:no|out|x|n/a)(?=$|[.,;!)]| \()"
+    rf"|\bc(?:an|ould )not be(?: (?:so|it|valid|right|correct|true|possible|the case))?(?=$|[.,;!)])|\bbut (?:by |from |per )?clues? \d|(?P<cross>{CROSS})"
+)
+TAKES_BACK = re.compile(r"\((?:not|or|no|maybe|unless|so not|then)\b")
+HARMLESS = re.compile(  # not taken back
+    r"\b(?:no|any|without|never|avoid\w*|nor|not) (?:a |any |other |further |direct |the )*(?:contradict\w*|conflict\w*|violat\w*|inconsisten\w*)"
+    r"|\b(?:does|do|did|would|will) not (?:contradict|conflict|violate|fail|clash)"
+)
+BOUNDARY = re.compile(r"[,;:—–→⇒(]|->|=>| - |\b(?:but|which|because|since|as|and (?:this|that|it|so))\b")
+AFTER = re.compile(r"(?:^|[,;:—–]? )(?:and )?(?:so(?! that)|hence|therefore|thus|consequently|which means|meaning)\b|→|⇒|->|=>|∴")
 CONCLUDES = re.compile(r"(?:^|[,;:] )(?:so|therefore|thus|hence|that leaves|which leaves)\b")
+CONTRADICTS = re.compile(  # for sure: what was supposed is refuted
+    r"\b(?<!no )(?:contradict\w*|impossible(?! (?:for|that|to))|not possible|absurd|violat\w+|conflicts?|inconsistent|(?:that|this) cannot be)\b|⊥|↯"
+)
+DISCHARGES = re.compile(
+    rf"\b(?:assumption|supposition|hypothesis|premise|guess|{BRANCH})\b[^<]*\b(?:{BREAKS}|{REFUSED}|{DROPPED})\b"
+)
 CLOSES = re.compile(r"(?:so |thus |hence |therefore )*(?:in (?:both|either|all|every|any)(?: of the)? cases?|either way),? ?")
 CORRECTS = re.compile(
-    r"(?:(?:but|hmm|oh),? )*(?:(?:no,? wait|wait|actually|no|correction|scratch that)[,:.!-]+ ?|(?:no,? wait|wait,? no) )"
+    r"(?:(?:but|hmm+|oh|ah|ok|okay),? )*+(?:(?:no,? wait|no,? no|wait,? no|wait|actually|no|nope|correction|scratch that|hold on|hang on|oops"
+    r"|on second thought|my mistake|sorry|strike that|never ?mind)(?:[,:.!…—–-]+ ?|$)|(?:no,? wait|wait,? no) )"
 )
 WITHDRAWS = re.compile(
-    r"\b(?:take (?:that|it) back|(?:that|this|it) (?:was|is) (?:wrong|false(?! that)|a mistake|incorrect|not right)|(?:scratch"
-    r"|ignore) that)\b"
+    r"\b(?:take (?:that|it) back|(?:that|this|it) (?:was|is) (?:wrong|false(?! that)|a mistake|incorrect|not right|not correct)"
+    r"|(?:scratch|ignore|forget|strike|disregard) (?:that|this|it)|let(?:'s| me| us) (?:re-?(?:do|consider|think|check|examine|evaluate|visit)|start over|backtrack)"
+    r"|^(?:but|however|yet|except that|although|though),? (?:the )?(?:clues?|rules?)(?: \d+)? (?:says?|states?|puts?|places?|requires?|forbids?|has)"
+    r"|i (?:made a|was) (?:mistaken?|wrong|error)|i misread)\b"
+)
+INSTEAD = re.compile(r"\b(?:instead|alternatively|on the other hand|next|conversely)\b")
+LISTS = re.compile(r"\b(?:either|options?|cases?|choices?|alternatives?|one of|two|three|four|could|can)\b")  # what is open
+ABBREVIATED = re.compile(r"\b(e\.g|i\.e|cf|vs)\.")
+UNTICKED = re.compile(r"\W*\[ \] ")
+IF = re.compile(r"(?:(?:so|but|and|now|then|also|first|next|again),? )*+(?:even )?(?:if|otherwise|or else|unless)\b")
+RESUMES = re.compile(r"(?:but|however|yet|since|because|by|from|clues?|now|still|(?:as )?we|given|therefore we|in fact)\b")
+REASON = re.compile(r"\b(?:because|since|as|for|otherwise)\b")
+HEADING = re.compile(r"(?P<level>#+) |(?:step|part|phase) \d")
+FINAL = re.compile(
+    r"\W*(?:\(/think>|final (?:answer|solution|conclusion|deduction)s?\b|in (?:conclusion|summary)\b"
+    r"|(?:the )?(?:conclusions?|summary|solution|answers?)\W*$)"
 )

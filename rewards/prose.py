@@ -35,9 +35,14 @@ from puzzles.scenario import BODDY, MURDER_WEAPON, MURDERER, Setting
 from rewards import grammar
 
 LONGEST = 1_000  # characters of a sentence; a longer one is set aside
+TOO_LONG = " … "  # in the middle of such a one
+MOST = 40  # statements of a clause
+LOWEST = 9  # level of a heading
 SENTENCE = re.compile(r"[^.!?]+(?:[.!?](?=\S)[^.!?]*)*[.!?]*")
-MARKDOWN = re.compile(r"[*_`]+|[✅✓✔☑❌]")
+STRUCK = re.compile(r"~~[^~\n]*~~|<(s|del|strike)>[^<\n]*</\1>", re.IGNORECASE)
+MARKDOWN = re.compile(r"[*_`]+|[✅✓✔☑]")
 ITEM_MARK = re.compile(r"(?:[-•+>#]+ |\[[x ]\] |\d+[.)] )+")  # of a list item or a heading
+UNKNOWN_CELL = re.compile(r"\|\s*\?+\s*(?=\|)")
 TITLES = ("Mr", "Mrs", "Ms", "Miss", "Dr", "Prof", "Professor", "Colonel", "Madame", "Captain", "Lord", "Lady", "Sir")
 NAME_AFTER = re.compile(r" (?!(?:And|At|In|The|Is|Was|AM|PM|NOT)\b)[A-Z][a-z]+")
 
@@ -86,12 +91,27 @@ def plain(statement: Clue) -> Clue:
     return statement
 
 
-def opposed(a: Assertion, b: Assertion) -> bool:
-    """Whether one denies what the other asserts."""
-    return a.holds != b.holds and plain(a.statement) == plain(b.statement)
-
-
 # ---------------------------------------------------------------- a text: what is supposed, taken back, in lists and tables
+
+
+@dataclass
+class _Supposition:
+    """What is supposed, from which sentence on, and under which heading; an `alternative` ends where the next one begins."""
+
+    assertions: frozenset[tuple[Clue, bool]]
+    start: int
+    level: int
+    alternative: bool
+
+
+@dataclass
+class _Supposition:
+    """What is supposed, from which sentence on, and the level of the heading above; an `alternative` makes room for the next."""
+
+    assertions: frozenset[tuple[Clue, bool]]
+    start: int
+    level: int
+    alternative: bool
 
 
 class _Reading:
@@ -100,84 +120,143 @@ class _Reading:
     def __init__(self, reader: _Reader, text: str):
         self.reader = reader
         self.sentences: list[Sentence] = []
-        self.supposed: list[list[Assertion]] = []  # one for each supposition that is open, the innermost last
-        self.contradicted = False
+        self.supposed: list[_Supposition] = []  # those that are open, the innermost last
+        self.contradicted = False  # the innermost of them
+        self.doubted = self.unsure = False  # the last sentence, and so what spells it out, or even what follows from it
+        self.conditional = False  # the rest of a line that begins with "if"
+        self.block = self.before = self.chain = 0  # first sentences: of a paragraph, of the one before, of a train of thought
+        self.level = 0  # of the heading above
+        self.fenced = False  # in a block of code
         self.span = (0, 0)  # of the line
         self.context = ""  # of the items of a list: the time that the line above names, or "aside"
+        self.listed = False  # below the line that names it
         self.header: list[str] | None = None  # of a table
         for line in text.splitlines(keepends=True):
             self.span = (self.span[1], self.span[1] + len(line))
-            self.line(reader.mask(MARKDOWN.sub("", line)).strip())
+            if line.lstrip().startswith("```"):
+                self.fenced = not self.fenced
+            self.line(reader.mask(MARKDOWN.sub("", STRUCK.sub("", line))).strip())
 
     def line(self, line: str) -> None:
+        if not line:
+            return self.pause()
+        if grammar.FINAL.match(line):
+            self.supposed.clear()
+        elif heading := grammar.HEADING.match(line):
+            self.head(len(heading["level"] or "") or LOWEST)
         if line.startswith("|"):
-            return self.row([cell.strip() for cell in line.strip("|").split("|")])
+            return self.row(line)
         self.header = None
         mark = ITEM_MARK.match(line)
         body = line[mark.end() :] if mark else line
-        # A paragraph or an item that ended in a contradiction is over, and so is what was supposed before a heading.
-        if (self.contradicted and (mark or not body)) or line.startswith("#") or re.match(r"(?:step|part) \d", line):
-            self.supposed.clear()
+        if self.contradicted and mark:  # an item that ended in a contradiction is over
+            self.settle()
         if not body or grammar.ANSWER_LINE.fullmatch(body):
             return
         times = re.findall(r"<T\d+>", body)
-        aside = body.endswith(":") and grammar.ASIDE.search(body)
+        aside = body.endswith(":") and any(
+            pattern.search(body) for pattern in (grammar.ASIDE, grammar.OPENS, grammar.REJECTS, grammar.LISTS)
+        )
         if re.fullmatch(r"(?:at )?<T\d+>", body) or (body.endswith(":") and len(times) == body.count("<") == 1 and not aside):
             self.context = times[0]
             return
-        if not mark:
-            self.context = "aside" if aside else ""
+        if mark:
+            self.listed = True
+        elif aside or not (self.context == "aside" and not self.listed):
+            self.context, self.listed = "aside" if aside else "", False
+        aside = self.fenced or self.context == "aside" or grammar.UNTICKED.match(line) or grammar.CROSSED.search(line)
+        context = "aside" if aside else self.context if mark else ""
         for sentence in SENTENCE.findall(body):
-            self.sentence(sentence.strip(), self.context if mark else "")
+            self.sentence(sentence.strip(), context)
+        self.conditional = False
 
-    def add(self, assertions: list[Assertion], fate: str) -> None:
-        self.sentences.append(Sentence(*self.span, tuple(assertions), fate))
+    def pause(self) -> None:
+        """A blank line, or a heading. A paragraph that ended in a contradiction is over."""
+        self.listed = True
+        if self.contradicted:
+            self.settle()
+        if self.block < len(self.sentences):
+            self.before, self.block = self.block, len(self.sentences)
+
+    def head(self, level: int) -> None:
+        """A heading closes what was supposed under one of its level."""
+        self.pause()
+        while self.supposed and self.supposed[-1].level >= level:
+            self.supposed.pop()
+        self.level = level
+
+    def settle(self) -> None:
+        """The innermost supposition is over."""
+        self.contradicted = False
+        if self.supposed:
+            self.supposed.pop()
+
+    def add(self, assertions: tuple[Assertion, ...], fate: str, follows: bool = False) -> None:
+        if not follows:
+            self.chain = len(self.sentences)
+        self.sentences.append(Sentence(*self.span, assertions, fate))
+
+    def take_back(self, start: int) -> None:
+        """What was asserted since then does not count, though not what was said before the supposition that is open."""
+        start = max(start, self.supposed[-1].start) if self.supposed else start
+        for i in range(start, len(self.sentences)):
+            said = self.sentences[i]
+            self.sentences[i] = Sentence(said.start, said.end, (), "aside")
+        self.block = self.before = self.chain = len(self.sentences)
 
     def sentence(self, sentence: str, context: str) -> None:
-        if correction := grammar.CORRECTS.match(sentence):
-            self.take_back()
-            sentence = sentence[correction.end() :]
-        if grammar.WITHDRAWS.search(sentence):
-            self.take_back()
-        if grammar.CONTRADICTS.search(sentence):
-            self.contradicted = True
-        if closing := grammar.CLOSES.match(sentence):
+        said = self.reader.said(sentence)
+        if said.corrects:
+            self.take_back(self.chain)
+        if said.closes:
             self.supposed.clear()
-            sentence = sentence[closing.end() :]
-        if opens := grammar.OPENS.search(sentence):
-            if grammar.ALTERNATIVE.search(sentence):
-                self.supposed.clear()
-            self.contradicted = False
-            self.supposed.append(self.reader.clauses(grammar.SUPPOSING.sub("", sentence))[0])
-        if "<" not in sentence:
+        if said.discharges and self.supposed:
+            self.settle()
+        elif said.supposed is not None:
+            if self.contradicted or said.instead or (said.alternative and self.supposed and self.supposed[-1].alternative):
+                self.settle()
+            self.supposed.append(_Supposition(said.supposed, len(self.sentences), self.level, said.alternative))
+        if said.rejects:
+            if not (self.doubted or (said.would and self.denied())):
+                self.take_back(self.block if self.block < len(self.sentences) else self.before)
+        if said.contradicts:
+            self.contradicted = True
+        if said.rejects or said.corrects:
+            self.doubted = self.unsure = False
+        if not said.fate:
             return
-        if opens or context == "aside" or len(sentence) > LONGEST:
-            return self.add([], "aside")
-        asserted, whole = self.reader.clauses(f"{context}: {sentence}" if context else sentence)
+        self.conditional = (self.conditional and not said.resumes) or said.conditional
+        hangs = self.conditional or (self.doubted and said.spells_out) or (self.unsure and said.follows)
+        self.doubted, self.unsure = said.doubted or hangs, said.unsure or hangs
+        asserted, fate = said.asserted, said.fate
+        if context and context != "aside":
+            listed = self.reader.said(f"{context}: {sentence}")
+            asserted, fate = listed.asserted, listed.fate
+        if said.supposed is not None or context == "aside" or hangs:
+            return self.add((), "aside", said.follows or said.spells_out)
         if self.supposed:
-            return self.add(self.concluded(asserted, sentence), "aside")
+            return self.add(self.concluded(asserted, said.concludes), "aside", said.follows or said.spells_out)
         fresh = self.reader.fresh(asserted)
-        if not whole and (asserted or not grammar.ASIDE.search(sentence)):
-            return self.add(fresh, "unread")
-        self.add(fresh, "read" if fresh else "aside")
+        self.add(fresh, "aside" if fate == "read" and not fresh else fate, said.follows or said.spells_out)
 
-    def concluded(self, asserted: list[Assertion], sentence: str) -> list[Assertion]:
-        """Within a supposition, after a contradiction: its negation, or what a "so" concludes from it. That closes it."""
-        negation = [a for a in asserted if any(opposed(a, b) for b in self.supposed[-1])]
-        if not (self.contradicted and asserted and (negation or grammar.CONCLUDES.search(sentence))):
-            return []
-        self.supposed.pop()
-        self.contradicted = False
-        return [] if self.supposed else negation or asserted
+    def denied(self) -> bool:
+        """Whether the last sentence only denied: then what "would" be impossible is the reason."""
+        last = self.sentences[-1].assertions if self.sentences else ()
+        return bool(last) and not any(a.holds for a in last)
 
-    def take_back(self) -> None:
-        """What the last sentence asserted does not count."""
-        if self.sentences:
-            last = self.sentences[-1]
-            self.sentences[-1] = Sentence(last.start, last.end, (), "aside")
+    def concluded(self, asserted: tuple[Assertion, ...], concludes: bool) -> tuple[Assertion, ...]:
+        """Within a supposition: what two of three say is outside it: a contradiction before, a "so", that it is the opposite."""
+        negation = tuple(a for a in asserted if (plain(a.statement), not a.holds) in self.supposed[-1].assertions)
+        if not asserted or self.contradicted + bool(negation) + concludes < 2:
+            return ()
+        self.settle()
+        return () if self.supposed else negation or asserted
 
-    def row(self, cells: list[str]) -> None:
+    def row(self, line: str) -> None:
         """A row of a table: a piece against times, a time against pieces, or a suspect and a motive."""
+        line = UNKNOWN_CELL.sub("|", line)
+        aside = len(line) > LONGEST or grammar.ASIDE.search(line) or grammar.OPENS.search(line) or grammar.REJECTS.search(line)
+        cells = [cell.strip() for cell in line.strip("|").split("|")] if not aside else []
         if self.header is None:
             self.header = cells
             return
@@ -186,12 +265,46 @@ class _Reading:
             clause = self.reader.cell(cells[0], head, cell)
             whole &= clause is not None or "<" not in cell
             found += clause or []
-        if "<" in "".join(cells):
-            fresh = [] if self.supposed or not whole else self.reader.fresh(found)
+        if "<" in line:
+            fresh = self.reader.fresh(found) if whole and not (self.supposed or self.fenced or self.context == "aside") else ()
             self.add(fresh, "read" if fresh else "aside" if whole else "unread")
 
 
 # ---------------------------------------------------------------- a sentence, and its clauses
+
+
+@dataclass(frozen=True)
+class _Said:
+    """A sentence by itself.
+
+    Attributes:
+        asserted: without what it rejects itself, or asserts only under a condition.
+        fate: "read", "unread", or "" if it names nothing.
+        supposed: what it supposes, if it opens a supposition; `alternative`: one of several.
+        corrects, rejects: it takes back what was said before, as a slip or because it cannot be.
+        contradicts, concludes, discharges, closes: the steps by which a supposition ends.
+        follows, resumes: whether it hangs on the sentence before, or stands for itself.
+        doubted, conditional, would: whether it is asserted at all.
+    """
+
+    asserted: tuple[Assertion, ...]
+    fate: str
+    supposed: frozenset[tuple[Clue, bool]] | None
+    alternative: bool
+    instead: bool
+    corrects: bool
+    rejects: bool
+    contradicts: bool
+    concludes: bool
+    discharges: bool
+    closes: bool
+    follows: bool
+    spells_out: bool
+    resumes: bool
+    doubted: bool
+    unsure: bool
+    conditional: bool
+    would: bool
 
 
 class _Reader:
@@ -203,7 +316,7 @@ class _Reader:
         self.names = {f"<{kind}{i}>": name for kind, names in kinds.items() for i, name in enumerate(names)}
         self.names |= {f"<T{i}>": time for i, time in enumerate(setting.times)}
         self.pattern, self.marks = _names(setting)
-        self.known: dict[str, tuple[list[Assertion], bool]] = {}  # sentences repeat over the samples of a puzzle
+        self.known: dict[str, _Said] = {}  # sentences repeat over the samples of a puzzle
 
     def mask(self, line: str) -> str:
         """A line in lower case, with a mark for each name."""
@@ -212,36 +325,104 @@ class _Reader:
             mark = self.marks[" ".join(match[0].replace(".", "").upper().split())]
             pieces += [_lower(line[last : match.start()]), "<?>" if _of_a_longer_name(line, match) else mark]
             last = match.end()
-        return "".join([*pieces, _lower(line[last:])])
+        return grammar.ABBREVIATED.sub(r"\1", "".join([*pieces, _lower(line[last:])]))
 
-    def fresh(self, asserted: list[Assertion]) -> list[Assertion]:
+    def fresh(self, asserted: tuple[Assertion, ...]) -> tuple[Assertion, ...]:
         """Without what a clue says already."""
-        return [a for a in asserted if not (a.holds and plain(a.statement) in self.given)]
+        return tuple(a for a in asserted if not (a.holds and plain(a.statement) in self.given))
 
-    def clauses(self, sentence: str) -> tuple[list[Assertion], bool]:
-        """What a sentence asserts, clause by clause, and whether all clauses that name something have a known form."""
+    def said(self, sentence: str) -> _Said:
+        """What a sentence is, whatever stands around it."""
+        if len(sentence) > LONGEST:  # too long to be read: how it begins and ends
+            sentence = f"{sentence[: LONGEST // 2]}{TOO_LONG}{sentence[-LONGEST // 2 :]}"
         if sentence not in self.known:
             if len(self.known) > 10_000:
                 self.known.clear()
-            self.known[sentence] = self._clauses(sentence)
+            self.known[sentence] = self._said(sentence)
         return self.known[sentence]
 
-    def _clauses(self, sentence: str) -> tuple[list[Assertion], bool]:
+    def _said(self, sentence: str) -> _Said:
+        for pattern, new in grammar.SHORT:
+            sentence = pattern.sub(new, sentence)
+        corrects, closes = grammar.CORRECTS.match(sentence), None
+        if corrects:
+            sentence = sentence[corrects.end() :]
+        if closes := grammar.CLOSES.match(sentence):
+            sentence = sentence[closes.end() :]
+        opens, discharges = grammar.SUPPOSING.search(sentence), grammar.DISCHARGES.search(sentence)
+        conditional, doubted = grammar.IF.match(sentence), grammar.DOUBTED.search(sentence)
+        rest, rejects = self.rejected(sentence)
+        supposed = asserted = ()
+        whole = True
+        if opens and not discharges:
+            supposed, _ = self.clauses(sentence[opens.end() :])
+        elif TOO_LONG in sentence:
+            whole = False
+        elif rest and "<" in rest:
+            asserted, whole = self.clauses(rest)
+        unread = not whole and (asserted or not grammar.ASIDE.search(sentence))
+        return _Said(
+            asserted=asserted,
+            fate="" if "<" not in sentence else "unread" if unread else "read",
+            supposed=frozenset((plain(a.statement), a.holds) for a in supposed) if opens and not discharges else None,
+            instead=bool(grammar.INSTEAD.search(sentence)),
+            alternative=bool(grammar.ALTERNATIVE.search(sentence)),
+            corrects=bool(corrects or grammar.WITHDRAWS.search(sentence)),
+            closes=bool(closes),
+            rejects=rejects and not conditional,
+            contradicts=bool(grammar.CONTRADICTS.search(sentence)) and not conditional and "?" not in sentence,
+            discharges=bool(discharges),
+            concludes=bool(grammar.CONCLUDES.search(sentence)),
+            follows=bool(grammar.FOLLOWS.match(sentence)),
+            spells_out=bool(grammar.SPELLS_OUT.match(sentence)),
+            doubted=bool(doubted),
+            unsure=bool(grammar.UNSURE.search(sentence)),
+            conditional=bool(conditional) and " would " not in sentence,
+            resumes=bool(grammar.RESUMES.match(sentence)),
+            would=" would " in sentence and not re.match("but|however|yet", sentence),
+        )
+
+    def rejected(self, sentence: str) -> tuple[str, bool]:
+        """What of a sentence is not rejected in it, and whether it rejects what was said before."""
+        bare = sentence
+        for harmless in (grammar.DENIES, grammar.HARMLESS):
+            bare = harmless.sub(lambda match: " " * len(match[0]), bare)
+        edges = [(0, ""), *((edge.end(), edge[0]) for edge in grammar.BOUNDARY.finditer(bare))]
+        last, before, i = -1, False, 0
+        for match in grammar.REJECTS.finditer(bare):
+            while i + 1 < len(edges) and edges[i + 1][0] <= match.start():
+                i += 1
+            start, edge = edges[i]
+            if edge in ("because", "since", "as"):  # a reason why something else holds
+                continue
+            last = match.end()
+            named = "<" in bare[: match.start()]
+            own = "<" in bare[start : match.start()]
+            before |= not own and (not named or bool(match["breaks"] and " not " not in bare))
+        if last < 0:
+            return sentence, False
+        after = grammar.AFTER.search(sentence, last)
+        return sentence[after.start() :] if after else "", before
+
+    def clauses(self, sentence: str) -> tuple[tuple[Assertion, ...], bool]:
+        """What a sentence asserts, clause by clause, and whether all clauses that name something have a known form."""
+        if grammar.DOUBTED.search(sentence) or grammar.TAKES_BACK.search(sentence):
+            return (), False
         for pattern, new in grammar.REWORDED:
             sentence = pattern.sub(new, sentence)
         if grammar.ASIDE.search(sentence):
-            return [], False
+            return (), False
         for way in (self.clause, self.listed):
             if (found := way(sentence)) is not None:
-                return found, True
+                return tuple(found), True
         found, whole = [], True
-        ahead = re.match(r"(?:[a-z, ]+ )?at (<T\d+>),? (?=.*<[SWB]\d+>.*\band\b)", sentence)  # a time for all clauses
+        ahead = " and " in sentence and grammar.AHEAD.match(sentence)
         for clause in filter(None, grammar.JOINTS.split(sentence)):
             if "<" in clause:
                 part = self.clause(f"{clause.rstrip(' .!')} at {ahead[1]}" if ahead and "<T" not in clause else clause)
                 whole &= part is not None
                 found += part or []
-        return found, whole
+        return tuple(found), whole
 
     def cell(self, label: str, head: str, cell: str) -> list[Assertion] | None:
         """What a cell of a table asserts under the head of its column, in the row of a label."""
@@ -299,21 +480,22 @@ class _Reader:
 
     def placed(self, clause: str) -> list[Assertion] | None:
         """Where somebody was: a statement for each subject, place and time."""
-        match = grammar.PLACED.fullmatch(clause)
+        match = grammar.SUBJECT.match(clause)
         if not match:
             return None
         only = self.setting.times if len(self.setting.times) == 1 else []
         ahead = self.all_names(match["first"] or match["middle"] or match["late"]) or only
-        items, waiting = [], []  # a place without a time has that of the next one
-        for item in grammar.ITEM.finditer(match["rest"]):
+        items, waiting, end = [], [], match.end()  # a place without a time has that of the next one
+        while item := grammar.PLACE.match(clause, end):
+            end = item.end()
             waiting.append((bool(item["not"]), self.name(item["room"])))
-            if times := self.all_names(item["times"]) or ahead:
+            if times := self.all_names(item["times"]) or self.all_names(item["ahead"]) or ahead:
                 items += [(no, room, time) for no, room in waiting for time in times]
                 waiting = []
-        if waiting or not items:
+        subjects = self.all_pieces(match["pieces"])
+        if end < len(clause) or waiting or not items or len(items) * len(subjects) > MOST:
             return None
         denied = bool(match["no"] or match["neither"])
-        subjects = [self.name(piece[0]) for piece in re.finditer(grammar.PIECE, match["pieces"])]
         return [Assertion(At(who, room, time), not (denied or no)) for who in subjects for no, room, time in items]
 
     def formed(self, clause: str) -> list[Assertion] | None:
@@ -339,7 +521,7 @@ class _Reader:
         s = self.setting
         of = {name: self.name(phrase) for name, phrase in groups.items() if name not in ("pieces", "when", "way")}
         (time,) = self.all_names(groups.get("when")) or (s.times if len(s.times) == 1 else (None,))
-        pieces = [self.name(piece[0]) for piece in re.finditer(grammar.PIECE, groups.get("pieces", ""))]
+        pieces = self.all_pieces(groups.get("pieces", ""))
         if kind in ("at", "same room", "same room as", "moved", "carried", "beside") and time is None:
             return None
         match kind:
@@ -377,6 +559,9 @@ class _Reader:
         """The name that a phrase stands for."""
         mark = re.search(r"<[A-Z]\d+>", phrase)
         return self.names[mark[0]] if mark else MURDER_WEAPON if "weapon" in phrase else MURDERER
+
+    def all_pieces(self, phrase: str) -> list[str]:
+        return [self.name(piece[0]) for piece in grammar.A_PIECE.finditer(phrase)]
 
     def all_names(self, phrase: str | None) -> list[str]:
         return [self.names[mark] for mark in re.findall(r"<[A-Z]\d+>", phrase or "")]
