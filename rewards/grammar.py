@@ -73,6 +73,7 @@ FORMS = tuple(
         ("together", "{pieces:pieces} {is} together {place:place} at (?:least once|some point|some time)"),
         ("together", "{who:piece} met {other:piece} {place:place}(?: at least once)?"),
         ("moved", "{who:piece} {did}{moved} from {origin:room} to {destination:room}{when:when}"),
+        ("arrived", "{who:piece} {did}{moved} (?:back )?to {room:room}{when:when}"),
         ("carried", "{who:piece} {did}{carried} {weapon:weapon} from {origin:room} to {destination:room}{when:when}"),
         ("beside", "{who:piece} {is} (?:in the room )?just {way:way} of {other:piece}{when:when}"),
         ("motivated", "{suspect:name} {is} (?:motivated|driven) by {motive:motive}"),
@@ -121,6 +122,7 @@ EITHER = re.compile(
 )
 NEITHER = re.compile(rf"neither ({PIECE}) nor ({PIECE}) (?:is|was|were|are) (.+)")
 NO_MOTIVES = re.compile(rf"(<S\d+>) {IS_NOT} motivated by (<M\d+>(?:(?:, | or |, or )<M\d+>)++)")
+SO_WAS = re.compile(rf"(?P<first>.+?),? and so (?:was|were) (?P<pieces>{PIECES})")
 LISTED = re.compile(r"(?:at )?(?P<time><T\d+>) ?[:,-] (?P<items>.+?)\.?")  # "12:00 AM: Plum - Hall, Green - Study"
 LISTED_ITEM = re.compile(
     rf"(?P<piece>{PIECE}) ?{one_of('-, –, —, :, =, @, →, ->, (?:was |is )?(?:in|at)(?: the)?')} ?(?P<room>(?:the )?<R\d+>)"
@@ -129,7 +131,7 @@ ANSWER_LINE = re.compile(r"[a-z]\. ?<\w+>\.?")  # of the answer sheet, which is 
 
 # ---------------------------------------------------------------- what stands around a statement
 
-OURS = one_of("the, this, that, these, those, above, clues?, steps?, rules?, facts?, deductions?, \\d+, and, &")
+OURS = one_of("the(?= (?:above|clues?|steps?|rules?|facts?|deductions?|same|previous|last|first)\\b), what we know, previous, this, that, these, those, above, clues?, steps?, rules?, facts?, deductions?, \\d+, and, &")
 THIS = rf"(?:this|that|it|which|clues? {NUMBERS}|step \d+|rules?)"
 LEADS = re.compile(
     "(?:"
@@ -150,13 +152,14 @@ LEADS = re.compile(
             rf"{THIS}(?: then| also| now)? "
             + one_of("means, implies, imply, gives, give, shows, show, proves, confirms, tells, follows")
             + "(?: us)?(?: that)?",
-            rf"(?:we|i|you|one)(?: {one_of('can, may, now, therefore, thus, then, have')}|'ve)* "
+            rf"(?:we|i|you|one)(?: {one_of('can, may, now, therefore, thus, then, have, already, also')}|'ve)* "
             + one_of(
                 "conclude, concluded, deduce, deduced, infer, inferred, know, see, get, find, found, have, derive,"
                 " derived, established,"
-                "shown, determined"
+                "shown, determined, obtain, say, now know"
             )
-            + "(?: for (?:sure|certain))?(?: that)?",
+            + rf"(?: from (?:clues? {NUMBERS}|this|that|it))?(?: for (?:sure|certain))?(?: that)?",
+            "(?:the (?:right |correct )?(?:answer|conclusion) is|what is (?:certain|clear|sure)(?: now)? is(?: only)?|in particular|as required)(?: that)?",
             "it (?:is|must be) (?:clear|certain|established|known|the case|true|settled)(?: that)?|it must be that",
         )
     )
@@ -181,7 +184,7 @@ ADVERBS = re.compile(
     )
     + rf"|by (?:clues?|steps?) {NUMBERS})\b ?"
 )
-SHORT = tuple(
+SHORT = tuple(  # what is short for two words, by an apostrophe
     (re.compile(pattern), new)
     for pattern, new in (
         (r"\b(it|that|there|what)'s\b", r"\1 is"),
@@ -189,10 +192,10 @@ SHORT = tuple(
         (r"\bwon't\b", "will not"),
         (r"(?<=\w)'d\b", " would"),
         (r"(?<=\w)n't\b", " not"),
-        (r"\bcan not\b", "cannot"),
     )
 )
 SPELLED = (  # one spelling for what a statement can be said with
+    (r"\bcan not\b", "cannot"),
     (r"\b(?:can|could) only (?:have been|be)\b", "must be"),
     (r"\b(?:killer|culprit)\b", "murderer"),
     (r"\b(?:the |mr\.? )(?=<B0>)", ""),
@@ -230,6 +233,10 @@ TURNED = (  # one turn of phrase for where somebody is, and for what is denied
         r"\1 was ",
     ),
     (r"\bit (?:is|was) (<S\d+>) who (?=was|is)", r"\1 "),
+    (r"(<S\d+>) ((?:moved|was|is|has|carried)\b(?:(?!<S)[^,;:])*+) and (?=is motivated by <M)", r"\1 \2 and \1 "),
+    (r"\bthat leaves (<S\d+>) with (?=<M)", r"\1 has "),
+    (r"\b(<S\d+>) has (<M\d+>) as (?:his|her|the) motive\b", r"\1 has \2"),
+    (r"\bmust have been (?=moved|carried)", "was "),
     (r"\bcould not have been anywhere but (?=the)", "was in "),
     (r"\bbeing (?=in |at |the )", "was "),
     (r"\bdid not (?:take place|happen|occur)\b", "was not"),
@@ -239,6 +246,8 @@ TURNED = (  # one turn of phrase for where somebody is, and for what is denied
     (r"\b(?:rule|ruled) out (<S\d+>|(?:the )?<[WR]\d+>) as (?=the murder)", r"\1 is not "),
 )
 REWORDED = tuple((re.compile(pattern), new) for pattern, new in SPELLED + NAMED + TURNED)
+ANY_REWORDED = re.compile("|".join(re.sub(r"\\1", "", pattern.pattern) for pattern, _ in REWORDED))
+OF_ONE_NAME = re.compile("murder|kill|culprit|crime|death|died|guilty|innocent|did it|weapon|room|time|motive")  # what it takes
 AHEAD = re.compile(r"[a-z, ]*+(?<=\bat )(<T\d+>),? (?=[^<]*+<)")  # a time for all clauses
 VERB_AHEAD = one_of("is, was, must, cannot, could, has, killed, took, happened, moved, are, were")
 JOINTS = re.compile(
@@ -254,8 +263,9 @@ JOINTS = re.compile(
             r",? (?:and )?(?:it|this|that) (?:then )?(?:also )?(?:follows|means|implies)(?: that)? ",
             r"; ?|: |,? i\.e,? | (?:->|=>|→|⇒|—|–) ",
             r", as (?=<|the )",
-            r", (?=the murder)",
-            r", (?=<S\d+> (?:has|had|is|was) )",
+            r"^as (?=<|the )",
+            r", (?=the murder|(?:the |a )?suspect motivated)",
+            rf", (?=(?:the )?<[SWB]\d+> {VERB_AHEAD}\b)",
             r",? and (?=(?:the )?(?:<[SWB]\d+>|murder\w*(?: weapon| room| time| motive)?"
             r"|suspect motivated by <M\d+>)(?:'s motive)? "
             rf"{VERB_AHEAD}\b)",
@@ -286,14 +296,14 @@ PLANNED = one_of("needs?, goal, show that, prove that, determine, check, verify,
 CHOICE = one_of("one of (?:these|them|the), (?:gives?|leaves?) (?:two|three|several)")
 GIVEN = (  # a condition without its word: "Given Plum in the Hall, …", "Were Plum in the Hall, …", "For Plum to be there, …"
     r"(?:^|[,;:] )(?:(?:so|but|and|now|then),? )?(?:given|with|were|had|once|say|let|take|taking|picture)(?: that)?,? (?:the )?<"
-    r"|\bfor (?:the )?<\w+> to\b"
+    r"|\bfor (?:the )?<\w+> to\b|\b(?:under|in|for|with) (?:\([a-z\d]+\)|(?:scenario|case|option|possibility) \w+)"
 )
 ASIDE = re.compile(  # a sentence with one of these asserts nothing
     rf"\b(?:{HEDGED}|{CONDITIONAL}|{ATTRIBUTED}|{PLANNED}|{CHOICE})\b|\bexactly one|\b(?:options|alternatives"
     rf"|possibilities):|[\"“”«»?❓❔🤔]|(?<![\w>])'|{GIVEN}"
 )
 DOUBTED = re.compile(rf"\b(?:{HEDGED}|{CONDITIONAL})\b|\?|{GIVEN}")  # what spells it out asserts nothing either
-UNSURE = re.compile(r"\b(?:if|maybe|perhaps|might|possibly|probably|presumably|guess|for (?:instance|example)|e\.g)\b(?!.{0,200}\bwould\b)")  # nor what follows
+UNSURE = re.compile(r"\b(?:if|maybe|perhaps|might|possibly|probably|presumably|guess|for (?:instance|example)|e\.g)\b(?!.{0,100}\bwould\b)")  # nor what follows
 SPELLS_OUT = re.compile(r"(?:and )?(?:then|(?:this|that|which|it)(?: then| also)? (?:means|implies|gives|puts|places|leaves|forces|makes))\b")
 FOLLOWS = re.compile(
     r"(?:and )?(?:(?:so|thus|hence|therefore|consequently|accordingly|meaning|as a result|it follows)\b|→|⇒|=>|->|∴)"
@@ -301,7 +311,7 @@ FOLLOWS = re.compile(
 
 # What opens a supposition, which holds until it is closed: "Suppose …", "Case 2: …", "Trying: …", "For instance, …".
 NUMBER = one_of(r"\d[\d.]*[a-z]?, [a-z], [ivx]+, one, two, three, four, five")
-BRANCH = one_of("scenario, (?:sub-?)?case, option, possibility, alternative, branch, hypothesis, attempt, trial, candidate")
+BRANCH = one_of("scenario, (?:sub-?)?case, option, possibility, alternative, branch, hypothesis, attempt, trial, candidate, combination, variant")
 ALTERNATIVE = re.compile(
     rf"\b{BRANCH} (?:\({NUMBER}\)|#?{NUMBER}\b)(?! (?:seems|looks|works|holds|survives|remains|wins)\b)|\b(?:first|second|third|fourth|next|other|another|last|remaining|final) {BRANCH}\b"
     rf"|^(?:\W+ )?{BRANCH} ?[:—–-]"
@@ -311,7 +321,7 @@ OPENS = re.compile(
     + one_of(
         "suppos(?:e|ing), assum\\w+, imagine, hypothe\\w+, pretend, what (?:if|happens), alternatively, scenario,"
         "consider(?!\\w* (?:the |each |all |only )*(?:clues?|rules?|steps?|facts?)\\b), posit(?:ing)?\\b, postulat\\w+, conjectur\\w+,"
-        "presum(?:e|ing)\\b, let(?:'s| us) (?:say|try|test|assume|take|guess|start with|go with|put|place|set),"
+        "presum(?:e|ing)\\b, case (?:split|analysis|distinction|work), by cases, split(?:ting)? (?:on|into), let(?:'s| us) (?:say|try|test|assume|take|guess|start with|go with|put|place|set),"
         "for the sake of, (?:first|initial|wild|educated|my|working|best) guess,"
         "(?:guess|idea|thought|theory|hunch|say) ?[:—–-],"
         "(?:try|trying|test|testing|exploring|attempting)\\b(?: (?:that|with|out|putting|placing|the|it))* ?(?=<|[:—–-])"
@@ -326,7 +336,7 @@ BREAKS = one_of(
     "at odds, breaks?(?= (?:the |a )?(?:clue|rule))"
 )
 REFUSED = one_of(
-    "impossible, invalid, nonsens\\w*, fail(?:s|ed|ing)?, dead end, unworkable, infeasible, no good, nope, false, wrong,"
+    "impossible, invalid, nonsens\\w*, fail(?:s|ed|ing)?, dead(?: end)?, dies?, unworkable, infeasible, no good, nope, false, wrong,"
     "incorrect, untrue, mistaken, too many,"
     "(?:does|do|did|would|will|can|could)(?: not|not) (?:work|fit|hold|match|add up|make sense|check out|satisfy|happen|stand),"
     "not (?:work\\w*|possible|valid|allowed|viable|feasible|consistent|compatible|right|correct|true|permitted|satisfied|the case),"
@@ -337,10 +347,12 @@ DROPPED = one_of(
     "eliminated, ruled out, ruled-out, excluded, rejected, discarded, dismissed, refuted, disproved, forbidden, prohibited,"
     "disallowed, precluded, crossed out, struck out, crossed off, abandoned, invalidated"
 )
+LABEL = re.compile(r"(?:the )?(?:murder(?:er)?|(?:murder )?(?:weapon|room|time|motive)) ?= ?(?:the )?<")  # heads a paragraph: a case
+RETRACTS = r"\b(?:take back|retract|scratch|forget|ignore|disregard)(?: all| everything| the (?:whole|entire|last|previous)) "
 CROSS = r"[✗✘✖✕❌❎☒⨯×🚫⛔👎↯⊥⚡]|⇒⇐|→←"
 CROSSED = re.compile(CROSS)
 REJECTS = re.compile(
-    rf"\b(?:(?P<breaks>{BREAKS})|{REFUSED}|{DROPPED}(?! (?:that |the )?<))\b|(?:[:→—–>-] ?|^)(?:no|out|x|n/a)(?=$|[.,;!)]| \()"
+    rf"{RETRACTS}|\b(?:(?P<breaks>{BREAKS})|{REFUSED}|{DROPPED}(?! (?:that |the )?<))\b|(?:[:→—–>-] ?|^)(?:no|out|x|n/a)(?=$|[.,;!)]| \()"
     rf"|\bc(?:an|ould )not be(?: (?:so|it|valid|right|correct|true|possible|the case))?(?=$|[.,;!)])|\bbut (?:by |from |per )?clues? \d|(?P<cross>{CROSS})"
 )
 TAKES_BACK = re.compile(r"\((?:not|or|no|maybe|unless|so not|then)\b")
@@ -355,7 +367,7 @@ CONTRADICTS = re.compile(  # for sure: what was supposed is refuted
     r"\b(?<!no )(?:contradict\w*|impossible(?! (?:for|that|to))|not possible|absurd|violat\w+|conflicts?|inconsistent|(?:that|this) cannot be)\b|⊥|↯"
 )
 DISCHARGES = re.compile(
-    rf"\b(?:assumption|supposition|hypothesis|premise|guess|{BRANCH})\b[^<]*\b(?:{BREAKS}|{REFUSED}|{DROPPED})\b"
+    rf"\b(?:assumption|supposition|hypothesis|premise|guess|{BRANCH})\b[^<]{{0,60}}\b(?:{BREAKS}|{REFUSED}|{DROPPED})\b"
 )
 CLOSES = re.compile(r"(?:so |thus |hence |therefore )*(?:in (?:both|either|all|every|any)(?: of the)? cases?|either way),? ?")
 CORRECTS = re.compile(
@@ -366,6 +378,8 @@ WITHDRAWS = re.compile(
     r"\b(?:take (?:that|it) back|(?:that|this|it) (?:was|is) (?:wrong|false(?! that)|a mistake|incorrect|not right|not correct)"
     r"|(?:scratch|ignore|forget|strike|disregard) (?:that|this|it)|let(?:'s| me| us) (?:re-?(?:do|consider|think|check|examine|evaluate|visit)|start over|backtrack)"
     r"|^(?:but|however|yet|except that|although|though),? (?:the )?(?:clues?|rules?)(?: \d+)? (?:says?|states?|puts?|places?|requires?|forbids?|has)"
+    r"|i take back|(?:that|this|it) (?:is|was) (?:only |just |merely )?(?:one|a|an|the (?:first|second|other|next)|my) (?:\w+ )?"
+    r"(?:scenario|option|case|possibility|way|guess|assumption|hypothesis|idea|supposition|speculation)"
     r"|i (?:made a|was) (?:mistaken?|wrong|error)|i misread)\b"
 )
 INSTEAD = re.compile(r"\b(?:instead|alternatively|on the other hand|next|conversely)\b")
@@ -373,6 +387,7 @@ LISTS = re.compile(r"\b(?:either|options?|cases?|choices?|alternatives?|one of|t
 ABBREVIATED = re.compile(r"\b(e\.g|i\.e|cf|vs)\.")
 UNTICKED = re.compile(r"\W*\[ \] ")
 IF = re.compile(r"(?:(?:so|but|and|now|then|also|first|next|again),? )*+(?:even )?(?:if|otherwise|or else|unless)\b")
+CONDITION = re.compile(r"(?:(?!, | then\b)[^:])*+")  # what follows "if"
 RESUMES = re.compile(r"(?:but|however|yet|since|because|by|from|clues?|now|still|(?:as )?we|given|therefore we|in fact)\b")
 REASON = re.compile(r"\b(?:because|since|as|for|otherwise)\b")
 HEADING = re.compile(r"(?P<level>#+) |(?:step|part|phase) \d")

@@ -26,7 +26,7 @@ unread.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
 
@@ -88,7 +88,17 @@ def plain(statement: Clue) -> Clue:
             return SameRoom(*sorted((who, other)), time)
         case Together(who, other, room):
             return Together(*sorted((who, other)), room)
+        case Beside(who, "south" | "east" as way, other, time):
+            return Beside(other, "north" if way == "south" else "west", who, time)
     return statement
+
+
+def _keys(assertions: tuple[Assertion, ...]) -> frozenset[tuple[Clue, bool]]:
+    return frozenset((plain(a.statement), a.holds) for a in assertions)
+
+
+def opposite(assertion: Assertion) -> tuple[Clue, bool]:
+    return plain(assertion.statement), not assertion.holds
 
 
 # ---------------------------------------------------------------- a text: what is supposed, taken back, in lists and tables
@@ -123,6 +133,7 @@ class _Reading:
         self.supposed: list[_Supposition] = []  # those that are open, the innermost last
         self.contradicted = False  # the innermost of them
         self.doubted = self.unsure = False  # the last sentence, and so what spells it out, or even what follows from it
+        self.condition: frozenset[tuple[Clue, bool]] = frozenset()  # of the last "if"
         self.conditional = False  # the rest of a line that begins with "if"
         self.block = self.before = self.chain = 0  # first sentences: of a paragraph, of the one before, of a train of thought
         self.level = 0  # of the heading above
@@ -133,13 +144,14 @@ class _Reading:
         self.header: list[str] | None = None  # of a table
         for line in text.splitlines(keepends=True):
             self.span = (self.span[1], self.span[1] + len(line))
+            if not line.strip():
+                self.pause()
+                continue
             if line.lstrip().startswith("```"):
                 self.fenced = not self.fenced
             self.line(reader.mask(MARKDOWN.sub("", STRUCK.sub("", line))).strip())
 
     def line(self, line: str) -> None:
-        if not line:
-            return self.pause()
         if grammar.FINAL.match(line):
             self.supposed.clear()
         elif heading := grammar.HEADING.match(line):
@@ -166,7 +178,10 @@ class _Reading:
             self.context, self.listed = "aside" if aside else "", False
         aside = self.fenced or self.context == "aside" or grammar.UNTICKED.match(line) or grammar.CROSSED.search(line)
         context = "aside" if aside else self.context if mark else ""
-        for sentence in SENTENCE.findall(body):
+        sentences = SENTENCE.findall(body)
+        if len(sentences) > 1 and grammar.LABEL.match(body):
+            sentences[0] = f"case: {sentences[0]}"
+        for sentence in sentences:
             self.sentence(sentence.strip(), context)
         self.conditional = False
 
@@ -202,7 +217,9 @@ class _Reading:
         for i in range(start, len(self.sentences)):
             said = self.sentences[i]
             self.sentences[i] = Sentence(said.start, said.end, (), "aside")
-        self.block = self.before = self.chain = len(self.sentences)
+        self.chain = len(self.sentences)
+        if start <= self.block:
+            self.block = self.before = len(self.sentences)
 
     def sentence(self, sentence: str, context: str) -> None:
         said = self.reader.said(sentence)
@@ -222,11 +239,14 @@ class _Reading:
         if said.contradicts:
             self.contradicted = True
         if said.rejects or said.corrects:
-            self.doubted = self.unsure = False
+            self.doubted = self.unsure = self.conditional = False
         if not said.fate:
             return
         self.conditional = (self.conditional and not said.resumes) or said.conditional
         hangs = self.conditional or (self.doubted and said.spells_out) or (self.unsure and said.follows)
+        if hangs and said.follows and said.asserted and all(opposite(a) in self.condition for a in said.asserted):
+            hangs = self.conditional = False  # "If X, …. So not X"
+        self.condition = said.condition or self.condition
         self.doubted, self.unsure = said.doubted or hangs, said.unsure or hangs
         asserted, fate = said.asserted, said.fate
         if context and context != "aside":
@@ -246,7 +266,7 @@ class _Reading:
 
     def concluded(self, asserted: tuple[Assertion, ...], concludes: bool) -> tuple[Assertion, ...]:
         """Within a supposition: what two of three say is outside it: a contradiction before, a "so", that it is the opposite."""
-        negation = tuple(a for a in asserted if (plain(a.statement), not a.holds) in self.supposed[-1].assertions)
+        negation = tuple(a for a in asserted if opposite(a) in self.supposed[-1].assertions)
         if not asserted or self.contradicted + bool(negation) + concludes < 2:
             return ()
         self.settle()
@@ -290,6 +310,7 @@ class _Said:
     asserted: tuple[Assertion, ...]
     fate: str
     supposed: frozenset[tuple[Clue, bool]] | None
+    condition: frozenset[tuple[Clue, bool]]
     alternative: bool
     instead: bool
     corrects: bool
@@ -342,8 +363,9 @@ class _Reader:
         return self.known[sentence]
 
     def _said(self, sentence: str) -> _Said:
-        for pattern, new in grammar.SHORT:
-            sentence = pattern.sub(new, sentence)
+        if "'" in sentence:
+            for pattern, new in grammar.SHORT:
+                sentence = pattern.sub(new, sentence)
         corrects, closes = grammar.CORRECTS.match(sentence), None
         if corrects:
             sentence = sentence[corrects.end() :]
@@ -364,13 +386,14 @@ class _Reader:
         return _Said(
             asserted=asserted,
             fate="" if "<" not in sentence else "unread" if unread else "read",
-            supposed=frozenset((plain(a.statement), a.holds) for a in supposed) if opens and not discharges else None,
+            supposed=_keys(supposed) if opens and not discharges else None,
             instead=bool(grammar.INSTEAD.search(sentence)),
+            condition=_keys(self.clauses(grammar.CONDITION.match(sentence, conditional.end())[0])[0]) if conditional else frozenset(),
             alternative=bool(grammar.ALTERNATIVE.search(sentence)),
             corrects=bool(corrects or grammar.WITHDRAWS.search(sentence)),
             closes=bool(closes),
             rejects=rejects and not conditional,
-            contradicts=bool(grammar.CONTRADICTS.search(sentence)) and not conditional and "?" not in sentence,
+            contradicts=bool(rejects or grammar.CONTRADICTS.search(sentence)) and not conditional and "?" not in sentence,
             discharges=bool(discharges),
             concludes=bool(grammar.CONCLUDES.search(sentence)),
             follows=bool(grammar.FOLLOWS.match(sentence)),
@@ -384,6 +407,8 @@ class _Reader:
 
     def rejected(self, sentence: str) -> tuple[str, bool]:
         """What of a sentence is not rejected in it, and whether it rejects what was said before."""
+        if not grammar.REJECTS.search(sentence):
+            return sentence, False
         bare = sentence
         for harmless in (grammar.DENIES, grammar.HARMLESS):
             bare = harmless.sub(lambda match: " " * len(match[0]), bare)
@@ -408,8 +433,11 @@ class _Reader:
         """What a sentence asserts, clause by clause, and whether all clauses that name something have a known form."""
         if grammar.DOUBTED.search(sentence) or grammar.TAKES_BACK.search(sentence):
             return (), False
-        for pattern, new in grammar.REWORDED:
-            sentence = pattern.sub(new, sentence)
+        if sentence.count("<") < 2 and not grammar.OF_ONE_NAME.search(sentence):
+            return (), False
+        if grammar.ANY_REWORDED.search(sentence):
+            for pattern, new in grammar.REWORDED:
+                sentence = pattern.sub(new, sentence)
         if grammar.ASIDE.search(sentence):
             return (), False
         for way in (self.clause, self.listed):
@@ -455,6 +483,11 @@ class _Reader:
         if denied := grammar.DENIES.match(clause):
             clause = clause[denied.end() :]
         clause = " ".join(grammar.ADVERBS.sub("", clause).split()).strip(" .!,;:")
+        if so := grammar.SO_WAS.fullmatch(clause):  # and so was the Rope
+            found = self.placed(so["first"])
+            if not found or len({(a.statement.room, a.statement.time, a.holds) for a in found}) > 1:
+                return None
+            return [*found, *(replace(found[0], statement=replace(found[0].statement, who=who)) for who in self.all_pieces(so["pieces"]))]
         found = self.joined(clause) if " or " in clause or " if and only if " in clause else self.placed(clause)
         if found is None:
             found = self.formed(clause)
@@ -522,10 +555,12 @@ class _Reader:
         of = {name: self.name(phrase) for name, phrase in groups.items() if name not in ("pieces", "when", "way")}
         (time,) = self.all_names(groups.get("when")) or (s.times if len(s.times) == 1 else (None,))
         pieces = self.all_pieces(groups.get("pieces", ""))
-        if kind in ("at", "same room", "same room as", "moved", "carried", "beside") and time is None:
+        if kind in ("at", "arrived", "same room", "same room as", "moved", "carried", "beside") and time is None:
             return None
         match kind:
             case "at":
+                return [At(of["who"], of["room"], time)]
+            case "arrived" if time != s.times[0]:
                 return [At(of["who"], of["room"], time)]
             case "same room":
                 return [SameRoom(*pieces, time)] if len(set(pieces)) == len(pieces) == 2 else None
