@@ -555,13 +555,15 @@ class _Reader:
         of = {name: self.name(phrase) for name, phrase in groups.items() if name not in ("pieces", "when", "way")}
         (time,) = self.all_names(groups.get("when")) or (s.times if len(s.times) == 1 else (None,))
         pieces = self.all_pieces(groups.get("pieces", ""))
-        if kind in ("at", "arrived", "same room", "same room as", "moved", "carried", "beside") and time is None:
+        if kind in ("at", "arrived", "brought", "same room", "same room as", "moved", "carried", "beside") and time is None:
             return None
         match kind:
             case "at":
                 return [At(of["who"], of["room"], time)]
             case "arrived" if time != s.times[0]:
                 return [At(of["who"], of["room"], time)]
+            case "brought" if time != s.times[0]:
+                return [At(of["who"], of["room"], time), At(of["weapon"], of["room"], time)]
             case "same room":
                 return [SameRoom(*pieces, time)] if len(set(pieces)) == len(pieces) == 2 else None
             case "same room as":
