@@ -132,7 +132,12 @@ ANSWER_LINE = re.compile(r"[a-z]\. ?<\w+>\.?")  # of the answer sheet, which is 
 
 # ---------------------------------------------------------------- what stands around a statement
 
-OURS = one_of("the(?= (?:above|clues?|steps?|rules?|facts?|deductions?|same|previous|last|first)\\b), what we know, previous, this, that, these, those, above, clues?, steps?, rules?, facts?, deductions?, \\d+, and, &")
+OURS = one_of(
+    r"""
+    the(?= (?:above|clues?|steps?|rules?|facts?|deductions?|same|previous|last|first)\b), what we know, previous, this,
+    that, these, those, above, clues?, steps?, rules?, facts?, deductions?, \d+, and, &
+    """
+)
 THIS = rf"(?:this|that|it|which|clues? {NUMBERS}|step \d+|rules?)"
 LEADS = re.compile(
     "(?:"
@@ -160,7 +165,8 @@ LEADS = re.compile(
                 "shown, determined, obtain, say, now know"
             )
             + rf"(?: from (?:clues? {NUMBERS}|this|that|it))?(?: for (?:sure|certain))?(?: that)?",
-            "(?:the (?:right |correct )?(?:answer|conclusion) is|what is (?:certain|clear|sure)(?: now)? is(?: only)?|in particular|as required)(?: that)?",
+            "(?:the (?:right |correct )?(?:answer|conclusion) is|what is (?:certain|clear|sure)(?: now)? is(?: only)?"
+            "|in particular)(?: that)?",
             "it (?:is|must be) (?:clear|certain|established|known|the case|true|settled)(?: that)?|it must be that",
         )
     )
@@ -278,122 +284,170 @@ JOINTS = re.compile(
 # ---------------------------------------------------------------- what is no assertion
 
 HEDGED = one_of(
-    "might, may, maybe, perhaps, possibl\\w+, possibilit\\w+, probabl\\w+, presumably, (?:un)?likely, seems?,"
-    " appears?, apparently, would, should, could(?! (?:not|only)),"
-    "can(?! (?:conclude|deduce|infer|rule|see|find|get|only|be (?:ruled|eliminated|excluded))),"
-    "think, believe, guess\\w*, doubt, sure, unsure, unclear, uncertain, plausibl[ey], conceivabl[ey], tentative\\w*,"
-    "provisional\\w*, for (?:instance|example), e\\.g, speculat\\w+, for now, not necessarily, whether, candidates?, (?:not|cannot) rule out"
+    r"""
+    might, may, maybe, perhaps, possibl\w+, possibilit\w+, probabl\w+, presumably, (?:un)?likely, seems?, appears?,
+    apparently, would, should, could(?! (?:not|only)),
+    can(?! (?:conclude|deduce|infer|rule|see|find|get|only|be (?:ruled|eliminated|excluded))), think, thought, believe,
+    guess\w*, doubt, sure, unsure, unclear, uncertain, plausibl[ey], conceivabl[ey], tentative\w*, provisional\w*,
+    speculat\w+, for now, for (?:instance|example), e\.g, not necessarily, whether, candidates?, (?:not|cannot) rule out
+    """
 )
 CONDITIONAL = one_of(
-    "(?<!only )if(?! and only if), unless, provided, otherwise, or else, when, whenever, in case, were to, alternatively,"
-    "as long as, so long as, in the event, in (?:this|that|such a|which) (?:case|scenario|event|situation|branch),"
-    "under (?:this|that|the|such an) (?:assumption|hypothesis|supposition|scenario|option), try"
+    r"""
+    (?<!only )if(?! and only if), unless, provided, otherwise, or else, when, whenever, in case, in the event, were to,
+    try, alternatively, as long as, so long as,
+    in (?:this|that|such a|which|one|the other|another) (?:case|scenario|event|situation|branch), in the case (?:that|of),
+    under (?:this|that|the|such an) (?:assumption|hypothesis|supposition|scenario|option)
+    """
 )
 ATTRIBUTED = one_of(
-    "says?, said, states?, claim\\w*, statement, sentence, insists?, quoted?, according, given (?:that|in), recall,"
-    " remember, mistaken?, wrong,"
-    "incorrect, (?<!is )false, untrue, (?<!is )not true, retract, misread"
+    r"""
+    says?, said, states?, claim\w*, statement, sentence, insists?, quoted?, according, given (?:that|in), recall, remember,
+    mistaken?, wrong, incorrect, (?<!is )false, untrue, (?<!is )not true, retract, misread
+    """
 )
 PLANNED = one_of("needs?, goal, show that, prove that, determine, check, verify, want, plan, let me, let's")
 CHOICE = one_of("one of (?:these|them|the), (?:gives?|leaves?) (?:two|three|several)")
 GIVEN = (  # a condition without its word: "Given Plum in the Hall, …", "Were Plum in the Hall, …", "For Plum to be there, …"
-    r"(?:^|[,;:] )(?:(?:so|but|and|now|then),? )?(?:given|with|were|had|once|say|let|take|taking|picture)(?: that)?,? (?:the )?<"
+    r"(?:^|[,;:] )(?:(?:so|but|and|now|then),? )?"
+    r"(?:given|granted|granting|with|were|had|once|say|let|take|taking|picture)(?: it)?(?: that)?,? (?:the )?<"
+    r"|\bin the (?:first|second|third|former|latter)\b(?! place)|\bunder \w+[,:]"
     r"|\bfor (?:the )?<\w+> to\b|\b(?:under|in|for|with) (?:\([a-z\d]+\)|(?:scenario|case|option|possibility) \w+)"
 )
 ASIDE = re.compile(  # a sentence with one of these asserts nothing
-    rf"\b(?:{HEDGED}|{CONDITIONAL}|{ATTRIBUTED}|{PLANNED}|{CHOICE})\b|\bexactly one|\b(?:options|alternatives"
-    rf"|possibilities):|[\"“”«»?❓❔🤔]|(?<![\w>])'|{GIVEN}"
+    rf"\b(?:{HEDGED}|{CONDITIONAL}|{ATTRIBUTED}|{PLANNED}|{CHOICE})\b|\bexactly one|\b(?:options|alternatives|possibilities):"
+    rf"|[\"“”«»„‘?❓❔🤔]|(?<![\w>])'|{GIVEN}"
 )
-DOUBTED = re.compile(rf"\b(?:{HEDGED}|{CONDITIONAL})\b|\?|{GIVEN}")  # what spells it out asserts nothing either
-UNSURE = re.compile(r"\b(?:if|maybe|perhaps|might|possibly|probably|presumably|guess|for (?:instance|example)|e\.g)\b(?!.{0,100}\bwould\b)")  # nor what follows
-SPELLS_OUT = re.compile(r"(?:and )?(?:then|(?:this|that|which|it)(?: then| also)? (?:means|implies|gives|puts|places|leaves|forces|makes))\b")
+DOUBTED = re.compile(rf"\b(?:{HEDGED}|{CONDITIONAL})\b|\?|{GIVEN}")  # and what spells it out asserts nothing either
+UNSURE = re.compile(  # nor what follows from it, unless "would" shows that it is refuted
+    r"\b(?:if|maybe|perhaps|might|possibly|probably|presumably|guess|for (?:instance|example)|e\.g)\b(?!.{0,100}\bwould\b)"
+)
+SPELLS_OUT = re.compile(
+    r"(?:and )?(?:then|(?:this|that|which|it)(?: then| also)? (?:means|implies|gives|puts|places|leaves|forces|makes))\b"
+)
 FOLLOWS = re.compile(
     r"(?:and )?(?:(?:so|thus|hence|therefore|consequently|accordingly|meaning|as a result|it follows)\b|→|⇒|=>|->|∴)"
 )
+IF = re.compile(r"(?:(?:so|but|and|now|then|also|first|next|again),? )*+(?:even )?(?:if|otherwise|or else|unless)\b")
+CONDITION = re.compile(r"(?:(?!, | then\b)[^:])*+")  # what follows "if"
+RESUMES = re.compile(r"(?:but|however|yet|since|because|by|from|clues?|now|still|(?:as )?we|given|in fact)\b")
+# Lists of what is open: a line that heads one, and a sentence that announces one in its line.
+LISTS = re.compile(r"\b(?:either|options?|cases?|choices?|alternatives?|one of|two|three|four|could|can)\b")
+ANNOUNCES = re.compile(
+    r"\b(?:two|three|four|several|following|these|possible) (?:cases|options|possibilities|scenarios|alternatives|choices)\b"
+)
 
-# What opens a supposition, which holds until it is closed: "Suppose …", "Case 2: …", "Trying: …", "For instance, …".
+# What opens a supposition, which holds until it is closed: "Suppose …", "Case 2: …", "Trying: …".
 NUMBER = one_of(r"\d[\d.]*[a-z]?, [a-z], [ivx]+, one, two, three, four, five")
-BRANCH = one_of("scenario, (?:sub-?)?case, option, possibility, alternative, branch, hypothesis, attempt, trial, candidate, combination, variant")
-ALTERNATIVE = re.compile(
-    rf"\b{BRANCH} (?:\({NUMBER}\)|#?{NUMBER}\b)(?! (?:seems|looks|works|holds|survives|remains|wins)\b)|\b(?:first|second|third|fourth|next|other|another|last|remaining|final) {BRANCH}\b"
-    rf"|^(?:\W+ )?{BRANCH} ?[:—–-]"
+BRANCH = one_of(
+    """
+    scenario, (?:sub-?)?case, option, possibility, alternative, branch, hypothesis, attempt, trial, candidate, combination,
+    variant, choice
+    """
+)
+ALTERNATIVE = re.compile(  # one of several, which ends where the next one begins
+    rf"\b{BRANCH} (?:\({NUMBER}\)|#?{NUMBER}\b)(?! (?:seems|looks|works|holds|survives|remains|wins)\b)"
+    rf"|\b(?<!only )(?:first|second|third|fourth|next|other|another|last|remaining|final) {BRANCH}\b"
+    rf"|^(?:\W+ )?(?:the )?{BRANCH} ?[:—–-]|^(?:\W+ )?case (?:the )?<|\b(?:path|route|world|way) {NUMBER} ?[:—–-]"
 )
 OPENS = re.compile(
     r"\b"
     + one_of(
-        "suppos(?:e|ing), assum\\w+, imagine, hypothe\\w+, pretend, what (?:if|happens), alternatively, scenario,"
-        "consider(?!\\w* (?:the |each |all |only )*(?:clues?|rules?|steps?|facts?)\\b), posit(?:ing)?\\b, postulat\\w+, conjectur\\w+,"
-        "presum(?:e|ing)\\b, case (?:split|analysis|distinction|work), by cases, split(?:ting)? (?:on|into), let(?:'s| us) (?:say|try|test|assume|take|guess|start with|go with|put|place|set),"
-        "for the sake of, (?:first|initial|wild|educated|my|working|best) guess,"
-        "(?:guess|idea|thought|theory|hunch|say) ?[:—–-],"
-        "(?:try|trying|test|testing|exploring|attempting)\\b(?: (?:that|with|out|putting|placing|the|it))* ?(?=<|[:—–-])"
+        r"""
+    suppos(?:e|ing), assum\w+, imagine, hypothe\w+, pretend, what (?:if|happens), alternatively, scenario, posit(?:ing)?\b,
+    consider(?!\w* (?:the |each |all |only )*(?:clues?|rules?|steps?|facts?)\b), postulat\w+, conjectur\w+,
+    presum(?:e|ing)\b, let(?:'s| us) (?:say|try|test|assume|take|guess|start with|go with|put|place|set), take the case,
+    wlog, without loss of generality, reductio, (?:towards?|for|by way of) (?:a )?contradiction,
+    for the sake of, case (?:split|analysis|distinction|work), by cases, split(?:ting)? (?:on|into),
+    (?:first|initial|wild|educated|my|working|best) guess, (?:guess|idea|thought|theory|hunch|say) ?[:—–-]
+    """
     )
-    + rf"|{ALTERNATIVE.pattern}"
+    + r"|\b(?:try|trying|test|testing|checking|explore|exploring|(?:start|begin|go)(?:ing)? with)\b"
+    r"(?: (?:that|with|putting|the|it))* ?(?=<|[:—–-])"
+    rf"|{ALTERNATIVE.pattern}"
 )
 SUPPOSING = re.compile(rf"(?:{OPENS.pattern})\w*(?: that| for contradiction| for the sake of argument)*[:,]? ?")
+LABEL = re.compile(r"(?:the )?(?:murder(?:er)?|(?:murder )?(?:weapon|room|time|motive)) ?= ?(?:the )?<")  # so heads a paragraph
+INSTEAD = re.compile(r"\b(?:instead|alternatively|on the other hand|next|conversely)\b")
 
-# What takes back what was said before it, in its own sentence or in the one before.
+# What takes back what was said before it, in its own sentence or in those before.
 BREAKS = one_of(
-    "contradict\\w*, conflict\\w*, violat\\w+, inconsisten\\w+, incompatib\\w+, absurd\\w*, impossibilit(?:y|ies), clash\\w*,"
-    "at odds, breaks?(?= (?:the |a )?(?:clue|rule))"
+    r"""
+    contradict\w*, conflict\w*, violat\w+, inconsisten\w+, incompatib\w+, absurd\w*, impossibilit(?:y|ies), clash\w*,
+    at odds, breaks?(?= (?:the |a )?(?:clue|rule))
+    """
 )
 REFUSED = one_of(
-    "impossible, invalid, nonsens\\w*, fail(?:s|ed|ing)?, dead(?: end)?, dies?, unworkable, infeasible, no good, nope, false, wrong,"
-    "incorrect, untrue, mistaken, too many,"
-    "(?:does|do|did|would|will|can|could)(?: not|not) (?:work|fit|hold|match|add up|make sense|check out|satisfy|happen|stand),"
-    "not (?:work\\w*|possible|valid|allowed|viable|feasible|consistent|compatible|right|correct|true|permitted|satisfied|the case),"
-    "(?:is|are|was|goes) out(?! of), (?:eliminate|exclude|reject|discard|dismiss|rule|rules|ruling|drop|abandon|cross)"
-    " (?:it|this|that|them|both|these)(?: \\w+)?(?: out)?"
+    r"""
+    impossible, invalid, nonsens\w*, fail(?:s|ed|ing)?, dead(?: end)?, dies?, unworkable, untenable, infeasible, no good,
+    nope, false, wrong, incorrect, untrue, mistaken, too many, (?:is|are|was|goes) out(?! of),
+    (?:can|(?:does|do|did|would|will|can|could) )not (?:work|fit|hold|match|add up|make sense|check out|satisfy|happen|stand),
+    not (?:work\w*|possible|valid|allowed|viable|feasible|consistent|compatible|right|correct|true|so|permitted|satisfied),
+    not the case,
+    (?:eliminate|exclude|reject|discard|dismiss|rules?|ruling|drop|abandon|cross) (?:it|this|that|them|both)(?: out)?,
+    (?:take back|retract|scratch|forget|ignore|disregard) (?:all|everything|the (?:whole|entire|last|previous))
+    """
 )
-DROPPED = one_of(
-    "eliminated, ruled out, ruled-out, excluded, rejected, discarded, dismissed, refuted, disproved, forbidden, prohibited,"
-    "disallowed, precluded, crossed out, struck out, crossed off, abandoned, invalidated"
+DROPPED = one_of(  # said of what goes before, unless a name follows
+    """
+    eliminated, ruled out, ruled-out, excluded, rejected, discarded, dismissed, refuted, disproved, forbidden, prohibited,
+    disallowed, precluded, crossed out, struck out, crossed off, abandoned, invalidated
+    """
 )
-LABEL = re.compile(r"(?:the )?(?:murder(?:er)?|(?:murder )?(?:weapon|room|time|motive)) ?= ?(?:the )?<")  # heads a paragraph: a case
-RETRACTS = r"\b(?:take back|retract|scratch|forget|ignore|disregard)(?: all| everything| the (?:whole|entire|last|previous)) "
-CROSS = r"[✗✘✖✕❌❎☒⨯×🚫⛔👎↯⊥⚡]|⇒⇐|→←"
-CROSSED = re.compile(CROSS)
+CROSSED = re.compile(r"[✗✘✖✕❌❎☒⨯×🚫⛔👎↯⊥⚡]|⇒⇐|→←|^\W*\[ \] ")
 REJECTS = re.compile(
-    rf"{RETRACTS}|\b(?:(?P<breaks>{BREAKS})|{REFUSED}|{DROPPED}(?! (?:that |the )?<))\b|(?:[:→—–>-] ?|^)(?:no|out|x|n/a)(?=$|[.,;!)]| \()"
-    rf"|\bc(?:an|ould )not be(?: (?:so|it|valid|right|correct|true|possible|the case))?(?=$|[.,;!)])|\bbut (?:by |from |per )?clues? \d|(?P<cross>{CROSS})"
+    rf"\b(?:(?P<breaks>{BREAKS})|{REFUSED}|{DROPPED}(?! (?:that |the )?<))\b|{CROSSED.pattern}"
+    r"|(?:[:;→—–>-] ?|^)(?:no|out|x|n/a)(?=$|[.,;!)]| \()|^(?:reject|discard|scrap|cancel|drop)\b(?=[.!]|$| (?:it|this|that)\b)"
+    r"|\bc(?:an|ould )not be(?: (?:so|it|valid|right|correct|true|possible|the case))?(?=$|[.,;:!)])"
+    r"|\bbut (?:by |from |per )?clues? \d"
 )
-TAKES_BACK = re.compile(r"\((?:not|or|no|maybe|unless|so not|then)\b")
-HARMLESS = re.compile(  # not taken back
-    r"\b(?:no|any|without|never|avoid\w*|nor|not) (?:a |any |other |further |direct |the )*(?:contradict\w*|conflict\w*|violat\w*|inconsisten\w*)"
-    r"|\b(?:does|do|did|would|will) not (?:contradict|conflict|violate|fail|clash)"
+HARMLESS = re.compile(  # a rejection that is denied
+    r"\b(?:no|any|without|never|avoid\w*|nor|not) (?:a |any |other |further |direct |the )*"
+    r"(?:contradict\w*|conflict\w*|violat\w*|inconsisten\w*|fail|clash)"
+)
+IN_BRACKETS = re.compile(  # what takes a statement back in brackets after it
+    r"\((?:not|or|no|so not|then)\b"
+    r"|\((?:[^()]*\b)?(?:suppos\w+|assum\w+|trial|test|tentative\w*|unverified|unconfirmed|to be|guess\w*|hypothe\w+)\b"
 )
 BOUNDARY = re.compile(r"[,;:—–→⇒(]|->|=>| - |\b(?:but|which|because|since|as|and (?:this|that|it|so))\b")
-AFTER = re.compile(r"(?:^|[,;:—–]? )(?:and )?(?:so(?! that)|hence|therefore|thus|consequently|which means|meaning)\b|→|⇒|->|=>|∴")
-CONCLUDES = re.compile(r"(?:^|[,;:] )(?:so|therefore|thus|hence|that leaves|which leaves)\b")
-CONTRADICTS = re.compile(  # for sure: what was supposed is refuted
-    r"\b(?<!no )(?:contradict\w*|impossible(?! (?:for|that|to))|not possible|absurd|violat\w+|conflicts?|inconsistent|(?:that|this) cannot be)\b|⊥|↯"
+REASONS = ("because", "since", "as")  # what is rejected after one of these is a reason for what stands before
+AFTER = re.compile(  # what stands after a rejection, and is asserted
+    r"(?:^|[,;:—–]? )(?:and )?(?:so(?! that)|hence|therefore|thus|consequently|which means|meaning)\b|→|⇒|->|=>|∴"
 )
+CONTRADICTS = re.compile(
+    r"\b(?<!no )(?:contradict\w*|impossible(?! (?:for|that|to))|not possible|absurd|violat\w+|conflicts?|inconsistent"
+    r"|(?:that|this) cannot be)\b|⊥|↯"
+)
+CONCLUDES = re.compile(r"(?:^|[,;:] )(?:so|therefore|thus|hence|that leaves|which leaves)\b")
 DISCHARGES = re.compile(
     rf"\b(?:assumption|supposition|hypothesis|premise|guess|{BRANCH})\b[^<]{{0,60}}\b(?:{BREAKS}|{REFUSED}|{DROPPED})\b"
 )
 CLOSES = re.compile(r"(?:so |thus |hence |therefore )*(?:in (?:both|either|all|every|any)(?: of the)? cases?|either way),? ?")
 CORRECTS = re.compile(
-    r"(?:(?:but|hmm+|oh|ah|ok|okay),? )*+(?:(?:no,? wait|no,? no|wait,? no|wait|actually|no|nope|correction|scratch that|hold on|hang on|oops"
-    r"|on second thought|my mistake|sorry|strike that|never ?mind)(?:[,:.!…—–-]+ ?|$)|(?:no,? wait|wait,? no) )"
+    r"(?:(?:but|hmm+|oh|ah|ok|okay|so),? )*+(?:(?:no,? wait|no,? no|wait,? no|wait(?: a (?:minute|second|moment|sec))?|actually"
+    r"|no|nope|no way|correction(?: needed)?|scratch that|scrap that|strike that|cancel that"
+    r"|hold on|hang on|oops|on second thought"
+    r"|not (?:quite|so fast)|my (?:mistake|bad)|mistake|error|sorry|never ?mind)(?:[,:.!…—–-]+ ?|$)|(?:no,? wait|wait,? no) )"
 )
 WITHDRAWS = re.compile(
-    r"\b(?:take (?:that|it) back|(?:that|this|it) (?:was|is) (?:wrong|false(?! that)|a mistake|incorrect|not right|not correct)"
-    r"|(?:scratch|ignore|forget|strike|disregard) (?:that|this|it)|let(?:'s| me| us) (?:re-?(?:do|consider|think|check|examine|evaluate|visit)|start over|backtrack)"
-    r"|^(?:but|however|yet|except that|although|though),? (?:the )?(?:clues?|rules?)(?: \d+)? (?:says?|states?|puts?|places?|requires?|forbids?|has)"
-    r"|i take back|(?:that|this|it) (?:is|was) (?:only |just |merely )?(?:one|a|an|the (?:first|second|other|next)|my) (?:\w+ )?"
+    r"\b(?:i take back|take (?:that|it) back|(?:that|this|it) (?:was|is) (?:wrong|false(?! that)|a mistake|incorrect|not right)"
+    r"|(?:scratch|ignore|forget|strike|disregard) (?:that|this|it)|i misread|i (?:made a|was) (?:mistaken?|wrong|error)"
+    r"|let(?:'s| me| us) (?:re-?(?:do|consider|think|check|examine|evaluate|visit)|start over|backtrack)"
+    r"|(?:that|this|it) (?:is|was) (?:only |just |merely )?(?:one|a|an|the (?:first|second|other|next)|my) (?:\w+ )?"
     r"(?:scenario|option|case|possibility|way|guess|assumption|hypothesis|idea|supposition|speculation)"
-    r"|i (?:made a|was) (?:mistaken?|wrong|error)|i misread)\b"
+    r"|^(?:but|however|yet|except that|although|though),? (?:then"
+    r"|(?:the )?(?:clues?|rules?)(?: \d+)? (?:says?|states?|puts?|places?|requires?|forbids?|has)"
+    r"|(?:that|this|it) (?:is|was|would|cannot|does not|has|leaves no)))\b"
+    r"|\b(?:no|without) (?:\w+ )?(?:contradictions?|conflicts?|problems?)(?: (?:so far|yet|here))"
+    r"|\b(?:that|this|it) (?:works so far|is (?:still |at least )?(?:possible|plausible|conceivable|feasible))\b"
+    r"|^(?:\w+,? ){0,4}so,? no[.,;!]*$"
 )
-INSTEAD = re.compile(r"\b(?:instead|alternatively|on the other hand|next|conversely)\b")
-LISTS = re.compile(r"\b(?:either|options?|cases?|choices?|alternatives?|one of|two|three|four|could|can)\b")  # what is open
-ABBREVIATED = re.compile(r"\b(e\.g|i\.e|cf|vs)\.")
-UNTICKED = re.compile(r"\W*\[ \] ")
-IF = re.compile(r"(?:(?:so|but|and|now|then|also|first|next|again),? )*+(?:even )?(?:if|otherwise|or else|unless)\b")
-CONDITION = re.compile(r"(?:(?!, | then\b)[^:])*+")  # what follows "if"
-RESUMES = re.compile(r"(?:but|however|yet|since|because|by|from|clues?|now|still|(?:as )?we|given|therefore we|in fact)\b")
-REASON = re.compile(r"\b(?:because|since|as|for|otherwise)\b")
+
+# ---------------------------------------------------------------- lines
+
+ABBREVIATED = re.compile(r"\b(e\.g|i\.e|cf|vs)\.")  # no end of a sentence
 HEADING = re.compile(r"(?P<level>#+) |(?:step|part|phase) \d")
-FINAL = re.compile(
+FINAL = re.compile(  # no supposition outlives it
     r"\W*(?:\(/think>|final (?:answer|solution|conclusion|deduction)s?\b|in (?:conclusion|summary)\b"
     r"|(?:the )?(?:conclusions?|summary|solution|answers?)\W*$)"
 )

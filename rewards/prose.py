@@ -116,7 +116,7 @@ class _Supposition:
 
 @dataclass
 class _Supposition:
-    """What is supposed, from which sentence on, and the level of the heading above; an `alternative` makes room for the next."""
+    """What is supposed, from which sentence on, under a heading of what level; an `alternative` ends with the next one."""
 
     assertions: frozenset[tuple[Clue, bool]]
     start: int
@@ -176,7 +176,7 @@ class _Reading:
             self.listed = True
         elif aside or not (self.context == "aside" and not self.listed):
             self.context, self.listed = "aside" if aside else "", False
-        aside = self.fenced or self.context == "aside" or grammar.UNTICKED.match(line) or grammar.CROSSED.search(line)
+        aside = self.fenced or self.context == "aside" or grammar.CROSSED.search(line)
         context = "aside" if aside else self.context if mark else ""
         sentences = SENTENCE.findall(body)
         if len(sentences) > 1 and grammar.LABEL.match(body):
@@ -233,16 +233,15 @@ class _Reading:
             if self.contradicted or said.instead or (said.alternative and self.supposed and self.supposed[-1].alternative):
                 self.settle()
             self.supposed.append(_Supposition(said.supposed, len(self.sentences), self.level, said.alternative))
-        if said.rejects:
-            if not (self.doubted or (said.would and self.denied())):
-                self.take_back(self.block if self.block < len(self.sentences) else self.before)
+        if said.rejects and not (self.doubted or (said.would and self.denied())):
+            self.take_back(self.block if self.block < len(self.sentences) else self.before)
         if said.contradicts:
             self.contradicted = True
         if said.rejects or said.corrects:
             self.doubted = self.unsure = self.conditional = False
+        self.conditional = (self.conditional and not said.resumes) or said.conditional
         if not said.fate:
             return
-        self.conditional = (self.conditional and not said.resumes) or said.conditional
         hangs = self.conditional or (self.doubted and said.spells_out) or (self.unsure and said.follows)
         if hangs and said.follows and said.asserted and all(opposite(a) in self.condition for a in said.asserted):
             hangs = self.conditional = False  # "If X, …. So not X"
@@ -265,7 +264,7 @@ class _Reading:
         return bool(last) and not any(a.holds for a in last)
 
     def concluded(self, asserted: tuple[Assertion, ...], concludes: bool) -> tuple[Assertion, ...]:
-        """Within a supposition: what two of three say is outside it: a contradiction before, a "so", that it is the opposite."""
+        """What leaves a supposition and closes it, by two of three: a contradiction before, a "so", that it is the opposite."""
         negation = tuple(a for a in asserted if opposite(a) in self.supposed[-1].assertions)
         if not asserted or self.contradicted + bool(negation) + concludes < 2:
             return ()
@@ -374,7 +373,9 @@ class _Reader:
         opens, discharges = grammar.SUPPOSING.search(sentence), grammar.DISCHARGES.search(sentence)
         conditional, doubted = grammar.IF.match(sentence), grammar.DOUBTED.search(sentence)
         rest, rejects = self.rejected(sentence)
-        supposed = asserted = ()
+        supposed = asserted = condition = ()
+        if conditional:
+            condition, _ = self.clauses(grammar.CONDITION.match(sentence, conditional.end())[0])
         whole = True
         if opens and not discharges:
             supposed, _ = self.clauses(sentence[opens.end() :])
@@ -388,7 +389,7 @@ class _Reader:
             fate="" if "<" not in sentence else "unread" if unread else "read",
             supposed=_keys(supposed) if opens and not discharges else None,
             instead=bool(grammar.INSTEAD.search(sentence)),
-            condition=_keys(self.clauses(grammar.CONDITION.match(sentence, conditional.end())[0])[0]) if conditional else frozenset(),
+            condition=_keys(condition),
             alternative=bool(grammar.ALTERNATIVE.search(sentence)),
             corrects=bool(corrects or grammar.WITHDRAWS.search(sentence)),
             closes=bool(closes),
@@ -400,7 +401,7 @@ class _Reader:
             spells_out=bool(grammar.SPELLS_OUT.match(sentence)),
             doubted=bool(doubted),
             unsure=bool(grammar.UNSURE.search(sentence)),
-            conditional=bool(conditional) and " would " not in sentence,
+            conditional=bool((conditional and " would " not in sentence) or grammar.ANNOUNCES.search(sentence)),
             resumes=bool(grammar.RESUMES.match(sentence)),
             would=" would " in sentence and not re.match("but|however|yet", sentence),
         )
@@ -418,12 +419,13 @@ class _Reader:
             while i + 1 < len(edges) and edges[i + 1][0] <= match.start():
                 i += 1
             start, edge = edges[i]
-            if edge in ("because", "since", "as"):  # a reason why something else holds
+            if edge in grammar.REASONS:
                 continue
             last = match.end()
             named = "<" in bare[: match.start()]
             own = "<" in bare[start : match.start()]
-            before |= not own and (not named or bool(match["breaks"] and " not " not in bare))
+            reaches = (match["breaks"] and " not " not in bare) or grammar.SPELLS_OUT.match(bare)
+            before |= not own and (not named or bool(reaches))
         if last < 0:
             return sentence, False
         after = grammar.AFTER.search(sentence, last)
@@ -431,7 +433,7 @@ class _Reader:
 
     def clauses(self, sentence: str) -> tuple[tuple[Assertion, ...], bool]:
         """What a sentence asserts, clause by clause, and whether all clauses that name something have a known form."""
-        if grammar.DOUBTED.search(sentence) or grammar.TAKES_BACK.search(sentence):
+        if grammar.DOUBTED.search(sentence) or grammar.IN_BRACKETS.search(sentence):
             return (), False
         if sentence.count("<") < 2 and not grammar.OF_ONE_NAME.search(sentence):
             return (), False
@@ -487,7 +489,8 @@ class _Reader:
             found = self.placed(so["first"])
             if not found or len({(a.statement.room, a.statement.time, a.holds) for a in found}) > 1:
                 return None
-            return [*found, *(replace(found[0], statement=replace(found[0].statement, who=who)) for who in self.all_pieces(so["pieces"]))]
+            like, others = found[0], self.all_pieces(so["pieces"])
+            return [*found, *(replace(like, statement=replace(like.statement, who=who)) for who in others)]
         found = self.joined(clause) if " or " in clause or " if and only if " in clause else self.placed(clause)
         if found is None:
             found = self.formed(clause)
