@@ -311,7 +311,7 @@ CHOICE = one_of("one of (?:these|them|the), (?:gives?|leaves?) (?:two|three|seve
 GIVEN = (  # a condition without its word: "Given Plum in the Hall, …", "Were Plum in the Hall, …", "For Plum to be there, …"
     r"(?:^|[,;:] )(?:(?:so|but|and|now|then),? )?"
     r"(?:given|granted|granting|with|were|had|once|say|let|take|taking|picture)(?: it)?(?: that)?,? (?:the )?<"
-    r"|\bin the (?:first|second|third|former|latter)\b(?! place)|\bunder \w+[,:]"
+    r"|^(?:first|second|third|fourth|fifth|next|last)(?:ly)? ?[:—–]|\bin the (?:first|second|third|former|latter)\b(?! place)|\bunder \w+[,:]"
     r"|\bfor (?:the )?<\w+> to\b|\b(?:under|in|for|with) (?:\([a-z\d]+\)|(?:scenario|case|option|possibility) \w+)"
 )
 ASIDE = re.compile(  # a sentence with one of these asserts nothing
@@ -363,7 +363,7 @@ OPENS = re.compile(
     """
     )
     + r"|\b(?:try|trying|test|testing|checking|explore|exploring|(?:start|begin|go)(?:ing)? with)\b"
-    r"(?: (?:that|with|putting|the|it))* ?(?=<|[:—–-])"
+    r"(?: (?:that|with|putting|the|it))* ?(?=<|[:—–-])|^(?:(?:so|now|okay|ok|well|but|and),? )?say\b"
     rf"|{ALTERNATIVE.pattern}"
 )
 SUPPOSING = re.compile(rf"(?:{OPENS.pattern})\w*(?: that| for contradiction| for the sake of argument)*[:,]? ?")
@@ -431,7 +431,7 @@ CORRECTS = re.compile(
 )
 WITHDRAWS = re.compile(
     r"\b(?:i take back|take (?:that|it) back|(?:that|this|it) (?:was|is) (?:wrong|false(?! that)|a mistake|incorrect|not right)"
-    r"|(?:scratch|ignore|forget|strike|disregard) (?:that|this|it)|i misread|i (?:made a|was) (?:mistaken?|wrong|error)"
+    r"|(?:scratch|ignore|forget|strike|disregard) (?:that|this|it|what)|i misread|i (?:made a|was) (?:mistaken?|wrong|error)"
     r"|let(?:'s| me| us) (?:re-?(?:do|consider|think|check|examine|evaluate|visit)|start over|backtrack)"
     r"|(?:that|this|it) (?:is|was) (?:only |just |merely )?(?:one|a|an|the (?:first|second|other|next)|my) (?:\w+ )?"
     r"(?:scenario|option|case|possibility|way|guess|assumption|hypothesis|idea|supposition|speculation)"

@@ -568,13 +568,14 @@ class _Reader:
             case "brought" if time != s.times[0]:
                 return [At(of["who"], of["room"], time), At(of["weapon"], of["room"], time)]
             case "same room":
-                return [SameRoom(*pieces, time)] if len(set(pieces)) == len(pieces) == 2 else None
+                return [SameRoom(*pair, time)] if (pair := self.pair(pieces)) else None
             case "same room as":
-                return [SameRoom(of["who"], of["other"], time)] if of["who"] != of["other"] else []
+                if of["who"] == of["other"]:
+                    return []
+                return [SameRoom(*pair, time)] if (pair := self.pair([of["who"], of["other"]])) else None
             case "together":
-                pieces = pieces or [of["who"], of["other"]]
-                return [Together(*pieces, of["place"])] if len(set(pieces)) == len(pieces) == 2 else None
-            case "beside":
+                return [Together(*pair, of["place"])] if (pair := self.pair(pieces or [of["who"], of["other"]])) else None
+            case "beside" if {of["who"], of["other"]} <= set(s.pieces):
                 return [Beside(of["who"], groups["way"], of["other"], time)]
             case "moved" if time != s.times[0]:
                 return [Moved(of["who"], of["origin"], of["destination"], time)]
@@ -591,6 +592,12 @@ class _Reader:
                 said = {"weapon": of.get("weapon"), "room": of.get("place"), "time": of.get("time")}
                 return by + [Murder(aspect, value) for aspect, value in said.items() if value] or None
         return None
+
+    def pair(self, pieces: list[str]) -> list[str] | None:
+        """Two pieces of a statement about both, of which only the first may be one that the detective has to find out."""
+        if len(set(pieces)) != 2 or len(pieces) != 2 or set(pieces).isdisjoint(self.setting.pieces):
+            return None
+        return sorted(pieces, key=self.setting.pieces.__contains__)
 
     def murderer(self, phrase: str) -> Murder:
         return Murder("murderer" if phrase.startswith("<S") else "motive", self.name(phrase))
@@ -636,11 +643,12 @@ def _names(setting: Setting) -> tuple[re.Pattern, dict[str, str]]:
     marks |= {"BODDY": "<B0>", "THE VICTIM": "<B0>"}
     words = [r"\.?\s+".join(map(re.escape, name.split())) for name in sorted(marks, key=len, reverse=True)]
     clocks = []
-    for i, time in enumerate(setting.times):
+    for i, time in enumerate(setting.times):  # also as 1:00am, or 1:00 a.m.
         clock, _, half = time.partition(" ")
-        for written in (f"{clock} {half}", f"{clock}{half}", f"{clock} {half[:1]}.{half[1:]}."):
-            marks[" ".join(written.replace(".", "").upper().split())] = f"<T{i}>"
-        clocks.append(rf"{clock}\s?{half[:1]}\.?{half[1:]}\b")
+        for hour in (clock, clock.removeprefix("0")):
+            for written in (f"{hour} {half}", f"{hour}{half}"):
+                marks[written.upper()] = f"<T{i}>"
+        clocks.append(rf"{re.sub('^0', '0?', clock)}\s?{half[:1]}\.?{half[1:]}\b")
     return re.compile(rf"(?<![\w:-])(?:{'|'.join(clocks + words)})(?![\w-])", re.IGNORECASE), marks
 
 
