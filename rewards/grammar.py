@@ -117,6 +117,7 @@ PLACE = re.compile(
     r",? ?(?:and then |and |but then |but also |but |then )?(?P<not>not )?(?:at (?P<ahead><T\d+>),? )?"
     rf"(?:in|at|inside) (?:the )?(?P<room><R\d+>)(?P<times>,?{TIMES})?"
 )
+TIME_FIRST = re.compile(r"^at (<T\d+>),? ((?:(?!<T).)+)$")
 EITHER = re.compile(
     r"(?P<subject>.+ )(?:either )?(?P<first>(?:in|at) (?:the )?<R\d+>) or (?P<second>(?:in "
     r"|at )?(?:the )?<R\d+>)(?P<when> at <T\d+>)"

@@ -106,16 +106,6 @@ def opposite(assertion: Assertion) -> tuple[Clue, bool]:
 
 @dataclass
 class _Supposition:
-    """What is supposed, from which sentence on, and under which heading; an `alternative` ends where the next one begins."""
-
-    assertions: frozenset[tuple[Clue, bool]]
-    start: int
-    level: int
-    alternative: bool
-
-
-@dataclass
-class _Supposition:
     """What is supposed, from which sentence on, under a heading of what level; an `alternative` ends with the next one."""
 
     assertions: frozenset[tuple[Clue, bool]]
@@ -493,7 +483,7 @@ class _Reader:
             return [*found, *(replace(like, statement=replace(like.statement, who=who)) for who in others)]
         found = self.joined(clause) if " or " in clause or " if and only if " in clause else self.placed(clause)
         if found is None:
-            found = self.formed(clause)
+            found = self.formed(grammar.TIME_FIRST.sub(r"\2 at \1", clause))
         if denied and found is not None:
             return [Assertion(found[0].statement, not found[0].holds)] if len(found) == 1 else None
         return found
