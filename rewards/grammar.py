@@ -124,6 +124,9 @@ EITHER = re.compile(
 )
 NEITHER = re.compile(rf"neither ({PIECE}) nor ({PIECE}) (?:is|was|were|are) (.+)")
 NO_MOTIVES = re.compile(rf"(<S\d+>) {IS_NOT} motivated by (<M\d+>(?:(?:, | or |, or )<M\d+>)++)")
+ANY_FORM = re.compile(  # a quick look: most clauses are none of them
+    "|".join(re.sub(r"\(\?P<\w+>", "(?:", form.pattern) for form in (*(form for _, form in FORMS), NO_MOTIVES, NEITHER))
+)
 SO_WAS = re.compile(rf"(?P<first>.+?),? and so (?:was|were) (?P<pieces>{PIECES})")
 LISTED = re.compile(r"(?:at )?(?P<time><T\d+>) ?[:,-] (?P<items>.+?)\.?")  # "12:00 AM: Plum - Hall, Green - Study"
 LISTED_ITEM = re.compile(
@@ -309,10 +312,12 @@ ATTRIBUTED = one_of(
 )
 PLANNED = one_of("needs?, goal, show that, prove that, determine, check, verify, want, plan, let me, let's")
 CHOICE = one_of("one of (?:these|them|the), (?:gives?|leaves?) (?:two|three|several)")
+NAMED_NEXT = "(?:the |a )?(?:<|murder|suspect motivated)"
 GIVEN = (  # a condition without its word: "Given Plum in the Hall, …", "Were Plum in the Hall, …", "For Plum to be there, …"
-    r"(?:^|[,;:] )(?:(?:so|but|and|now|then),? )?"
-    r"(?:given|granted|granting|with|were|had|once|say|let|take|taking|picture)(?: it)?(?: that)?,? (?:the )?<"
-    r"|^(?:first|second|third|fourth|fifth|next|last)(?:ly)? ?[:—–]|\bin the (?:first|second|third|former|latter)\b(?! place)|\bunder \w+[,:]"
+    r"(?:^|(?:[,;:→—–]|[-=]>) )(?:(?:so|but|and|now|then),? )?"
+    rf"(?:given|granted|granting|with|were|had|once|say|let|take|taking|picture)(?: it)?(?: that)?,? {NAMED_NEXT}"
+    r"|^(?:first|second|third|fourth|fifth|next|last)(?:ly)? ?[:—–]"
+    r"|\bin the (?:first|second|third|former|latter)\b(?! place)|\bunder \w+[,:]"
     r"|\bfor (?:the )?<\w+> to\b|\b(?:under|in|for|with) (?:\([a-z\d]+\)|(?:scenario|case|option|possibility) \w+)"
 )
 ASIDE = re.compile(  # a sentence with one of these asserts nothing
@@ -349,7 +354,8 @@ BRANCH = one_of(
 ALTERNATIVE = re.compile(  # one of several, which ends where the next one begins
     rf"\b{BRANCH} (?:\({NUMBER}\)|#?{NUMBER}\b)(?! (?:seems|looks|works|holds|survives|remains|wins)\b)"
     rf"|\b(?<!only )(?:first|second|third|fourth|next|other|another|last|remaining|final) {BRANCH}\b"
-    rf"|^(?:\W+ )?(?:the )?{BRANCH} ?[:—–-]|^(?:\W+ )?case (?:the )?<|\b(?:path|route|world|way) {NUMBER} ?[:—–-]"
+    rf"|\b(?:the )?{BRANCH}(?: ?[:—–]| - )|(?<!this )(?<!that )(?<!which )\bcase {NAMED_NEXT}"
+    rf"|\b(?:path|route|world|way) {NUMBER}(?: ?[:—–]| - )"
 )
 OPENS = re.compile(
     r"\b"
@@ -364,7 +370,8 @@ OPENS = re.compile(
     """
     )
     + r"|\b(?:try|trying|test|testing|checking|explore|exploring|(?:start|begin|go)(?:ing)? with)\b"
-    r"(?: (?:that|with|putting|the|it))* ?(?=<|[:—–-])|^(?:(?:so|now|okay|ok|well|but|and),? )?say\b"
+    rf"(?: (?:that|with|putting|it))* ?(?={NAMED_NEXT}|[:—–-])"
+    r"|(?:^|(?:[,;:→—–]|[-=]>) )(?:(?:so|now|okay|ok|well|but|and|then),? )?say\b"
     rf"|{ALTERNATIVE.pattern}"
 )
 SUPPOSING = re.compile(rf"(?:{OPENS.pattern})\w*(?: that| for contradiction| for the sake of argument)*[:,]? ?")
@@ -395,23 +402,24 @@ DROPPED = one_of(  # said of what goes before, unless a name follows
     disallowed, precluded, crossed out, struck out, crossed off, abandoned, invalidated
     """
 )
-CROSSED = re.compile(r"[✗✘✖✕❌❎☒⨯×🚫⛔👎↯⊥⚡]|⇒⇐|→←|^\W*\[ \] ")
+CROSSED = re.compile(r"[✗✘✖✕❌❎☒⨯×🚫⛔👎↯⊥⚡]|⇒⇐|→←|(?:^|[-•.)] )\[ \] ")
 REJECTS = re.compile(
     rf"\b(?:(?P<breaks>{BREAKS})|{REFUSED}|{DROPPED}(?! (?:that |the )?<))\b|{CROSSED.pattern}"
-    r"|(?:[:;→—–>-] ?|^)(?:no|out|x|n/a)(?=$|[.,;!)]| \()|^(?:reject|discard|scrap|cancel|drop)\b(?=[.!]|$| (?:it|this|that)\b)"
+    r"|(?:(?<=[:;→—–>-])|(?<=[:;→—–>-] )|^)(?:no|out|x|n/a)(?=$|[.,;!)]| \()"
+    r"|^(?:reject|discard|scrap|cancel|drop)\b(?=[.!]|$| (?:it|this|that)\b)"
     r"|\bc(?:an|ould )not be(?: (?:so|it|valid|right|correct|true|possible|the case))?(?=$|[.,;:!)])"
     r"|\bbut (?:by |from |per )?clues? \d"
 )
 HARMLESS = re.compile(  # a rejection that is denied
     r"\b(?:no|any|without|never|avoid\w*|nor|not) (?:a |any |other |further |direct |the )*"
-    r"(?:contradict\w*|conflict\w*|violat\w*|inconsisten\w*|fail|clash)"
+    r"(?:contradict\w*|conflict\w*|violat\w*|inconsisten\w*|fail|clash)|\b(?:for|towards?|by)(?: a)? contradiction"
 )
 IN_BRACKETS = re.compile(  # what takes a statement back in brackets after it
     r"\((?:not|or|no|so not|then)\b"
     r"|\((?:[^()]*\b)?(?:suppos\w+|assum\w+|trial|test|tentative\w*|unverified|unconfirmed|to be|guess\w*|hypothe\w+)\b"
 )
-BOUNDARY = re.compile(r"[,;:—–→⇒(]|->|=>| - |\b(?:but|which|because|since|as|and (?:this|that|it|so))\b")
-REASONS = ("because", "since", "as")  # what is rejected after one of these is a reason for what stands before
+BOUNDARY = re.compile(r"[,;:—–→⇒(]|->|=>| - |, as\b|\b(?:but|which|because|since|and (?:this|that|it|so))\b")
+REASONS = ("because", "since", ", as")  # what is rejected after one of these is a reason for what stands before
 AFTER = re.compile(  # what stands after a rejection, and is asserted
     r"(?:^|[,;:—–]? )(?:and )?(?:so(?! that)|hence|therefore|thus|consequently|which means|meaning)\b|→|⇒|->|=>|∴"
 )

@@ -40,6 +40,7 @@ MOST = 40  # statements of a clause
 LOWEST = 9  # level of a heading
 SENTENCE = re.compile(r"[^.!?]+(?:[.!?](?=\S)[^.!?]*)*[.!?]*")
 STRUCK = re.compile(r"~~[^~\n]*~~|<(s|del|strike)>[^<\n]*</\1>", re.IGNORECASE)
+BULLET = re.compile(r"^\s*\* ")
 MARKDOWN = re.compile(r"[*_`]+|[✅✓✔☑]")
 ITEM_MARK = re.compile(r"(?:[-•+>#]+ |\[[x ]\] |\d+[.)] )+")  # of a list item or a heading
 UNKNOWN_CELL = re.compile(r"\|\s*\?+\s*(?=\|)")
@@ -130,7 +131,8 @@ class _Reading:
         self.fenced = False  # in a block of code
         self.span = (0, 0)  # of the line
         self.context = ""  # of the items of a list: the time that the line above names, or "aside"
-        self.listed = False  # below the line that names it
+        self.listed = False  # there were items since then, or a blank line
+        self.owner: tuple[int, bool] | None = None  # the item above them, if it is one
         self.header: list[str] | None = None  # of a table
         for line in text.splitlines(keepends=True):
             self.span = (self.span[1], self.span[1] + len(line))
@@ -139,9 +141,10 @@ class _Reading:
                 continue
             if line.lstrip().startswith("```"):
                 self.fenced = not self.fenced
-            self.line(reader.mask(MARKDOWN.sub("", STRUCK.sub("", line))).strip())
+            bare = MARKDOWN.sub("", BULLET.sub("- ", STRUCK.sub("", line)))
+            self.line(reader.mask(bare).strip(), len(line) - len(line.lstrip()))
 
-    def line(self, line: str) -> None:
+    def line(self, line: str, indent: int) -> None:
         if grammar.FINAL.match(line):
             self.supposed.clear()
         elif heading := grammar.HEADING.match(line):
@@ -162,18 +165,30 @@ class _Reading:
         if re.fullmatch(r"(?:at )?<T\d+>", body) or (body.endswith(":") and len(times) == body.count("<") == 1 and not aside):
             self.context = times[0]
             return
-        if mark:
-            self.listed = True
-        elif aside or not (self.context == "aside" and not self.listed):
-            self.context, self.listed = "aside" if aside else "", False
+        self.head_list(mark and (indent, mark[0].strip()[0].isdigit()), bool(aside))
         aside = self.fenced or self.context == "aside" or grammar.CROSSED.search(line)
         context = "aside" if aside else self.context if mark else ""
         sentences = SENTENCE.findall(body)
-        if len(sentences) > 1 and grammar.LABEL.match(body):
+        if len(sentences) > 1 and grammar.LABEL.match(body) and not grammar.FOLLOWS.match(sentences[1].strip()):
             sentences[0] = f"case: {sentences[0]}"
         for sentence in sentences:
             self.sentence(sentence.strip(), context)
         self.conditional = False
+
+    def head_list(self, rank: tuple[int, bool] | None, aside: bool) -> None:
+        """Whether a line heads a list of what is set aside, is in one, or ends it. An item's `rank` is its indent and kind."""
+        if rank is None and (
+            aside or self.context != "aside" or self.listed
+        ):  # else a list without marks, right below its head
+            self.context, self.owner = "aside" if aside else "", None
+        elif rank and aside and self.context != "aside":
+            self.context, self.owner = "aside", rank
+        elif rank and self.owner and rank[1] == self.owner[1] and rank[0] <= self.owner[0]:
+            if self.listed:  # the next item after that head
+                self.context, self.owner = "aside" if aside else "", rank if aside else None
+            else:  # a flat list
+                self.owner = None
+        self.listed = not aside and (rank is not None or (self.listed and self.context == "aside"))
 
     def pause(self) -> None:
         """A blank line, or a heading. A paragraph that ended in a contradiction is over."""
@@ -355,19 +370,22 @@ class _Reader:
         if "'" in sentence:
             for pattern, new in grammar.SHORT:
                 sentence = pattern.sub(new, sentence)
-        corrects, closes = grammar.CORRECTS.match(sentence), None
-        if corrects:
+        if corrects := grammar.CORRECTS.match(sentence):
             sentence = sentence[corrects.end() :]
         if closes := grammar.CLOSES.match(sentence):
             sentence = sentence[closes.end() :]
-        opens, discharges = grammar.SUPPOSING.search(sentence), grammar.DISCHARGES.search(sentence)
         conditional, doubted = grammar.IF.match(sentence), grammar.DOUBTED.search(sentence)
-        rest, rejects = self.rejected(sentence)
+        rejects, rest, before = bool(grammar.REJECTS.search(sentence)), sentence, False
+        if rejects:
+            rest, before = self.rejected(sentence)
+        discharges = rejects and grammar.DISCHARGES.search(sentence)
+        refuted = before or (rejects and grammar.CONTRADICTS.search(grammar.HARMLESS.sub("", sentence)))
+        opens = None if discharges else grammar.SUPPOSING.search(sentence)
         supposed = asserted = condition = ()
         if conditional:
             condition, _ = self.clauses(grammar.CONDITION.match(sentence, conditional.end())[0])
         whole = True
-        if opens and not discharges:
+        if opens:
             supposed, _ = self.clauses(sentence[opens.end() :])
         elif TOO_LONG in sentence:
             whole = False
@@ -377,20 +395,20 @@ class _Reader:
         return _Said(
             asserted=asserted,
             fate="" if "<" not in sentence else "unread" if unread else "read",
-            supposed=_keys(supposed) if opens and not discharges else None,
-            instead=bool(grammar.INSTEAD.search(sentence)),
+            supposed=_keys(supposed) if opens else None,
             condition=_keys(condition),
-            alternative=bool(grammar.ALTERNATIVE.search(sentence)),
+            alternative=bool(opens and grammar.ALTERNATIVE.search(sentence)),
+            instead=bool(opens and grammar.INSTEAD.search(sentence)),
             corrects=bool(corrects or grammar.WITHDRAWS.search(sentence)),
             closes=bool(closes),
-            rejects=rejects and not conditional,
-            contradicts=bool(rejects or grammar.CONTRADICTS.search(sentence)) and not conditional and "?" not in sentence,
+            rejects=before and not conditional,
+            contradicts=bool(refuted) and not conditional and "?" not in sentence,
             discharges=bool(discharges),
             concludes=bool(grammar.CONCLUDES.search(sentence)),
             follows=bool(grammar.FOLLOWS.match(sentence)),
             spells_out=bool(grammar.SPELLS_OUT.match(sentence)),
             doubted=bool(doubted),
-            unsure=bool(grammar.UNSURE.search(sentence)),
+            unsure=bool(doubted and grammar.UNSURE.search(sentence)),
             conditional=bool((conditional and " would " not in sentence) or grammar.ANNOUNCES.search(sentence)),
             resumes=bool(grammar.RESUMES.match(sentence)),
             would=" would " in sentence and not re.match("but|however|yet", sentence),
@@ -398,8 +416,6 @@ class _Reader:
 
     def rejected(self, sentence: str) -> tuple[str, bool]:
         """What of a sentence is not rejected in it, and whether it rejects what was said before."""
-        if not grammar.REJECTS.search(sentence):
-            return sentence, False
         bare = sentence
         for harmless in (grammar.DENIES, grammar.HARMLESS):
             bare = harmless.sub(lambda match: " " * len(match[0]), bare)
@@ -423,9 +439,7 @@ class _Reader:
 
     def clauses(self, sentence: str) -> tuple[tuple[Assertion, ...], bool]:
         """What a sentence asserts, clause by clause, and whether all clauses that name something have a known form."""
-        if grammar.DOUBTED.search(sentence) or grammar.IN_BRACKETS.search(sentence):
-            return (), False
-        if sentence.count("<") < 2 and not grammar.OF_ONE_NAME.search(sentence):
+        if not self.may_be_read(sentence) or grammar.IN_BRACKETS.search(sentence) or grammar.DOUBTED.search(sentence):
             return (), False
         if grammar.ANY_REWORDED.search(sentence):
             for pattern, new in grammar.REWORDED:
@@ -467,8 +481,14 @@ class _Reader:
             return None
         return [*chain(*(self.clause(f"{i['piece']} was in {i['room']} at {match['time']}") or [] for i in items))]
 
+    def may_be_read(self, clause: str) -> bool:
+        """Whether a clause names enough for a statement: the first thing to ask, since short clauses are many."""
+        return clause.count("<") > 1 or bool(grammar.OF_ONE_NAME.search(clause))
+
     def clause(self, clause: str) -> list[Assertion] | None:
         """What a clause asserts; None if it has no known form."""
+        if not self.may_be_read(clause):
+            return None
         clause = clause.strip(" .!,;:-")
         while lead := grammar.LEADS.match(clause):
             clause = clause[lead.end() :]
@@ -526,6 +546,8 @@ class _Reader:
 
     def formed(self, clause: str) -> list[Assertion] | None:
         """One of the other forms."""
+        if not grammar.ANY_FORM.fullmatch(clause):
+            return None
         for kind, form in grammar.FORMS:
             if match := form.fullmatch(clause):
                 groups = {name: value for name, value in match.groupdict().items() if value}
