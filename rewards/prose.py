@@ -154,6 +154,7 @@ class _Reading:
         self.header = None
         mark = ITEM_MARK.match(line)
         body = line[mark.end() :] if mark else line
+        self.conditional &= not mark
         if self.contradicted and mark:  # an item that ended in a contradiction is over
             self.settle()
         if not body or grammar.ANSWER_LINE.fullmatch(body):
@@ -173,7 +174,7 @@ class _Reading:
             sentences[0] = f"case: {sentences[0]}"
         for sentence in sentences:
             self.sentence(sentence.strip(), context)
-        self.conditional = False
+        self.conditional = body.endswith(",") and (self.conditional or self.doubted)
 
     def head_list(self, rank: tuple[int, bool] | None, aside: bool) -> None:
         """Whether a line heads a list of what is set aside, is in one, or ends it. An item's `rank` is its indent and kind."""
