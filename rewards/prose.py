@@ -598,12 +598,14 @@ class _Reader:
                 return [Motivated(of["suspect"], of["motive"])]
             case "murderer" | "not the murderer":
                 return [self.murderer(groups["value"])]
-            case "weapon" | "room" | "time" | "motive":
+            case "weapon" | "room" | "time" | "motive" if of["value"] != MURDER_WEAPON:
                 return [Murder(kind, of["value"])]
             case "murder":
                 by = [self.murderer(groups["by"])] if "by" in groups else []
                 said = {"weapon": of.get("weapon"), "room": of.get("place"), "time": of.get("time")}
-                return by + [Murder(aspect, value) for aspect, value in said.items() if value] or None
+                return (
+                    by + [Murder(aspect, value) for aspect, value in said.items() if value not in (None, MURDER_WEAPON)] or None
+                )
         return None
 
     def pair(self, pieces: list[str]) -> list[str] | None:
