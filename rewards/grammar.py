@@ -301,7 +301,8 @@ CONDITIONAL = one_of(
     (?<!only )if(?! and only if), unless, provided, otherwise, or else, when, whenever, in case, in the event, were to,
     try, alternatively, as long as, so long as,
     in (?:this|that|such a|which|one|the other|another) (?:case|scenario|event|situation|branch), in the case (?:that|of),
-    under (?:this|that|the|such an) (?:assumption|hypothesis|supposition|scenario|option)
+    under (?:this|that|the|such an)(?: \w+)? (?:assumption|hypothesis|supposition|scenario|option|reading),
+    (?:since|because|as|for|or) then
     """
 )
 ATTRIBUTED = one_of(
@@ -374,6 +375,9 @@ OPENS = re.compile(
     r"|(?:^|(?:[,;:→—–]|[-=]>) )(?:(?:so|now|okay|ok|well|but|and|then),? )?say\b"
     rf"|{ALTERNATIVE.pattern}"
 )
+SPLITS = re.compile(
+    r"\bcase (?:split|analysis|distinction|work)|\bby cases\b|\bsplit(?:ting)? (?:on|into)\b"
+)  # holds for all cases
 SUPPOSING = re.compile(rf"(?:{OPENS.pattern})\w*(?: that| for contradiction| for the sake of argument)*[:,]? ?")
 LABEL = re.compile(r"(?:the )?(?:murder(?:er)?|(?:murder )?(?:weapon|room|time|motive)) ?= ?(?:the )?<")  # so heads a paragraph
 INSTEAD = re.compile(r"\b(?:instead|alternatively|on the other hand|next|conversely)\b")
@@ -393,13 +397,16 @@ REFUSED = one_of(
     not (?:work\w*|possible|valid|allowed|viable|feasible|consistent|compatible|right|correct|true|so|permitted|satisfied),
     not the case,
     (?:eliminate|exclude|reject|discard|dismiss|rules?|ruling|drop|abandon|cross) (?:it|this|that|them|both)(?: out)?,
-    (?:take back|retract|scratch|forget|ignore|disregard) (?:all|everything|the (?:whole|entire|last|previous))
+    (?:take back|retract|scratch|forget|ignore|disregard) (?:all|everything|the (?:whole|entire|last|previous)),
+    (?:(?:kill|block|prevent|forbid|exclude|refute|preclude|want|need|demand|require)s) (?:it|this|that|him|her|them|both),
+    too far, too late, again no, same (?:\w+ )?(?:problem|issue|trouble|story),
+    (?:discarding|dropping|rejecting|eliminating)(?=$|[.;!])
     """
 )
 DROPPED = one_of(  # said of what goes before, unless a name follows
     """
     eliminated, ruled out, ruled-out, excluded, rejected, discarded, dismissed, refuted, disproved, forbidden, prohibited,
-    disallowed, precluded, crossed out, struck out, crossed off, abandoned, invalidated
+    disallowed, precluded, blocked, killed off, closed, prevented, crossed out, struck out, crossed off, abandoned, invalidated
     """
 )
 CROSSED = re.compile(r"[✗✘✖✕❌❎☒⨯×🚫⛔👎↯⊥⚡]|⇒⇐|→←|(?:^|[-•.)] )\[ \] ")
@@ -448,13 +455,16 @@ WITHDRAWS = re.compile(
     r"|(?:the )?(?:clues?|rules?)(?: \d+)? (?:says?|states?|puts?|places?|requires?|forbids?|has)"
     r"|(?:that|this|it) (?:is|was|would|cannot|does not|has|leaves no)))\b"
     r"|\b(?:no|without) (?:\w+ )?(?:contradictions?|conflicts?|problems?)(?: (?:so far|yet|here))"
-    r"|\b(?:that|this|it) (?:works so far|is (?:still |at least )?(?:possible|plausible|conceivable|feasible))\b"
+    r"|\b(?:that|this|it) (?:works|is (?:still |at least )?(?:possible|plausible|conceivable|feasible))\b"
     r"|^(?:\w+,? ){0,4}so,? no[.,;!]*$"
+    r"|^(?:(?:hmm|but|and|well|oh),? )*+(?:that|this|which|it|then [^.]{0,60}) would\b"  # what a supposition would lead to
+    r"|^(?=[^<]*+$)(?:but|yet|however|hmm),? .{0,80}\b(?:nobody|no one|none|nothing|cannot|could not|not|no|never|two|three)\b"
 )
 
 # ---------------------------------------------------------------- lines
 
 ABBREVIATED = re.compile(r"\b(e\.g|i\.e|cf|vs)\.")  # no end of a sentence
+LETTERED = re.compile(r"\W*(?:[a-h]|i{1,3}|iv|v)\)[:.]? ")  # one of several cases: "(a)", "b)"
 HEADING = re.compile(r"(?P<level>#+) |(?:step|part|phase) \d")
 FINAL = re.compile(  # no supposition outlives it
     r"\W*(?:\(/think>|final (?:answer|solution|conclusion|deduction)s?\b|in (?:conclusion|summary)\b"

@@ -113,6 +113,7 @@ class _Supposition:
     start: int
     level: int
     alternative: bool
+    splits: bool
 
 
 class _Reading:
@@ -155,8 +156,8 @@ class _Reading:
         mark = ITEM_MARK.match(line)
         body = line[mark.end() :] if mark else line
         self.conditional &= not mark
-        if self.contradicted and mark:  # an item that ended in a contradiction is over
-            self.settle()
+        if mark:
+            self.end()
         if not body or grammar.ANSWER_LINE.fullmatch(body):
             return
         times = re.findall(r"<T\d+>", body)
@@ -168,7 +169,7 @@ class _Reading:
             return
         self.head_list(mark and (indent, mark[0].strip()[0].isdigit()), bool(aside))
         aside = self.fenced or self.context == "aside" or grammar.CROSSED.search(line)
-        context = "aside" if aside else self.context if mark else ""
+        context = "aside" if aside or grammar.LETTERED.match(line) else self.context if mark else ""
         sentences = SENTENCE.findall(body)
         if len(sentences) > 1 and grammar.LABEL.match(body) and not grammar.FOLLOWS.match(sentences[1].strip()):
             sentences[0] = f"case: {sentences[0]}"
@@ -192,12 +193,16 @@ class _Reading:
         self.listed = not aside and (rank is not None or (self.listed and self.context == "aside"))
 
     def pause(self) -> None:
-        """A blank line, or a heading. A paragraph that ended in a contradiction is over."""
+        """A blank line, or a heading."""
         self.listed = True
-        if self.contradicted:
-            self.settle()
+        self.end()
         if self.block < len(self.sentences):
             self.before, self.block = self.block, len(self.sentences)
+
+    def end(self) -> None:
+        """A paragraph or an item that ended in a contradiction is over, and so is what it supposed."""
+        if self.contradicted and not (self.supposed and self.supposed[-1].splits):
+            self.settle()
 
     def head(self, level: int) -> None:
         """A heading closes what was supposed under one of its level."""
@@ -229,7 +234,7 @@ class _Reading:
 
     def sentence(self, sentence: str, context: str) -> None:
         said = self.reader.said(sentence)
-        if said.corrects:
+        if said.corrects and not (said.would and self.denied()):
             self.take_back(self.chain)
         if said.closes:
             self.supposed.clear()
@@ -238,7 +243,8 @@ class _Reading:
         elif said.supposed is not None:
             if self.contradicted or said.instead or (said.alternative and self.supposed and self.supposed[-1].alternative):
                 self.settle()
-            self.supposed.append(_Supposition(said.supposed, len(self.sentences), self.level, said.alternative))
+            start = len(self.sentences)
+            self.supposed.append(_Supposition(said.supposed, start, self.level, said.alternative, said.splits))
         if said.rejects and not (self.doubted or (said.would and self.denied())):
             self.take_back(self.block if self.block < len(self.sentences) else self.before)
         if said.contradicts:
@@ -317,6 +323,7 @@ class _Said:
     supposed: frozenset[tuple[Clue, bool]] | None
     condition: frozenset[tuple[Clue, bool]]
     alternative: bool
+    splits: bool
     instead: bool
     corrects: bool
     rejects: bool
@@ -399,6 +406,7 @@ class _Reader:
             supposed=_keys(supposed) if opens else None,
             condition=_keys(condition),
             alternative=bool(opens and grammar.ALTERNATIVE.search(sentence)),
+            splits=bool(opens and grammar.SPLITS.search(sentence)),
             instead=bool(opens and grammar.INSTEAD.search(sentence)),
             corrects=bool(corrects or grammar.WITHDRAWS.search(sentence)),
             closes=bool(closes),
