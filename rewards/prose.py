@@ -36,6 +36,7 @@ from rewards import grammar
 
 LONGEST = 1_000  # characters of a sentence; a longer one is set aside
 TOO_LONG = " … "  # in the middle of such a one
+SPARSE = 150  # characters for each name; a sentence with fewer names is about something else
 MOST = 40  # statements of a clause
 LOWEST = 9  # level of a heading
 SENTENCE = re.compile(r"[^.!?]+(?:[.!?](?=\S)[^.!?]*)*[.!?]*")
@@ -492,7 +493,8 @@ class _Reader:
 
     def may_be_read(self, clause: str) -> bool:
         """Whether a clause names enough for a statement: the first thing to ask, since short clauses are many."""
-        return clause.count("<") > 1 or bool(grammar.OF_ONE_NAME.search(clause))
+        names = clause.count("<")
+        return len(clause) <= SPARSE * names and (names > 1 or bool(grammar.OF_ONE_NAME.search(clause)))
 
     def clause(self, clause: str) -> list[Assertion] | None:
         """What a clause asserts; None if it has no known form."""
