@@ -17,10 +17,14 @@ suspect by the surname), markdown is gone, and lead-ins such as "So", "Therefore
 Joints (so, because, which means, but, and, semicolons) part a sentence into clauses that are read one by one. "There is no
 way that", "we can rule out that" and the like deny.
 
-Set aside are sentences that assert nothing: hedges, questions, plans, quotations, what others say, what is taken back;
-conditions and what hangs on them; whatever follows "suppose", "assume", "case 1" …, until a contradiction lets its negation be
-stated or something be concluded, or "in both cases" ends it. What names something and is neither read nor set aside counts as
-unread.
+Set aside are sentences that assert nothing: hedges, questions, plans, quotations, what others say; conditions and what hangs on
+them; lists of what is possible, and rows of tables of it. What is rejected does not count either: by its own sentence ("X →
+contradiction", "✗ X", "~~X~~"; what follows a "so" after that counts), or by a later one ("X. But that fails.", "X. No, wait."),
+which takes back the paragraph or what the last sentence follows from. What is supposed ("suppose", "case 1", "trying: …") lasts
+until a contradiction lets its negation be stated or something be concluded, or "in both cases" or a heading ends it. What names
+something and is neither read nor set aside counts as unread.
+
+Any text is read in linear time: a sentence of more than LONGEST characters is not parsed, and the patterns do not backtrack.
 """
 
 from __future__ import annotations
