@@ -335,6 +335,7 @@ SPELLS_OUT = re.compile(
 FOLLOWS = re.compile(
     r"(?:and )?(?:(?:so|thus|hence|therefore|consequently|accordingly|meaning|as a result|it follows)\b|→|⇒|=>|->|∴)"
 )
+BUT = re.compile(r"(?:hmm,? |oh,? )?(?:but|however|yet)\b")
 IF = re.compile(r"(?:(?:so|but|and|now|then|also|first|next|again),? )*+(?:even )?(?:if|otherwise|or else|unless)\b")
 CONDITION = re.compile(r"(?:(?!, | then\b)[^:])*+")  # what follows "if"
 RESUMES = re.compile(r"(?:but|however|yet|since|because|by|from|clues?|now|still|(?:as )?we|given|in fact)\b")
@@ -429,10 +430,6 @@ BOUNDARY = re.compile(r"[,;:—–→⇒(]|->|=>| - |, as\b|\b(?:but|which|becau
 REASONS = ("because", "since", ", as")  # what is rejected after one of these is a reason for what stands before
 AFTER = re.compile(  # what stands after a rejection, and is asserted
     r"(?:^|[,;:—–]? )(?:and )?(?:so(?! that)|hence|therefore|thus|consequently|which means|meaning)\b|→|⇒|->|=>|∴"
-)
-CONTRADICTS = re.compile(
-    r"\b(?<!no )(?:contradict\w*|impossible(?! (?:for|that|to))|not possible|absurd|violat\w+|conflicts?|inconsistent"
-    r"|(?:that|this) cannot be)\b|⊥|↯"
 )
 CONCLUDES = re.compile(r"(?:^|[,;:] )(?:so|therefore|thus|hence|that leaves|which leaves)\b")
 DISCHARGES = re.compile(

@@ -17,12 +17,12 @@ suspect by the surname), markdown is gone, and lead-ins such as "So", "Therefore
 Joints (so, because, which means, but, and, semicolons) part a sentence into clauses that are read one by one. "There is no
 way that", "we can rule out that" and the like deny.
 
-Set aside are sentences that assert nothing: hedges, questions, plans, quotations, what others say; conditions and what hangs on
-them; lists of what is possible, and rows of tables of it. What is rejected does not count either: by its own sentence ("X →
-contradiction", "✗ X", "~~X~~"; what follows a "so" after that counts), or by a later one ("X. But that fails.", "X. No, wait."),
-which takes back the paragraph or what the last sentence follows from. What is supposed ("suppose", "case 1", "trying: …") lasts
-until a contradiction lets its negation be stated or something be concluded, or "in both cases" or a heading ends it. What names
-something and is neither read nor set aside counts as unread.
+Set aside are sentences that assert nothing: hedges, questions, plans, quotations, what others say; conditions and what hangs
+on them; lists of what is possible, and rows of tables of it. What is rejected does not count either: by its own sentence
+("X → contradiction", "✗ X", "~~X~~"; what follows a "so" after that counts), or by a later one ("X. But that fails.", "X. No,
+wait."), which takes back the paragraph or what the last sentence follows from. What is supposed ("suppose", "case 1",
+"trying: …") lasts until a contradiction lets its negation be stated or something be concluded, or "in both cases" or a heading
+ends it. What names something and is neither read nor set aside counts as unread.
 
 Any text is read in linear time: a sentence of more than LONGEST characters is not parsed, and the patterns do not backtrack.
 """
@@ -103,6 +103,14 @@ def _keys(assertions: tuple[Assertion, ...]) -> frozenset[tuple[Clue, bool]]:
     return frozenset((plain(a.statement), a.holds) for a in assertions)
 
 
+def _clash(a: Assertion, b: Assertion) -> bool:
+    """Whether both cannot hold, as whoever says "but" between them means."""
+    one, other = a.statement, b.statement
+    if isinstance(one, At) and isinstance(other, At) and a.holds and b.holds:
+        return (one.who, one.time) == (other.who, other.time) and one.room != other.room
+    return opposite(a) == (plain(other), b.holds)
+
+
 def opposite(assertion: Assertion) -> tuple[Clue, bool]:
     return plain(assertion.statement), not assertion.holds
 
@@ -119,6 +127,7 @@ class _Supposition:
     level: int
     alternative: bool
     splits: bool
+    line: int
 
 
 class _Reading:
@@ -128,7 +137,7 @@ class _Reading:
         self.reader = reader
         self.sentences: list[Sentence] = []
         self.supposed: list[_Supposition] = []  # those that are open, the innermost last
-        self.contradicted = False  # the innermost of them
+        self.contradicted, self.refuted = False, 0  # the innermost of them, and in which line
         self.doubted = self.unsure = False  # the last sentence, and so what spells it out, or even what follows from it
         self.condition: frozenset[tuple[Clue, bool]] = frozenset()  # of the last "if"
         self.conditional = False  # the rest of a line that begins with "if"
@@ -205,8 +214,8 @@ class _Reading:
             self.before, self.block = self.block, len(self.sentences)
 
     def end(self) -> None:
-        """A paragraph or an item that ended in a contradiction is over, and so is what it supposed."""
-        if self.contradicted and not (self.supposed and self.supposed[-1].splits):
+        """A line that supposed something and ended in a contradiction is over, and so is what it supposed."""
+        if self.contradicted and not (self.supposed and (self.supposed[-1].splits or self.supposed[-1].line != self.refuted)):
             self.settle()
 
     def head(self, level: int) -> None:
@@ -249,11 +258,11 @@ class _Reading:
             if self.contradicted or said.instead or (said.alternative and self.supposed and self.supposed[-1].alternative):
                 self.settle()
             start = len(self.sentences)
-            self.supposed.append(_Supposition(said.supposed, start, self.level, said.alternative, said.splits))
+            self.supposed.append(_Supposition(said.supposed, start, self.level, said.alternative, said.splits, self.span[0]))
         if said.rejects and not (self.doubted or (said.would and self.denied())):
             self.take_back(self.block if self.block < len(self.sentences) else self.before)
         if said.contradicts:
-            self.contradicted = True
+            self.contradicted, self.refuted = True, self.span[0]
         if said.rejects or said.corrects:
             self.doubted = self.unsure = self.conditional = False
         self.conditional = (self.conditional and not said.resumes) or said.conditional
@@ -263,7 +272,7 @@ class _Reading:
         if hangs and said.follows and said.asserted and all(opposite(a) in self.condition for a in said.asserted):
             hangs = self.conditional = False  # "If X, …. So not X"
         self.condition = said.condition or self.condition
-        self.doubted, self.unsure = said.doubted or hangs, said.unsure or hangs
+        self.doubted, self.unsure = said.doubted or hangs or context == "aside", said.unsure or hangs
         asserted, fate = said.asserted, said.fate
         if context and context != "aside":
             listed = self.reader.said(f"{context}: {sentence}")
@@ -272,6 +281,8 @@ class _Reading:
             return self.add((), "aside", said.follows or said.spells_out)
         if self.supposed:
             return self.add(self.concluded(asserted, said.concludes), "aside", said.follows or said.spells_out)
+        if said.but and self.sentences and any(_clash(a, b) for a in self.sentences[-1].assertions for b in asserted):
+            self.take_back(self.chain)
         fresh = self.reader.fresh(asserted)
         self.add(fresh, "aside" if fate == "read" and not fresh else fate, said.follows or said.spells_out)
 
@@ -320,7 +331,7 @@ class _Said:
         corrects, rejects: it takes back what was said before, as a slip or because it cannot be.
         contradicts, concludes, discharges, closes: the steps by which a supposition ends.
         follows, resumes: whether it hangs on the sentence before, or stands for itself.
-        doubted, conditional, would: whether it is asserted at all.
+        doubted, unsure, conditional, would, but: whether it is asserted at all, and what it leaves of the sentence before.
     """
 
     asserted: tuple[Assertion, ...]
@@ -343,6 +354,7 @@ class _Said:
     unsure: bool
     conditional: bool
     would: bool
+    but: bool
 
 
 class _Reader:
@@ -388,11 +400,10 @@ class _Reader:
         if closes := grammar.CLOSES.match(sentence):
             sentence = sentence[closes.end() :]
         conditional, doubted = grammar.IF.match(sentence), grammar.DOUBTED.search(sentence)
-        rejects, rest, before = bool(grammar.REJECTS.search(sentence)), sentence, False
+        rejects, rest, before, refuted = bool(grammar.REJECTS.search(sentence)), sentence, False, False
         if rejects:
-            rest, before = self.rejected(sentence)
+            rest, before, refuted = self.rejected(sentence)
         discharges = rejects and grammar.DISCHARGES.search(sentence)
-        refuted = before or (rejects and grammar.CONTRADICTS.search(grammar.HARMLESS.sub("", sentence)))
         opens = None if discharges else grammar.SUPPOSING.search(sentence)
         supposed = asserted = condition = ()
         if conditional:
@@ -416,7 +427,7 @@ class _Reader:
             corrects=bool(corrects or grammar.WITHDRAWS.search(sentence)),
             closes=bool(closes),
             rejects=before and not conditional,
-            contradicts=bool(refuted) and not conditional and "?" not in sentence,
+            contradicts=refuted and not conditional and "?" not in sentence,
             discharges=bool(discharges),
             concludes=bool(grammar.CONCLUDES.search(sentence)),
             follows=bool(grammar.FOLLOWS.match(sentence)),
@@ -425,16 +436,17 @@ class _Reader:
             unsure=bool(doubted and grammar.UNSURE.search(sentence)),
             conditional=bool((conditional and " would " not in sentence) or grammar.ANNOUNCES.search(sentence)),
             resumes=bool(grammar.RESUMES.match(sentence)),
-            would=" would " in sentence and not re.match("but|however|yet", sentence),
+            would=" would " in sentence and not grammar.BUT.match(sentence),
+            but=bool(grammar.BUT.match(sentence)),
         )
 
-    def rejected(self, sentence: str) -> tuple[str, bool]:
-        """What of a sentence is not rejected in it, and whether it rejects what was said before."""
+    def rejected(self, sentence: str) -> tuple[str, bool, bool]:
+        """What of a sentence is not rejected in it, whether it rejects what was said before, and whether that is refuted."""
         bare = sentence
         for harmless in (grammar.DENIES, grammar.HARMLESS):
             bare = harmless.sub(lambda match: " " * len(match[0]), bare)
         edges = [(0, ""), *((edge.end(), edge[0]) for edge in grammar.BOUNDARY.finditer(bare))]
-        last, before, i = -1, False, 0
+        last, before, refuted, i = -1, False, False, 0
         for match in grammar.REJECTS.finditer(bare):
             while i + 1 < len(edges) and edges[i + 1][0] <= match.start():
                 i += 1
@@ -446,10 +458,11 @@ class _Reader:
             own = "<" in bare[start : match.start()]
             reaches = (match["breaks"] and " not " not in bare) or grammar.SPELLS_OUT.match(bare)
             before |= not own and (not named or bool(reaches))
+            refuted |= not own or bool(match["breaks"])
         if last < 0:
-            return sentence, False
+            return sentence, False, False
         after = grammar.AFTER.search(sentence, last)
-        return sentence[after.start() :] if after else "", before
+        return sentence[after.start() :] if after else "", before, refuted
 
     def clauses(self, sentence: str) -> tuple[tuple[Assertion, ...], bool]:
         """What a sentence asserts, clause by clause, and whether all clauses that name something have a known form."""

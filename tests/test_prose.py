@@ -223,6 +223,8 @@ def test_what_takes_nothing_back_is_read():
         (f"If {x}, then {y}. So {denied}.", [opposite]),
         (f"Case 1: {x}. Impossible.\n\nCase 2: {denied}. In both cases, {y}.", [other]),
         (f"{y}. Suppose {x}. Contradiction.", [other]),
+        (f"Plum was in the Hall at 12:00 AM. But {x}.", [this]),
+        (f"{denied}. But {x}.", [this]),
         (f"{y}. Perhaps {x}. But that contradicts clue 3.", [other]),
         (f"{denied}. That would contradict clue 3.", [opposite]),
         (f"Options:\n- {x}\n- {denied}\n\nSo {y}.", [other]),
