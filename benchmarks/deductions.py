@@ -4,7 +4,8 @@
 
 Completions of 6,000 characters, about 1,500 tokens, that state facts of the night, some of them false, between other prose: 50
 of each puzzle, as in a GRPO group, on puzzles of the default size and of the published mix. "First" includes making the judge
-of a puzzle and every verdict for the first time; "again" is the next 50. Precision and recall are those of tests/test_prose.py.
+of a puzzle and every verdict for the first time; "again" is the next 50. Precision and recall are those of tests/test_prose.py,
+and so are the texts of 100,000 characters that repeat and nest the grammar's forms, of which the slowest is timed.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from puzzles.files import write_json
 from puzzles.generate import Case, generate
 from puzzles.scenario import Size
 from rewards.deductions import deductions, judge_of
-from tests.test_prose import SET, precision_and_recall
+from rewards.prose import _reader, read
+from tests.test_prose import CLUES, REPEATED, SET, SETTING, precision_and_recall
 
 ROOT = Path(__file__).resolve().parents[1]
 LENGTH = 6_000
@@ -58,6 +60,20 @@ def rate(cases: list[Case], samples: int, length: int) -> tuple[float, float]:
     return rates[0], rates[1]
 
 
+def slowest() -> float:
+    """Seconds of processor time for the slowest of `REPEATED`, each read from nothing known, the best of three."""
+    times = []
+    for text in REPEATED:
+        readings = []
+        for _ in range(3):
+            _reader.cache_clear()
+            start = time.process_time()
+            read(text[:100_000], SETTING, CLUES)
+            readings.append(time.process_time() - start)
+        times.append(min(readings))
+    return max(times)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--puzzles", type=int, default=8, help="of each size (default 8)")
@@ -76,9 +92,12 @@ def main() -> None:
             result[f"{name}, {length} characters"] = {"first": first, "again": again}
     precision, recall, _ = precision_and_recall([entry for entry in SET if entry["category"] != "ambiguous"])
     print(f"\nprecision {precision:.3f}, recall {recall:.3f} on the hand-written sentences")
+    seconds = slowest()
+    print(f"at most {seconds:.2f} s to read 100,000 characters, of {len(REPEATED)} that repeat or nest the forms")
     file = ROOT / "outputs" / "bench-deductions.json"
     per_second = result[f"default size, {LENGTH} characters"]["first"]
-    write_json(file, {"completions_per_s": per_second, "precision": precision, "recall": recall, "sizes": result})
+    figures = {"completions_per_s": per_second, "precision": precision, "recall": recall, "seconds_per_100k": seconds}
+    write_json(file, figures | {"sizes": result})
     print(file)
 
 

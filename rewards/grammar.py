@@ -2,6 +2,9 @@
 
 They are matched against text in lower case in which names have become marks such as <S0>: suspects, weapons, Mr. Boddy (B),
 rooms, times and motives. <?> is what only looks like a name, and fits no form.
+
+No pattern here takes more than linear time, so that no text can stall a training step: repetitions are possessive (`*+`), or
+their items cannot be told apart in two ways, and nothing like `.*` stands where a search can begin in many places.
 """
 
 from __future__ import annotations
@@ -17,8 +20,10 @@ def one_of(phrases: str) -> str:
 # ---------------------------------------------------------------- statements
 
 PIECE = r"(?:(?:the )?<[SWB]\d+>|the murderer|the murder weapon|(?:the|a) suspect motivated by <M\d+>)"
-PIECES = rf"{PIECE}(?:(?:, and |, | and | nor ){PIECE})*"
-TIMES = r" at <T\d+>(?:(?:, and |, | and |, at | and at )<T\d+>)*"
+A_PIECE = re.compile(PIECE)
+PIECES = rf"{PIECE}(?:(?:, and |, | and | nor ){PIECE})*+"
+TIMES = r" at <T\d+>(?:(?:, and |, | and |, at | and at )<T\d+>)*+"
+NUMBERS = r"\d+(?:(?:, and |, | and | )\d+)*+"  # of clues or steps
 PHRASES = {
     "piece": PIECE,
     "pieces": PIECES,
@@ -68,10 +73,12 @@ FORMS = tuple(
         ("together", "{pieces:pieces} {is} together {place:place} at (?:least once|some point|some time)"),
         ("together", "{who:piece} met {other:piece} {place:place}(?: at least once)?"),
         ("moved", "{who:piece} {did}{moved} from {origin:room} to {destination:room}{when:when}"),
+        ("arrived", "{who:piece} {did}{moved} (?:back )?to {room:room}{when:when}"),
+        ("brought", "{who:piece} {did}{carried} {weapon:weapon} (?:back )?to {room:room}{when:when}"),
         ("carried", "{who:piece} {did}{carried} {weapon:weapon} from {origin:room} to {destination:room}{when:when}"),
         ("beside", "{who:piece} {is} (?:in the room )?just {way:way} of {other:piece}{when:when}"),
         ("motivated", "{suspect:name} {is} (?:motivated|driven) by {motive:motive}"),
-        ("motivated", "{suspect:name} {is} the suspect motivated by {motive:motive}"),
+        ("motivated", "{suspect:name} {is} (?:the|a) (?:suspect )?motivated by {motive:motive}"),
         ("motivated", "the suspect motivated by {motive:motive} {is} {suspect:name}"),
         ("motivated", "{suspect:name}'s motive {is} {motive:motive}"),
         ("motivated", "the motive of {suspect:name} {is} {motive:motive}"),
@@ -101,20 +108,26 @@ FORMS = tuple(
         ("murder", "the murder {is}(?: committed)?(?: {place:place})?(?: at {time:time})?(?: with {weapon:weapon})?"),
     )
 )
-# Where somebody was, with several subjects, rooms and times; each item of `rest` is an ITEM.
-PLACED = re.compile(
+# Where somebody was, with several subjects, rooms and times: a SUBJECT, and then one PLACE or more.
+SUBJECT = re.compile(
     rf"(?:at (?P<first><T\d+>),? )?(?P<neither>neither )?(?P<pieces>{PIECES}),?(?: at (?P<middle><T\d+>),?)? {WORDS['is']}?"
-    r"(?: not only)?,?(?: at (?P<late><T\d+>),)?(?P<rest>(?:,? ?(?:and |but |then |but also "
-    r"|and then )?(?:not )?(?:at <T\d+>,? )?"
-    rf"{PHRASES['place']}(?:,?{TIMES})?)+)"
+    r"(?: not only)?,?(?: at (?P<late><T\d+>),)?"
 )
-ITEM = re.compile(rf"(?P<not>not )?(?:at <T\d+>,? )?(?:in|at|inside) (?P<room>(?:the )?<R\d+>)(?P<times>,?{TIMES})?")
+PLACE = re.compile(
+    r",? ?(?:and then |and |but then |but also |but |then )?(?P<not>not )?(?:at (?P<ahead><T\d+>),? )?"
+    rf"(?:in|at|inside) (?:the )?(?P<room><R\d+>)(?P<times>,?{TIMES})?"
+)
+TIME_FIRST = re.compile(r"^at (<T\d+>),? ((?:(?!<T).)+)$")
 EITHER = re.compile(
     r"(?P<subject>.+ )(?:either )?(?P<first>(?:in|at) (?:the )?<R\d+>) or (?P<second>(?:in "
     r"|at )?(?:the )?<R\d+>)(?P<when> at <T\d+>)"
 )
-NEITHER = re.compile(r"neither (.+?) nor (.+?) (?:is|was|were|are) (.+)")
-NO_MOTIVES = re.compile(rf"(<S\d+>) {IS_NOT} motivated by (<M\d+>(?:(?:, | or |, or )<M\d+>)+)")
+NEITHER = re.compile(rf"neither ({PIECE}) nor ({PIECE}) (?:is|was|were|are) (.+)")
+NO_MOTIVES = re.compile(rf"(<S\d+>) {IS_NOT} motivated by (<M\d+>(?:(?:, | or |, or )<M\d+>)++)")
+ANY_FORM = re.compile(  # a quick look: most clauses are none of them
+    "|".join(re.sub(r"\(\?P<\w+>", "(?:", form.pattern) for form in (*(form for _, form in FORMS), NO_MOTIVES, NEITHER))
+)
+SO_WAS = re.compile(rf"(?P<first>.+?),? and so (?:was|were) (?P<pieces>{PIECES})")
 LISTED = re.compile(r"(?:at )?(?P<time><T\d+>) ?[:,-] (?P<items>.+?)\.?")  # "12:00 AM: Plum - Hall, Green - Study"
 LISTED_ITEM = re.compile(
     rf"(?P<piece>{PIECE}) ?{one_of('-, –, —, :, =, @, →, ->, (?:was |is )?(?:in|at)(?: the)?')} ?(?P<room>(?:the )?<R\d+>)"
@@ -123,8 +136,13 @@ ANSWER_LINE = re.compile(r"[a-z]\. ?<\w+>\.?")  # of the answer sheet, which is 
 
 # ---------------------------------------------------------------- what stands around a statement
 
-OURS = one_of("the, this, that, these, those, above, clues?, steps?, rules?, facts?, deductions?, \\d+, and, &")
-THIS = one_of(r"this, that, it, which, clues? [\d and]+, step \d+, rules?")
+OURS = one_of(
+    r"""
+    the(?= (?:above|clues?|steps?|rules?|facts?|deductions?|same|previous|last|first)\b), what we know, previous, this,
+    that, these, those, above, clues?, steps?, rules?, facts?, deductions?, \d+, and, &
+    """
+)
+THIS = rf"(?:this|that|it|which|clues? {NUMBERS}|step \d+|rules?)"
 LEADS = re.compile(
     "(?:"
     + "|".join(
@@ -140,17 +158,19 @@ LEADS = re.compile(
                 "|way) left, conclusion,"
                 "result, deduction, note, answer, step(?: \\d+)?, ∴, →, ⇒, =>, ->"
             ),
-            rf"{one_of('from, by, using, with, because of, due to, based on, combining, given')}(?:,? \d+| {OURS})+",
+            rf"{one_of('from, by, using, with, because of, due to, based on, combining, given')}(?:,? {OURS})++",
             rf"{THIS}(?: then| also| now)? "
             + one_of("means, implies, imply, gives, give, shows, show, proves, confirms, tells, follows")
             + "(?: us)?(?: that)?",
-            rf"(?:we|i|you|one)(?: {one_of('can, may, now, therefore, thus, then, have')}|'ve)* "
+            rf"(?:we|i|you|one)(?: {one_of('can, may, now, therefore, thus, then, have, already, also')}|'ve)* "
             + one_of(
                 "conclude, concluded, deduce, deduced, infer, inferred, know, see, get, find, found, have, derive,"
                 " derived, established,"
-                "shown, determined"
+                "shown, determined, obtain, say, now know"
             )
-            + "(?: for (?:sure|certain))?(?: that)?",
+            + rf"(?: from (?:clues? {NUMBERS}|this|that|it))?(?: for (?:sure|certain))?(?: that)?",
+            "(?:the (?:right |correct )?(?:answer|conclusion) is|what is (?:certain|clear|sure)(?: now)? is(?: only)?"
+            "|in particular)(?: that)?",
             "it (?:is|must be) (?:clear|certain|established|known|the case|true|settled)(?: that)?|it must be that",
         )
     )
@@ -166,33 +186,38 @@ DENIES = re.compile(
     + " "
 )
 ADVERBS = re.compile(
-    r"\b(?<!not )"
+    r"\b(?<!not )(?:"
     + one_of(
         "therefore, thus, hence, consequently, definitely, certainly, clearly, obviously, indeed, surely, actually,"
         " necessarily, already,"
         "still, also, both, really, now, specifically, then, in fact, of course, by elimination, as well, for (?:sure|certain),"
-        "as (?:required|needed|expected), by (?:clues?|steps?) [\\d and]+"
+        "as (?:required|needed|expected)"
     )
-    + r"\b ?"
+    + rf"|by (?:clues?|steps?) {NUMBERS})\b ?"
+)
+SHORT = tuple(  # what is short for two words, by an apostrophe
+    (re.compile(pattern), new)
+    for pattern, new in (
+        (r"\b(it|that|there|what)'s\b", r"\1 is"),
+        (r"\bcan't\b", "cannot"),
+        (r"\bwon't\b", "will not"),
+        (r"(?<=\w)'d\b", " would"),
+        (r"(?<=\w)n't\b", " not"),
+    )
 )
 SPELLED = (  # one spelling for what a statement can be said with
-    (r"\b(it|that|there|what)'s\b", r"\1 is"),
-    (r"\bcan't\b", "cannot"),
-    (r"\b(\w+)n't\b", r"\1 not"),
     (r"\bcan not\b", "cannot"),
     (r"\b(?:can|could) only (?:have been|be)\b", "must be"),
     (r"\b(?:killer|culprit)\b", "murderer"),
     (r"\b(?:the |mr\.? )(?=<B0>)", ""),
     (r"\b(?:directly|immediately|right) (north|south|east|west) of\b", r"just \1 of"),
-    (
-        r" ?\((?!(?:not|or|if|unless|maybe|perhaps|probably)\b)[^()?]*\)",
-        "",
-    ),  # an aside in parentheses, unless it takes something back
-    (r" either$", ""),
+    (r" ?\([^()]*\)", ""),  # an aside in parentheses: one that takes something back is seen before
+    (r",? (?:either|too|as well)(?=[.!]?$)", ""),
 )
 NAMED = (  # one name for the murderer, the scene, and whoever has a motive
     (r"\bthe (?:one|person|suspect) who (?:murdered|killed) <B0>", "the murderer"),
     (r"\b(<S\d+>) did it\b", r"\1 is the murderer"),
+    (r"\b(<S\d+>) did not do it\b", r"\1 is not the murderer"),
     (r"\bonly (<S\d+>) could have ", r"\1 "),
     (r"\bthe (?:weapon used to kill <B0>|weapon used|weapon of the murder)", "the murder weapon"),
     (r"\bthe (?:crime scene|scene of the (?:crime|murder)|murder (?:scene|location)|room of the murder)\b", "the murder room"),
@@ -220,15 +245,22 @@ TURNED = (  # one turn of phrase for where somebody is, and for what is denied
         r"\1 was ",
     ),
     (r"\bit (?:is|was) (<S\d+>) who (?=was|is)", r"\1 "),
+    (r"(<S\d+>) ((?:moved|was|is|has|carried)\b(?:(?!<S)[^,;:])*+) and (?=is motivated by <M)", r"\1 \2 and \1 "),
+    (r"\bthat leaves (<S\d+>) with (?=<M)", r"\1 has "),
+    (r"\b(<S\d+>) has (<M\d+>) as (?:his|her|the) motive\b", r"\1 has \2"),
+    (r"(<W\d+>) (?:is|was|were|must have been|has been|had been) (?:moved|carried|taken|brought) (?=from|to)", r"\1 moved "),
     (r"\bcould not have been anywhere but (?=the)", "was in "),
     (r"\bbeing (?=in |at |the )", "was "),
     (r"\bdid not (?:take place|happen|occur)\b", "was not"),
     (r"\bdid not kill\b", "did not killed"),
     (r"\bdid not murder\b", "did not murdered"),
-    (r"\b(?:this|that|which) rules out (.+) as (?=the murder)", r"\1 is not "),
+    (r"\b(?:this|that|which) rules out ((?:the )?<[A-Z]\d+>) as (?=the murder)", r"\1 is not "),
     (r"\b(?:rule|ruled) out (<S\d+>|(?:the )?<[WR]\d+>) as (?=the murder)", r"\1 is not "),
 )
 REWORDED = tuple((re.compile(pattern), new) for pattern, new in SPELLED + NAMED + TURNED)
+ANY_REWORDED = re.compile("|".join(re.sub(r"\\1", "", pattern.pattern) for pattern, _ in REWORDED))
+OF_ONE_NAME = re.compile("murder|kill|culprit|crime|death|died|guilty|innocent|did it|weapon|room|time|motive")  # what it takes
+AHEAD = re.compile(r"[a-z, ]*+(?<=\bat )(<T\d+>),? (?=[^<]*+<)")  # a time for all clauses
 VERB_AHEAD = one_of("is, was, must, cannot, could, has, killed, took, happened, moved, are, were")
 JOINTS = re.compile(
     "|".join(
@@ -241,10 +273,11 @@ JOINTS = re.compile(
             )
             + ",? ",
             r",? (?:and )?(?:it|this|that) (?:then )?(?:also )?(?:follows|means|implies)(?: that)? ",
-            r"; ?|: | (?:->|=>|→|⇒|—|–) ",
+            r"; ?|: |,? i\.e,? | (?:->|=>|→|⇒|—|–) ",
             r", as (?=<|the )",
-            r", (?=the murder)",
-            r", (?=<S\d+> (?:has|had|is|was) )",
+            r"^as (?=<|the )",
+            r", (?=the murder|(?:the |a )?suspect motivated)",
+            rf", (?=(?:the )?<[SWB]\d+> {VERB_AHEAD}\b)",
             r",? and (?=(?:the )?(?:<[SWB]\d+>|murder\w*(?: weapon| room| time| motive)?"
             r"|suspect motivated by <M\d+>)(?:'s motive)? "
             rf"{VERB_AHEAD}\b)",
@@ -255,46 +288,182 @@ JOINTS = re.compile(
 # ---------------------------------------------------------------- what is no assertion
 
 HEDGED = one_of(
-    "might, may, maybe, perhaps, possibl\\w+, possibilit\\w+, probabl\\w+, presumably, (?:un)?likely, seems?,"
-    " appears?, apparently, would, should,"
-    "could(?! (?:not|only)), can(?! (?:conclude|deduce|infer|rule|see|find|get|only)), think, believe, guess, doubt,"
-    " sure, unsure, unclear,"
-    "uncertain, not necessarily, whether, candidates?, (?:not|cannot) rule out"
+    r"""
+    might, may, maybe, perhaps, possibl\w+, possibilit\w+, probabl\w+, presumably, (?:un)?likely, seems?, appears?,
+    apparently, would, should, could(?! (?:not|only)),
+    can(?! (?:conclude|deduce|infer|rule|see|find|get|only|be (?:ruled|eliminated|excluded))), think, thought, believe,
+    guess\w*, doubt, sure, unsure, unclear, uncertain, plausibl[ey], conceivabl[ey], tentative\w*, provisional\w*,
+    speculat\w+, for now, for (?:instance|example), e\.g, not necessarily, whether, candidates?, (?:not|cannot) rule out
+    """
 )
 CONDITIONAL = one_of(
-    "(?<!only )if(?! and only if), unless, provided, otherwise, when, whenever, in case, were to, try, alternatively"
+    r"""
+    (?<!only )if(?! and only if), unless, provided, otherwise, or else, when, whenever, in case, in the event, were to,
+    try, alternatively, as long as, so long as,
+    in (?:this|that|such a|which|one|the other|another) (?:case|scenario|event|situation|branch), in the case (?:that|of),
+    under (?:this|that|the|such an)(?: \w+)? (?:assumption|hypothesis|supposition|scenario|option|reading),
+    (?:since|because|as|for|or) then
+    """
 )
 ATTRIBUTED = one_of(
-    "says?, said, states?, claim\\w*, statement, sentence, insists?, quoted?, according, given (?:that|in), recall,"
-    " remember, mistaken?, wrong,"
-    "incorrect, (?<!is )false, untrue, (?<!is )not true, retract, misread"
+    r"""
+    says?, said, states?, claim\w*, statement, sentence, insists?, quoted?, according, given (?:that|in), recall, remember,
+    mistaken?, wrong, incorrect, (?<!is )false, untrue, (?<!is )not true, retract, misread
+    """
 )
 PLANNED = one_of("needs?, goal, show that, prove that, determine, check, verify, want, plan, let me, let's")
 CHOICE = one_of("one of (?:these|them|the), (?:gives?|leaves?) (?:two|three|several)")
+NAMED_NEXT = "(?:the |a )?(?:<|murder|suspect motivated)"
+GIVEN = (  # a condition without its word: "Given Plum in the Hall, …", "Were Plum in the Hall, …", "For Plum to be there, …"
+    r"(?:^|(?:[,;:→—–]|[-=]>) )(?:(?:so|but|and|now|then),? )?"
+    rf"(?:given|granted|granting|with|were|had|once|say|let|take|taking|picture)(?: it)?(?: that)?,? {NAMED_NEXT}"
+    r"|^(?:first|second|third|fourth|fifth|next|last)(?:ly)? ?[:—–]"
+    r"|\bin the (?:first|second|third|former|latter)\b(?! place)|\bunder \w+[,:]"
+    r"|\bfor (?:the )?<\w+> to\b|\b(?:under|in|for|with) (?:\([a-z\d]+\)|(?:scenario|case|option|possibility) \w+)"
+)
 ASIDE = re.compile(  # a sentence with one of these asserts nothing
-    rf"\b(?:{HEDGED}|{CONDITIONAL}|{ATTRIBUTED}|{PLANNED}|{CHOICE})\b|\bexactly one|\b(?:options|alternatives"
-    rf"|possibilities):|\"|\?"
+    rf"\b(?:{HEDGED}|{CONDITIONAL}|{ATTRIBUTED}|{PLANNED}|{CHOICE})\b|\bexactly one|\b(?:options|alternatives|possibilities):"
+    rf"|[\"“”«»„‘?❓❔🤔]|(?<![\w>])'|{GIVEN}"
+)
+DOUBTED = re.compile(rf"\b(?:{HEDGED}|{CONDITIONAL})\b|\?|{GIVEN}")  # and what spells it out asserts nothing either
+UNSURE = re.compile(  # nor what follows from it, unless "would" shows that it is refuted
+    r"\b(?:if|maybe|perhaps|might|possibly|probably|presumably|guess|for (?:instance|example)|e\.g)\b(?!.{0,100}\bwould\b)"
+)
+SPELLS_OUT = re.compile(
+    r"(?:and )?(?:then|(?:this|that|which|it)(?: then| also)? (?:means|implies|gives|puts|places|leaves|forces|makes))\b"
+)
+FOLLOWS = re.compile(
+    r"(?:and )?(?:(?:so|thus|hence|therefore|consequently|accordingly|meaning|as a result|it follows)\b|→|⇒|=>|->|∴)"
+)
+BUT = re.compile(r"(?:hmm,? |oh,? )?(?:but|however|yet)\b")
+IF = re.compile(r"(?:(?:so|but|and|now|then|also|first|next|again),? )*+(?:even )?(?:if|otherwise|or else|unless)\b")
+CONDITION = re.compile(r"(?:(?!, | then\b)[^:])*+")  # what follows "if"
+RESUMES = re.compile(r"(?:but|however|yet|since|because|by|from|clues?|now|still|(?:as )?we|given|in fact)\b")
+# Lists of what is open: a line that heads one, and a sentence that announces one in its line.
+LISTS = re.compile(r"\b(?:either|options?|cases?|choices?|alternatives?|one of|two|three|four|could|can)\b")
+ANNOUNCES = re.compile(
+    r"\b(?:two|three|four|several|following|these|possible) (?:cases|options|possibilities|scenarios|alternatives|choices)\b"
+)
+
+# What opens a supposition, which holds until it is closed: "Suppose …", "Case 2: …", "Trying: …".
+NUMBER = one_of(r"\d[\d.]*[a-z]?, [a-z], [ivx]+, one, two, three, four, five")
+BRANCH = one_of(
+    """
+    scenario, (?:sub-?)?case, option, possibility, alternative, branch, hypothesis, attempt, trial, candidate, combination,
+    variant, choice
+    """
+)
+ALTERNATIVE = re.compile(  # one of several, which ends where the next one begins
+    rf"\b{BRANCH} (?:\({NUMBER}\)|#?{NUMBER}\b)(?! (?:seems|looks|works|holds|survives|remains|wins)\b)"
+    rf"|\b(?<!only )(?:first|second|third|fourth|next|other|another|last|remaining|final) {BRANCH}\b"
+    rf"|\b(?:the )?{BRANCH}(?: ?[:—–]| - )|(?<!this )(?<!that )(?<!which )\bcase {NAMED_NEXT}"
+    rf"|\b(?:path|route|world|way) {NUMBER}(?: ?[:—–]| - )"
 )
 OPENS = re.compile(
     r"\b"
     + one_of(
-        "suppose, supposing, assum\\w+, imagine, hypothe\\w+, let's (?:say|try|test|assume), what if, pretend,"
-        " consider, alternatively,"
-        "scenario, (?:case|option|possibility) [\\da-z]\\b"
+        r"""
+    suppos(?:e|ing), assum\w+, imagine, hypothe\w+, pretend, what (?:if|happens), alternatively, scenario, posit(?:ing)?\b,
+    consider(?!\w* (?:the |each |all |only )*(?:clues?|rules?|steps?|facts?)\b), postulat\w+, conjectur\w+,
+    presum(?:e|ing)\b, let(?:'s| us) (?:say|try|test|assume|take|guess|start with|go with|put|place|set), take the case,
+    wlog, without loss of generality, reductio, (?:towards?|for|by way of) (?:a )?contradiction,
+    for the sake of, case (?:split|analysis|distinction|work), by cases, split(?:ting)? (?:on|into),
+    (?:first|initial|wild|educated|my|working|best) guess, (?:guess|idea|thought|theory|hunch|say) ?[:—–-]
+    """
     )
+    + r"|\b(?:try|trying|test|testing|checking|explore|exploring|(?:start|begin|go)(?:ing)? with)\b"
+    rf"(?: (?:that|with|putting|it))* ?(?={NAMED_NEXT}|[:—–-])"
+    r"|(?:^|(?:[,;:→—–]|[-=]>) )(?:(?:so|now|okay|ok|well|but|and|then),? )?say\b"
+    rf"|{ALTERNATIVE.pattern}"
 )
-SUPPOSING = re.compile(rf"^.*?{OPENS.pattern}\w*(?: that| for contradiction| for the sake of argument)*[:,]? ")
-ALTERNATIVE = re.compile(r"\b(?:scenario|case|option|possibility) [\da-z]\b")
-CONTRADICTS = re.compile(
-    r"\b(?<!no )(?:contradict\w*|impossible|not possible|absurd|violat\w+|conflicts?|inconsistent|(?:that"
-    r"|this) cannot be)\b(?!.*\?)|⊥"
+SPLITS = re.compile(
+    r"\bcase (?:split|analysis|distinction|work)|\bby cases\b|\bsplit(?:ting)? (?:on|into)\b"
+)  # holds for all cases
+SUPPOSING = re.compile(rf"(?:{OPENS.pattern})\w*(?: that| for contradiction| for the sake of argument)*[:,]? ?")
+LABEL = re.compile(r"(?:the )?(?:murder(?:er)?|(?:murder )?(?:weapon|room|time|motive)) ?= ?(?:the )?<")  # so heads a paragraph
+INSTEAD = re.compile(r"\b(?:instead|alternatively|on the other hand|next|conversely)\b")
+
+# What takes back what was said before it, in its own sentence or in those before.
+BREAKS = one_of(
+    r"""
+    contradict\w*, conflict\w*, violat\w+, inconsisten\w+, incompatib\w+, absurd\w*, impossibilit(?:y|ies), clash\w*,
+    at odds, breaks?(?= (?:the |a )?(?:clue|rule))
+    """
+)
+REFUSED = one_of(
+    r"""
+    impossible, invalid, nonsens\w*, fail(?:s|ed|ing)?, dead(?: end)?, dies?, unworkable, untenable, infeasible, no good,
+    nope, false, wrong, incorrect, untrue, mistaken, too many, (?:is|are|was|goes) out(?! of),
+    (?:can|(?:does|do|did|would|will|can|could) )not (?:work|fit|hold|match|add up|make sense|check out|satisfy|happen|stand),
+    not (?:work\w*|possible|valid|allowed|viable|feasible|consistent|compatible|right|correct|true|so|permitted|satisfied),
+    not the case,
+    (?:eliminate|exclude|reject|discard|dismiss|rules?|ruling|drop|abandon|cross) (?:it|this|that|them|both)(?: out)?,
+    (?:take back|retract|scratch|forget|ignore|disregard) (?:all|everything|the (?:whole|entire|last|previous)),
+    (?:(?:kill|block|prevent|forbid|exclude|refute|preclude|want|need|demand|require)s) (?:it|this|that|him|her|them|both),
+    too far, too late, again no, same (?:\w+ )?(?:problem|issue|trouble|story),
+    (?:discarding|dropping|rejecting|eliminating)(?=$|[.;!])
+    """
+)
+DROPPED = one_of(  # said of what goes before, unless a name follows
+    """
+    eliminated, ruled out, ruled-out, excluded, rejected, discarded, dismissed, refuted, disproved, forbidden, prohibited,
+    disallowed, precluded, blocked, killed off, closed, prevented, crossed out, struck out, crossed off, abandoned, invalidated
+    """
+)
+CROSSED = re.compile(r"[✗✘✖✕❌❎☒⨯×🚫⛔👎↯⊥⚡]|⇒⇐|→←|(?:^|[-•.)] )\[ \] ")
+REJECTS = re.compile(
+    rf"\b(?:(?P<breaks>{BREAKS})|{REFUSED}|{DROPPED}(?! (?:that |the )?<))\b|{CROSSED.pattern}"
+    r"|(?:(?<=[:;→—–>-])|(?<=[:;→—–>-] )|^)(?:no|out|x|n/a)(?=$|[.,;!)]| \()"
+    r"|^(?:reject|discard|scrap|cancel|drop)\b(?=[.!]|$| (?:it|this|that)\b)"
+    r"|\bc(?:an|ould )not be(?: (?:so|it|valid|right|correct|true|possible|the case))?(?=$|[.,;:!)])"
+    r"|\bbut (?:by |from |per )?clues? \d"
+)
+HARMLESS = re.compile(  # a rejection that is denied
+    r"\b(?:no|any|without|never|avoid\w*|nor|not) (?:a |any |other |further |direct |the )*"
+    r"(?:contradict\w*|conflict\w*|violat\w*|inconsisten\w*|fail|clash)|\b(?:for|towards?|by)(?: a)? contradiction"
+)
+IN_BRACKETS = re.compile(  # what takes a statement back in brackets after it
+    r"\((?:not|or|no|so not|then)\b"
+    r"|\((?:[^()]*\b)?(?:suppos\w+|assum\w+|trial|test|tentative\w*|unverified|unconfirmed|to be|guess\w*|hypothe\w+)\b"
+)
+BOUNDARY = re.compile(r"[,;:—–→⇒(]|->|=>| - |, as\b|\b(?:but|which|because|since|and (?:this|that|it|so))\b")
+REASONS = ("because", "since", ", as")  # what is rejected after one of these is a reason for what stands before
+AFTER = re.compile(  # what stands after a rejection, and is asserted
+    r"(?:^|[,;:—–]? )(?:and )?(?:so(?! that)|hence|therefore|thus|consequently|which means|meaning)\b|→|⇒|->|=>|∴"
 )
 CONCLUDES = re.compile(r"(?:^|[,;:] )(?:so|therefore|thus|hence|that leaves|which leaves)\b")
+DISCHARGES = re.compile(
+    rf"\b(?:assumption|supposition|hypothesis|premise|guess|{BRANCH})\b[^<]{{0,60}}\b(?:{BREAKS}|{REFUSED}|{DROPPED})\b"
+)
 CLOSES = re.compile(r"(?:so |thus |hence |therefore )*(?:in (?:both|either|all|every|any)(?: of the)? cases?|either way),? ?")
 CORRECTS = re.compile(
-    r"(?:(?:but|hmm|oh),? )*(?:(?:no,? wait|wait|actually|no|correction|scratch that)[,:.!-]+ ?|(?:no,? wait|wait,? no) )"
+    r"(?:(?:but|hmm+|oh|ah|ok|okay|so),? )*+(?:(?:no,? wait|no,? no|wait,? no|wait(?: a (?:minute|second|moment|sec))?|actually"
+    r"|no|nope|no way|correction(?: needed)?|scratch that|scrap that|strike that|cancel that"
+    r"|hold on|hang on|oops|on second thought"
+    r"|not (?:quite|so fast)|my (?:mistake|bad)|mistake|error|sorry|never ?mind)(?:[,:.!…—–-]+ ?|$)|(?:no,? wait|wait,? no) )"
 )
 WITHDRAWS = re.compile(
-    r"\b(?:take (?:that|it) back|(?:that|this|it) (?:was|is) (?:wrong|false(?! that)|a mistake|incorrect|not right)|(?:scratch"
-    r"|ignore) that)\b"
+    r"\b(?:i take back|take (?:that|it) back|(?:that|this|it) (?:was|is) (?:wrong|false(?! that)|a mistake|incorrect|not right)"
+    r"|(?:scratch|ignore|forget|strike|disregard) (?:that|this|it|what)|i misread|i (?:made a|was) (?:mistaken?|wrong|error)"
+    r"|let(?:'s| me| us) (?:re-?(?:do|consider|think|check|examine|evaluate|visit)|start over|backtrack)"
+    r"|(?:that|this|it) (?:is|was) (?:only |just |merely )?(?:one|a|an|the (?:first|second|other|next)|my) (?:\w+ )?"
+    r"(?:scenario|option|case|possibility|way|guess|assumption|hypothesis|idea|supposition|speculation)"
+    r"|^(?:but|however|yet|except that|although|though),? (?:then"
+    r"|(?:the )?(?:clues?|rules?)(?: \d+)? (?:says?|states?|puts?|places?|requires?|forbids?|has)"
+    r"|(?:that|this|it) (?:is|was|would|cannot|does not|has|leaves no)))\b"
+    r"|\b(?:no|without) (?:\w+ )?(?:contradictions?|conflicts?|problems?)(?: (?:so far|yet|here))"
+    r"|\b(?:that|this|it) (?:works|is (?:still |at least )?(?:possible|plausible|conceivable|feasible))\b"
+    r"|^(?:\w+,? ){0,4}so,? no[.,;!]*$"
+    r"|^(?:(?:hmm|but|and|well|oh),? )*+(?:that|this|which|it|then [^.]{0,60}) would\b"  # what a supposition would lead to
+    r"|^(?=[^<]*+$)(?:but|yet|however|hmm),? .{0,80}\b(?:nobody|no one|none|nothing|cannot|could not|not|no|never|two|three)\b"
+)
+
+# ---------------------------------------------------------------- lines
+
+ABBREVIATED = re.compile(r"\b(e\.g|i\.e|cf|vs)\.")  # no end of a sentence
+LETTERED = re.compile(r"\W*(?:[a-h]|i{1,3}|iv|v)\)[:.]? ")  # one of several cases: "(a)", "b)"
+HEADING = re.compile(r"(?P<level>#+) |(?:step|part|phase) \d")
+FINAL = re.compile(  # no supposition outlives it
+    r"\W*(?:\(/think>|final (?:answer|solution|conclusion|deduction)s?\b|in (?:conclusion|summary)\b"
+    r"|(?:the )?(?:conclusions?|summary|solution|answers?)\W*$)"
 )

@@ -17,16 +17,20 @@ suspect by the surname), markdown is gone, and lead-ins such as "So", "Therefore
 Joints (so, because, which means, but, and, semicolons) part a sentence into clauses that are read one by one. "There is no
 way that", "we can rule out that" and the like deny.
 
-Set aside are sentences that assert nothing: hedges, questions, plans, quotations, what others say, what is taken back;
-conditions and what hangs on them; whatever follows "suppose", "assume", "case 1" …, until a contradiction lets its negation be
-stated or something be concluded, or "in both cases" ends it. What names something and is neither read nor set aside counts as
-unread.
+Set aside are sentences that assert nothing: hedges, questions, plans, quotations, what others say; conditions and what hangs
+on them; lists of what is possible, and rows of tables of it. What is rejected does not count either: by its own sentence
+("X → contradiction", "✗ X", "~~X~~"; what follows a "so" after that counts), or by a later one ("X. But that fails.", "X. No,
+wait."), which takes back the paragraph or what the last sentence follows from. What is supposed ("suppose", "case 1",
+"trying: …") lasts until a contradiction lets its negation be stated or something be concluded, or "in both cases" or a heading
+ends it. What names something and is neither read nor set aside counts as unread.
+
+Any text is read in linear time: a sentence of more than LONGEST characters is not parsed, and the patterns do not backtrack.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
 
@@ -35,9 +39,16 @@ from puzzles.scenario import BODDY, MURDER_WEAPON, MURDERER, Setting
 from rewards import grammar
 
 LONGEST = 1_000  # characters of a sentence; a longer one is set aside
+TOO_LONG = " … "  # in the middle of such a one
+SPARSE = 150  # characters for each name; a sentence with fewer names is about something else
+MOST = 40  # statements of a clause
+LOWEST = 9  # level of a heading
 SENTENCE = re.compile(r"[^.!?]+(?:[.!?](?=\S)[^.!?]*)*[.!?]*")
-MARKDOWN = re.compile(r"[*_`]+|[✅✓✔☑❌]")
+STRUCK = re.compile(r"~~[^~\n]*~~|<(s|del|strike)>[^<\n]*</\1>", re.IGNORECASE)
+BULLET = re.compile(r"^\s*\* ")
+MARKDOWN = re.compile(r"[*_`]+|[✅✓✔☑]")
 ITEM_MARK = re.compile(r"(?:[-•+>#]+ |\[[x ]\] |\d+[.)] )+")  # of a list item or a heading
+UNKNOWN_CELL = re.compile(r"\|\s*\?+\s*(?=\|)")
 TITLES = ("Mr", "Mrs", "Ms", "Miss", "Dr", "Prof", "Professor", "Colonel", "Madame", "Captain", "Lord", "Lady", "Sir")
 NAME_AFTER = re.compile(r" (?!(?:And|At|In|The|Is|Was|AM|PM|NOT)\b)[A-Z][a-z]+")
 
@@ -83,15 +94,40 @@ def plain(statement: Clue) -> Clue:
             return SameRoom(*sorted((who, other)), time)
         case Together(who, other, room):
             return Together(*sorted((who, other)), room)
+        case Beside(who, "south" | "east" as way, other, time):
+            return Beside(other, "north" if way == "south" else "west", who, time)
     return statement
 
 
-def opposed(a: Assertion, b: Assertion) -> bool:
-    """Whether one denies what the other asserts."""
-    return a.holds != b.holds and plain(a.statement) == plain(b.statement)
+def _keys(assertions: tuple[Assertion, ...]) -> frozenset[tuple[Clue, bool]]:
+    return frozenset((plain(a.statement), a.holds) for a in assertions)
+
+
+def _clash(a: Assertion, b: Assertion) -> bool:
+    """Whether both cannot hold, as whoever says "but" between them means."""
+    one, other = a.statement, b.statement
+    if isinstance(one, At) and isinstance(other, At) and a.holds and b.holds:
+        return (one.who, one.time) == (other.who, other.time) and one.room != other.room
+    return opposite(a) == (plain(other), b.holds)
+
+
+def opposite(assertion: Assertion) -> tuple[Clue, bool]:
+    return plain(assertion.statement), not assertion.holds
 
 
 # ---------------------------------------------------------------- a text: what is supposed, taken back, in lists and tables
+
+
+@dataclass
+class _Supposition:
+    """What is supposed, from which sentence on, under a heading of what level; an `alternative` ends with the next one."""
+
+    assertions: frozenset[tuple[Clue, bool]]
+    start: int
+    level: int
+    alternative: bool
+    splits: bool
+    line: int
 
 
 class _Reading:
@@ -100,84 +136,174 @@ class _Reading:
     def __init__(self, reader: _Reader, text: str):
         self.reader = reader
         self.sentences: list[Sentence] = []
-        self.supposed: list[list[Assertion]] = []  # one for each supposition that is open, the innermost last
-        self.contradicted = False
+        self.supposed: list[_Supposition] = []  # those that are open, the innermost last
+        self.contradicted, self.refuted = False, 0  # the innermost of them, and in which line
+        self.doubted = self.unsure = False  # the last sentence, and so what spells it out, or even what follows from it
+        self.condition: frozenset[tuple[Clue, bool]] = frozenset()  # of the last "if"
+        self.conditional = False  # the rest of a line that begins with "if"
+        self.block = self.before = self.chain = 0  # first sentences: of a paragraph, of the one before, of a train of thought
+        self.level = 0  # of the heading above
+        self.fenced = False  # in a block of code
         self.span = (0, 0)  # of the line
         self.context = ""  # of the items of a list: the time that the line above names, or "aside"
+        self.listed = False  # there were items since then, or a blank line
+        self.owner: tuple[int, bool] | None = None  # the item above them, if it is one
         self.header: list[str] | None = None  # of a table
         for line in text.splitlines(keepends=True):
             self.span = (self.span[1], self.span[1] + len(line))
-            self.line(reader.mask(MARKDOWN.sub("", line)).strip())
+            if not line.strip():
+                self.pause()
+                continue
+            if line.lstrip().startswith("```"):
+                self.fenced = not self.fenced
+            bare = MARKDOWN.sub("", BULLET.sub("- ", STRUCK.sub("", line)))
+            self.line(reader.mask(bare).strip(), len(line) - len(line.lstrip()))
 
-    def line(self, line: str) -> None:
+    def line(self, line: str, indent: int) -> None:
+        if grammar.FINAL.match(line):
+            self.supposed.clear()
+        elif heading := grammar.HEADING.match(line):
+            self.head(len(heading["level"] or "") or LOWEST)
         if line.startswith("|"):
-            return self.row([cell.strip() for cell in line.strip("|").split("|")])
+            return self.row(line)
         self.header = None
         mark = ITEM_MARK.match(line)
         body = line[mark.end() :] if mark else line
-        # A paragraph or an item that ended in a contradiction is over, and so is what was supposed before a heading.
-        if (self.contradicted and (mark or not body)) or line.startswith("#") or re.match(r"(?:step|part) \d", line):
-            self.supposed.clear()
+        self.conditional &= not mark
+        if mark:
+            self.end()
         if not body or grammar.ANSWER_LINE.fullmatch(body):
             return
         times = re.findall(r"<T\d+>", body)
-        aside = body.endswith(":") and grammar.ASIDE.search(body)
+        aside = body.endswith(":") and any(
+            pattern.search(body) for pattern in (grammar.ASIDE, grammar.OPENS, grammar.REJECTS, grammar.LISTS)
+        )
         if re.fullmatch(r"(?:at )?<T\d+>", body) or (body.endswith(":") and len(times) == body.count("<") == 1 and not aside):
             self.context = times[0]
             return
-        if not mark:
-            self.context = "aside" if aside else ""
-        for sentence in SENTENCE.findall(body):
-            self.sentence(sentence.strip(), self.context if mark else "")
+        self.head_list(mark and (indent, mark[0].strip()[0].isdigit()), bool(aside))
+        aside = self.fenced or self.context == "aside" or grammar.CROSSED.search(line)
+        context = "aside" if aside or grammar.LETTERED.match(line) else self.context if mark else ""
+        sentences = SENTENCE.findall(body)
+        if len(sentences) > 1 and grammar.LABEL.match(body) and not grammar.FOLLOWS.match(sentences[1].strip()):
+            sentences[0] = f"case: {sentences[0]}"
+        for sentence in sentences:
+            self.sentence(sentence.strip(), context)
+        self.conditional = body.endswith(",") and (self.conditional or self.doubted)
 
-    def add(self, assertions: list[Assertion], fate: str) -> None:
-        self.sentences.append(Sentence(*self.span, tuple(assertions), fate))
+    def head_list(self, rank: tuple[int, bool] | None, aside: bool) -> None:
+        """Whether a line heads a list of what is set aside, is in one, or ends it. An item's `rank` is its indent and kind."""
+        if rank is None and (
+            aside or self.context != "aside" or self.listed
+        ):  # else a list without marks, right below its head
+            self.context, self.owner = "aside" if aside else "", None
+        elif rank and aside and self.context != "aside":
+            self.context, self.owner = "aside", rank
+        elif rank and self.owner and rank[1] == self.owner[1] and rank[0] <= self.owner[0]:
+            if self.listed:  # the next item after that head
+                self.context, self.owner = "aside" if aside else "", rank if aside else None
+            else:  # a flat list
+                self.owner = None
+        self.listed = not aside and (rank is not None or (self.listed and self.context == "aside"))
+
+    def pause(self) -> None:
+        """A blank line, or a heading."""
+        self.listed = True
+        self.end()
+        if self.block < len(self.sentences):
+            self.before, self.block = self.block, len(self.sentences)
+
+    def end(self) -> None:
+        """A line that supposed something and ended in a contradiction is over, and so is what it supposed."""
+        if self.contradicted and not (self.supposed and (self.supposed[-1].splits or self.supposed[-1].line != self.refuted)):
+            self.settle()
+
+    def head(self, level: int) -> None:
+        """A heading closes what was supposed under one of its level."""
+        self.pause()
+        while self.supposed and self.supposed[-1].level >= level:
+            self.supposed.pop()
+        self.level = level
+
+    def settle(self) -> None:
+        """The innermost supposition is over."""
+        self.contradicted = False
+        if self.supposed:
+            self.supposed.pop()
+
+    def add(self, assertions: tuple[Assertion, ...], fate: str, follows: bool = False) -> None:
+        if not follows:
+            self.chain = len(self.sentences)
+        self.sentences.append(Sentence(*self.span, assertions, fate))
+
+    def take_back(self, start: int) -> None:
+        """What was asserted since then does not count, though not what was said before the supposition that is open."""
+        start = max(start, self.supposed[-1].start) if self.supposed else start
+        for i in range(start, len(self.sentences)):
+            said = self.sentences[i]
+            self.sentences[i] = Sentence(said.start, said.end, (), "aside")
+        self.chain = len(self.sentences)
+        if start <= self.block:
+            self.block = self.before = len(self.sentences)
 
     def sentence(self, sentence: str, context: str) -> None:
-        if correction := grammar.CORRECTS.match(sentence):
-            self.take_back()
-            sentence = sentence[correction.end() :]
-        if grammar.WITHDRAWS.search(sentence):
-            self.take_back()
-        if grammar.CONTRADICTS.search(sentence):
-            self.contradicted = True
-        if closing := grammar.CLOSES.match(sentence):
+        said = self.reader.said(sentence)
+        if said.corrects and not (said.would and self.denied()):
+            self.take_back(self.chain)
+        if said.closes:
             self.supposed.clear()
-            sentence = sentence[closing.end() :]
-        if opens := grammar.OPENS.search(sentence):
-            if grammar.ALTERNATIVE.search(sentence):
-                self.supposed.clear()
-            self.contradicted = False
-            self.supposed.append(self.reader.clauses(grammar.SUPPOSING.sub("", sentence))[0])
-        if "<" not in sentence:
+        if said.discharges and self.supposed:
+            self.settle()
+        elif said.supposed is not None:
+            if self.contradicted or said.instead or (said.alternative and self.supposed and self.supposed[-1].alternative):
+                self.settle()
+            start = len(self.sentences)
+            self.supposed.append(_Supposition(said.supposed, start, self.level, said.alternative, said.splits, self.span[0]))
+        if said.rejects and not (self.doubted or (said.would and self.denied())):
+            self.take_back(self.block if self.block < len(self.sentences) else self.before)
+        if said.contradicts:
+            self.contradicted, self.refuted = True, self.span[0]
+        if said.rejects or said.corrects:
+            self.doubted = self.unsure = self.conditional = False
+        self.conditional = (self.conditional and not said.resumes) or said.conditional
+        if not said.fate:
             return
-        if opens or context == "aside" or len(sentence) > LONGEST:
-            return self.add([], "aside")
-        asserted, whole = self.reader.clauses(f"{context}: {sentence}" if context else sentence)
+        hangs = self.conditional or (self.doubted and said.spells_out) or (self.unsure and said.follows)
+        if hangs and said.follows and said.asserted and all(opposite(a) in self.condition for a in said.asserted):
+            hangs = self.conditional = False  # "If X, …. So not X"
+        self.condition = said.condition or self.condition
+        self.doubted, self.unsure = said.doubted or hangs or context == "aside", said.unsure or hangs
+        asserted, fate = said.asserted, said.fate
+        if context and context != "aside":
+            listed = self.reader.said(f"{context}: {sentence}")
+            asserted, fate = listed.asserted, listed.fate
+        if said.supposed is not None or context == "aside" or hangs:
+            return self.add((), "aside", said.follows or said.spells_out)
         if self.supposed:
-            return self.add(self.concluded(asserted, sentence), "aside")
+            return self.add(self.concluded(asserted, said.concludes), "aside", said.follows or said.spells_out)
+        if said.but and self.sentences and any(_clash(a, b) for a in self.sentences[-1].assertions for b in asserted):
+            self.take_back(self.chain)
         fresh = self.reader.fresh(asserted)
-        if not whole and (asserted or not grammar.ASIDE.search(sentence)):
-            return self.add(fresh, "unread")
-        self.add(fresh, "read" if fresh else "aside")
+        self.add(fresh, "aside" if fate == "read" and not fresh else fate, said.follows or said.spells_out)
 
-    def concluded(self, asserted: list[Assertion], sentence: str) -> list[Assertion]:
-        """Within a supposition, after a contradiction: its negation, or what a "so" concludes from it. That closes it."""
-        negation = [a for a in asserted if any(opposed(a, b) for b in self.supposed[-1])]
-        if not (self.contradicted and asserted and (negation or grammar.CONCLUDES.search(sentence))):
-            return []
-        self.supposed.pop()
-        self.contradicted = False
-        return [] if self.supposed else negation or asserted
+    def denied(self) -> bool:
+        """Whether the last sentence only denied: then what "would" be impossible is the reason."""
+        last = self.sentences[-1].assertions if self.sentences else ()
+        return bool(last) and not any(a.holds for a in last)
 
-    def take_back(self) -> None:
-        """What the last sentence asserted does not count."""
-        if self.sentences:
-            last = self.sentences[-1]
-            self.sentences[-1] = Sentence(last.start, last.end, (), "aside")
+    def concluded(self, asserted: tuple[Assertion, ...], concludes: bool) -> tuple[Assertion, ...]:
+        """What leaves a supposition and closes it, by two of three: a contradiction before, a "so", that it is the opposite."""
+        negation = tuple(a for a in asserted if opposite(a) in self.supposed[-1].assertions)
+        if not asserted or self.contradicted + bool(negation) + concludes < 2:
+            return ()
+        self.settle()
+        return () if self.supposed else negation or asserted
 
-    def row(self, cells: list[str]) -> None:
+    def row(self, line: str) -> None:
         """A row of a table: a piece against times, a time against pieces, or a suspect and a motive."""
+        line = UNKNOWN_CELL.sub("|", line)
+        aside = len(line) > LONGEST or grammar.ASIDE.search(line) or grammar.OPENS.search(line) or grammar.REJECTS.search(line)
+        cells = [cell.strip() for cell in line.strip("|").split("|")] if not aside else []
         if self.header is None:
             self.header = cells
             return
@@ -186,12 +312,49 @@ class _Reading:
             clause = self.reader.cell(cells[0], head, cell)
             whole &= clause is not None or "<" not in cell
             found += clause or []
-        if "<" in "".join(cells):
-            fresh = [] if self.supposed or not whole else self.reader.fresh(found)
+        if "<" in line:
+            fresh = self.reader.fresh(found) if whole and not (self.supposed or self.fenced or self.context == "aside") else ()
             self.add(fresh, "read" if fresh else "aside" if whole else "unread")
 
 
 # ---------------------------------------------------------------- a sentence, and its clauses
+
+
+@dataclass(frozen=True)
+class _Said:
+    """A sentence by itself.
+
+    Attributes:
+        asserted: without what it rejects itself, or asserts only under a condition.
+        fate: "read", "unread", or "" if it names nothing.
+        supposed: what it supposes, if it opens a supposition; `alternative`: one of several.
+        corrects, rejects: it takes back what was said before, as a slip or because it cannot be.
+        contradicts, concludes, discharges, closes: the steps by which a supposition ends.
+        follows, resumes: whether it hangs on the sentence before, or stands for itself.
+        doubted, unsure, conditional, would, but: whether it is asserted at all, and what it leaves of the sentence before.
+    """
+
+    asserted: tuple[Assertion, ...]
+    fate: str
+    supposed: frozenset[tuple[Clue, bool]] | None
+    condition: frozenset[tuple[Clue, bool]]
+    alternative: bool
+    splits: bool
+    instead: bool
+    corrects: bool
+    rejects: bool
+    contradicts: bool
+    concludes: bool
+    discharges: bool
+    closes: bool
+    follows: bool
+    spells_out: bool
+    resumes: bool
+    doubted: bool
+    unsure: bool
+    conditional: bool
+    would: bool
+    but: bool
 
 
 class _Reader:
@@ -203,7 +366,7 @@ class _Reader:
         self.names = {f"<{kind}{i}>": name for kind, names in kinds.items() for i, name in enumerate(names)}
         self.names |= {f"<T{i}>": time for i, time in enumerate(setting.times)}
         self.pattern, self.marks = _names(setting)
-        self.known: dict[str, tuple[list[Assertion], bool]] = {}  # sentences repeat over the samples of a puzzle
+        self.known: dict[str, _Said] = {}  # sentences repeat over the samples of a puzzle
 
     def mask(self, line: str) -> str:
         """A line in lower case, with a mark for each name."""
@@ -212,36 +375,115 @@ class _Reader:
             mark = self.marks[" ".join(match[0].replace(".", "").upper().split())]
             pieces += [_lower(line[last : match.start()]), "<?>" if _of_a_longer_name(line, match) else mark]
             last = match.end()
-        return "".join([*pieces, _lower(line[last:])])
+        return grammar.ABBREVIATED.sub(r"\1", "".join([*pieces, _lower(line[last:])]))
 
-    def fresh(self, asserted: list[Assertion]) -> list[Assertion]:
+    def fresh(self, asserted: tuple[Assertion, ...]) -> tuple[Assertion, ...]:
         """Without what a clue says already."""
-        return [a for a in asserted if not (a.holds and plain(a.statement) in self.given)]
+        return tuple(a for a in asserted if not (a.holds and plain(a.statement) in self.given))
 
-    def clauses(self, sentence: str) -> tuple[list[Assertion], bool]:
-        """What a sentence asserts, clause by clause, and whether all clauses that name something have a known form."""
+    def said(self, sentence: str) -> _Said:
+        """What a sentence is, whatever stands around it."""
+        if len(sentence) > LONGEST:  # too long to be read: how it begins and ends
+            sentence = f"{sentence[: LONGEST // 2]}{TOO_LONG}{sentence[-LONGEST // 2 :]}"
         if sentence not in self.known:
             if len(self.known) > 10_000:
                 self.known.clear()
-            self.known[sentence] = self._clauses(sentence)
+            self.known[sentence] = self._said(sentence)
         return self.known[sentence]
 
-    def _clauses(self, sentence: str) -> tuple[list[Assertion], bool]:
-        for pattern, new in grammar.REWORDED:
-            sentence = pattern.sub(new, sentence)
+    def _said(self, sentence: str) -> _Said:
+        if "'" in sentence:
+            for pattern, new in grammar.SHORT:
+                sentence = pattern.sub(new, sentence)
+        if corrects := grammar.CORRECTS.match(sentence):
+            sentence = sentence[corrects.end() :]
+        if closes := grammar.CLOSES.match(sentence):
+            sentence = sentence[closes.end() :]
+        conditional, doubted = grammar.IF.match(sentence), grammar.DOUBTED.search(sentence)
+        rejects, rest, before, refuted = bool(grammar.REJECTS.search(sentence)), sentence, False, False
+        if rejects:
+            rest, before, refuted = self.rejected(sentence)
+        discharges = rejects and grammar.DISCHARGES.search(sentence)
+        opens = None if discharges else grammar.SUPPOSING.search(sentence)
+        supposed = asserted = condition = ()
+        if conditional:
+            condition, _ = self.clauses(grammar.CONDITION.match(sentence, conditional.end())[0])
+        whole = True
+        if opens:
+            supposed, _ = self.clauses(sentence[opens.end() :])
+        elif TOO_LONG in sentence:
+            whole = False
+        elif rest and "<" in rest:
+            asserted, whole = self.clauses(rest)
+        unread = not whole and (asserted or not grammar.ASIDE.search(sentence))
+        return _Said(
+            asserted=asserted,
+            fate="" if "<" not in sentence else "unread" if unread else "read",
+            supposed=_keys(supposed) if opens else None,
+            condition=_keys(condition),
+            alternative=bool(opens and grammar.ALTERNATIVE.search(sentence)),
+            splits=bool(opens and grammar.SPLITS.search(sentence)),
+            instead=bool(opens and grammar.INSTEAD.search(sentence)),
+            corrects=bool(corrects or grammar.WITHDRAWS.search(sentence)),
+            closes=bool(closes),
+            rejects=before and not conditional,
+            contradicts=refuted and not conditional and "?" not in sentence,
+            discharges=bool(discharges),
+            concludes=bool(grammar.CONCLUDES.search(sentence)),
+            follows=bool(grammar.FOLLOWS.match(sentence)),
+            spells_out=bool(grammar.SPELLS_OUT.match(sentence)),
+            doubted=bool(doubted),
+            unsure=bool(doubted and grammar.UNSURE.search(sentence)),
+            conditional=bool((conditional and " would " not in sentence) or grammar.ANNOUNCES.search(sentence)),
+            resumes=bool(grammar.RESUMES.match(sentence)),
+            would=" would " in sentence and not grammar.BUT.match(sentence),
+            but=bool(grammar.BUT.match(sentence)),
+        )
+
+    def rejected(self, sentence: str) -> tuple[str, bool, bool]:
+        """What of a sentence is not rejected in it, whether it rejects what was said before, and whether that is refuted."""
+        bare = sentence
+        for harmless in (grammar.DENIES, grammar.HARMLESS):
+            bare = harmless.sub(lambda match: " " * len(match[0]), bare)
+        edges = [(0, ""), *((edge.end(), edge[0]) for edge in grammar.BOUNDARY.finditer(bare))]
+        last, before, refuted, i = -1, False, False, 0
+        for match in grammar.REJECTS.finditer(bare):
+            while i + 1 < len(edges) and edges[i + 1][0] <= match.start():
+                i += 1
+            start, edge = edges[i]
+            if edge in grammar.REASONS:
+                continue
+            last = match.end()
+            named = "<" in bare[: match.start()]
+            own = "<" in bare[start : match.start()]
+            reaches = (match["breaks"] and " not " not in bare) or grammar.SPELLS_OUT.match(bare)
+            before |= not own and (not named or bool(reaches))
+            refuted |= not own or bool(match["breaks"])
+        if last < 0:
+            return sentence, False, False
+        after = grammar.AFTER.search(sentence, last)
+        return sentence[after.start() :] if after else "", before, refuted
+
+    def clauses(self, sentence: str) -> tuple[tuple[Assertion, ...], bool]:
+        """What a sentence asserts, clause by clause, and whether all clauses that name something have a known form."""
+        if not self.may_be_read(sentence) or grammar.IN_BRACKETS.search(sentence) or grammar.DOUBTED.search(sentence):
+            return (), False
+        if grammar.ANY_REWORDED.search(sentence):
+            for pattern, new in grammar.REWORDED:
+                sentence = pattern.sub(new, sentence)
         if grammar.ASIDE.search(sentence):
-            return [], False
+            return (), False
         for way in (self.clause, self.listed):
             if (found := way(sentence)) is not None:
-                return found, True
+                return tuple(found), True
         found, whole = [], True
-        ahead = re.match(r"(?:[a-z, ]+ )?at (<T\d+>),? (?=.*<[SWB]\d+>.*\band\b)", sentence)  # a time for all clauses
+        ahead = " and " in sentence and grammar.AHEAD.match(sentence)
         for clause in filter(None, grammar.JOINTS.split(sentence)):
             if "<" in clause:
                 part = self.clause(f"{clause.rstrip(' .!')} at {ahead[1]}" if ahead and "<T" not in clause else clause)
                 whole &= part is not None
                 found += part or []
-        return found, whole
+        return tuple(found), whole
 
     def cell(self, label: str, head: str, cell: str) -> list[Assertion] | None:
         """What a cell of a table asserts under the head of its column, in the row of a label."""
@@ -266,17 +508,30 @@ class _Reader:
             return None
         return [*chain(*(self.clause(f"{i['piece']} was in {i['room']} at {match['time']}") or [] for i in items))]
 
+    def may_be_read(self, clause: str) -> bool:
+        """Whether a clause names enough for a statement: the first thing to ask, since short clauses are many."""
+        names = clause.count("<")
+        return len(clause) <= SPARSE * names and (names > 1 or bool(grammar.OF_ONE_NAME.search(clause)))
+
     def clause(self, clause: str) -> list[Assertion] | None:
         """What a clause asserts; None if it has no known form."""
+        if not self.may_be_read(clause):
+            return None
         clause = clause.strip(" .!,;:-")
         while lead := grammar.LEADS.match(clause):
             clause = clause[lead.end() :]
         if denied := grammar.DENIES.match(clause):
             clause = clause[denied.end() :]
         clause = " ".join(grammar.ADVERBS.sub("", clause).split()).strip(" .!,;:")
+        if so := grammar.SO_WAS.fullmatch(clause):  # and so was the Rope
+            found = self.placed(so["first"])
+            if not found or len({(a.statement.room, a.statement.time, a.holds) for a in found}) > 1:
+                return None
+            like, others = found[0], self.all_pieces(so["pieces"])
+            return [*found, *(replace(like, statement=replace(like.statement, who=who)) for who in others)]
         found = self.joined(clause) if " or " in clause or " if and only if " in clause else self.placed(clause)
         if found is None:
-            found = self.formed(clause)
+            found = self.formed(grammar.TIME_FIRST.sub(r"\2 at \1", clause))
         if denied and found is not None:
             return [Assertion(found[0].statement, not found[0].holds)] if len(found) == 1 else None
         return found
@@ -299,25 +554,28 @@ class _Reader:
 
     def placed(self, clause: str) -> list[Assertion] | None:
         """Where somebody was: a statement for each subject, place and time."""
-        match = grammar.PLACED.fullmatch(clause)
+        match = grammar.SUBJECT.match(clause)
         if not match:
             return None
         only = self.setting.times if len(self.setting.times) == 1 else []
         ahead = self.all_names(match["first"] or match["middle"] or match["late"]) or only
-        items, waiting = [], []  # a place without a time has that of the next one
-        for item in grammar.ITEM.finditer(match["rest"]):
+        items, waiting, end = [], [], match.end()  # a place without a time has that of the next one
+        while item := grammar.PLACE.match(clause, end):
+            end = item.end()
             waiting.append((bool(item["not"]), self.name(item["room"])))
-            if times := self.all_names(item["times"]) or ahead:
+            if times := self.all_names(item["times"]) or self.all_names(item["ahead"]) or ahead:
                 items += [(no, room, time) for no, room in waiting for time in times]
                 waiting = []
-        if waiting or not items:
+        subjects = self.all_pieces(match["pieces"])
+        if end < len(clause) or waiting or not items or len(items) * len(subjects) > MOST:
             return None
         denied = bool(match["no"] or match["neither"])
-        subjects = [self.name(piece[0]) for piece in re.finditer(grammar.PIECE, match["pieces"])]
         return [Assertion(At(who, room, time), not (denied or no)) for who in subjects for no, room, time in items]
 
     def formed(self, clause: str) -> list[Assertion] | None:
         """One of the other forms."""
+        if not grammar.ANY_FORM.fullmatch(clause):
+            return None
         for kind, form in grammar.FORMS:
             if match := form.fullmatch(clause):
                 groups = {name: value for name, value in match.groupdict().items() if value}
@@ -339,20 +597,25 @@ class _Reader:
         s = self.setting
         of = {name: self.name(phrase) for name, phrase in groups.items() if name not in ("pieces", "when", "way")}
         (time,) = self.all_names(groups.get("when")) or (s.times if len(s.times) == 1 else (None,))
-        pieces = [self.name(piece[0]) for piece in re.finditer(grammar.PIECE, groups.get("pieces", ""))]
-        if kind in ("at", "same room", "same room as", "moved", "carried", "beside") and time is None:
+        pieces = self.all_pieces(groups.get("pieces", ""))
+        if kind in ("at", "arrived", "brought", "same room", "same room as", "moved", "carried", "beside") and time is None:
             return None
         match kind:
             case "at":
                 return [At(of["who"], of["room"], time)]
+            case "arrived" if time != s.times[0]:
+                return [At(of["who"], of["room"], time)]
+            case "brought" if time != s.times[0]:
+                return [At(of["who"], of["room"], time), At(of["weapon"], of["room"], time)]
             case "same room":
-                return [SameRoom(*pieces, time)] if len(set(pieces)) == len(pieces) == 2 else None
+                return [SameRoom(*pair, time)] if (pair := self.pair(pieces)) else None
             case "same room as":
-                return [SameRoom(of["who"], of["other"], time)] if of["who"] != of["other"] else []
+                if of["who"] == of["other"]:
+                    return []
+                return [SameRoom(*pair, time)] if (pair := self.pair([of["who"], of["other"]])) else None
             case "together":
-                pieces = pieces or [of["who"], of["other"]]
-                return [Together(*pieces, of["place"])] if len(set(pieces)) == len(pieces) == 2 else None
-            case "beside":
+                return [Together(*pair, of["place"])] if (pair := self.pair(pieces or [of["who"], of["other"]])) else None
+            case "beside" if {of["who"], of["other"]} <= set(s.pieces):
                 return [Beside(of["who"], groups["way"], of["other"], time)]
             case "moved" if time != s.times[0]:
                 return [Moved(of["who"], of["origin"], of["destination"], time)]
@@ -362,13 +625,21 @@ class _Reader:
                 return [Motivated(of["suspect"], of["motive"])]
             case "murderer" | "not the murderer":
                 return [self.murderer(groups["value"])]
-            case "weapon" | "room" | "time" | "motive":
+            case "weapon" | "room" | "time" | "motive" if of["value"] != MURDER_WEAPON:
                 return [Murder(kind, of["value"])]
             case "murder":
                 by = [self.murderer(groups["by"])] if "by" in groups else []
                 said = {"weapon": of.get("weapon"), "room": of.get("place"), "time": of.get("time")}
-                return by + [Murder(aspect, value) for aspect, value in said.items() if value] or None
+                return (
+                    by + [Murder(aspect, value) for aspect, value in said.items() if value not in (None, MURDER_WEAPON)] or None
+                )
         return None
+
+    def pair(self, pieces: list[str]) -> list[str] | None:
+        """Two pieces of a statement about both, of which only the first may be one that the detective has to find out."""
+        if len(set(pieces)) != 2 or len(pieces) != 2 or set(pieces).isdisjoint(self.setting.pieces):
+            return None
+        return sorted(pieces, key=self.setting.pieces.__contains__)
 
     def murderer(self, phrase: str) -> Murder:
         return Murder("murderer" if phrase.startswith("<S") else "motive", self.name(phrase))
@@ -377,6 +648,9 @@ class _Reader:
         """The name that a phrase stands for."""
         mark = re.search(r"<[A-Z]\d+>", phrase)
         return self.names[mark[0]] if mark else MURDER_WEAPON if "weapon" in phrase else MURDERER
+
+    def all_pieces(self, phrase: str) -> list[str]:
+        return [self.name(piece[0]) for piece in grammar.A_PIECE.finditer(phrase)]
 
     def all_names(self, phrase: str | None) -> list[str]:
         return [self.names[mark] for mark in re.findall(r"<[A-Z]\d+>", phrase or "")]
@@ -411,11 +685,12 @@ def _names(setting: Setting) -> tuple[re.Pattern, dict[str, str]]:
     marks |= {"BODDY": "<B0>", "THE VICTIM": "<B0>"}
     words = [r"\.?\s+".join(map(re.escape, name.split())) for name in sorted(marks, key=len, reverse=True)]
     clocks = []
-    for i, time in enumerate(setting.times):
+    for i, time in enumerate(setting.times):  # also as 1:00am, or 1:00 a.m.
         clock, _, half = time.partition(" ")
-        for written in (f"{clock} {half}", f"{clock}{half}", f"{clock} {half[:1]}.{half[1:]}."):
-            marks[" ".join(written.replace(".", "").upper().split())] = f"<T{i}>"
-        clocks.append(rf"{clock}\s?{half[:1]}\.?{half[1:]}\b")
+        for hour in (clock, clock.removeprefix("0")):
+            for written in (f"{hour} {half}", f"{hour}{half}"):
+                marks[written.upper()] = f"<T{i}>"
+        clocks.append(rf"{re.sub('^0', '0?', clock)}\s?{half[:1]}\.?{half[1:]}\b")
     return re.compile(rf"(?<![\w:-])(?:{'|'.join(clocks + words)})(?![\w-])", re.IGNORECASE), marks
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -65,12 +66,15 @@ class Line:
 
 def lines(judge: Judge, text: str, judgement: Judgement) -> Iterator[Line]:
     """The lines of a text with what became of them."""
-    start = 0
+    steps_at, marks_at, start = defaultdict(list), defaultdict(set), 0
+    for deduction in judgement.deductions:
+        steps_at[deduction.sentence.start].append(deduction)
+        marks_at[deduction.sentence.start].add(deduction.verdict)
+    for sentence in judgement.sentences:
+        marks_at[sentence.start].add(sentence.fate)
     for line in text.splitlines(keepends=True):
-        here = [d for d in judgement.deductions if d.sentence.start == start]
-        fates = {s.fate for s in judgement.sentences if s.start == start} - {"read"}
-        marks = {d.verdict for d in here} | fates
-        steps = tuple(Step(d.verdict, _said(judge, d), tuple(_why(judge, d))) for d in here)
+        marks = marks_at[start]
+        steps = tuple(Step(d.verdict, _said(judge, d), tuple(_why(judge, d))) for d in steps_at[start])
         yield Line(_printable(line.rstrip()), next((mark for mark in LEGEND if mark in marks), ""), steps)
         start += len(line)
 

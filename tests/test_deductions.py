@@ -1,6 +1,8 @@
 """Verdicts, which CP-SAT must confirm; the reward, which no attack may raise; inputs that are no puzzle or no end of text."""
 
 import random
+import time
+from itertools import product
 
 import pytest
 
@@ -11,6 +13,7 @@ from puzzles.proof import deduce
 from puzzles.scenario import Size
 from puzzles.solver import entailed, find_night
 from rewards import deductions as module
+from rewards import show
 from rewards.deductions import Judge, deductions, judge_of
 from rewards.prose import Assertion
 
@@ -163,6 +166,52 @@ def test_what_is_no_puzzle_no_completion_or_no_end_of_it():
     assert judge.judge("\n".join([text] * 3000)[: 4 * 100_000]).reward > 0  # a hundred thousand tokens
     assert judge.judge("Miss Peach " * 50_000).deductions == ()
     assert judge.judge("\x00\ud800|" * 1000 + text).soundness in (1.0, None)
+
+
+def test_no_statement_of_a_form_breaks_the_judge_or_the_view():
+    """Any two pieces in any form, known or to be found out: a statement that is read has a verdict and a reason."""
+    case, judge = case_of(0)
+    s = case.puzzle.setting
+    pieces = [s.suspects[0], f"the {s.weapons[0]}", "Mr. Boddy", "the murderer", "the murder weapon"]
+    pieces.append(f"the suspect motivated by {s.motive_names[0]}")
+    (here, there), when = s.rooms[:2], s.times[1]
+    said = []
+    for a, b in product(pieces, repeat=2):
+        said += [
+            f"{a} was in the same room as {b} at {when}.",
+            f"{a} and {b} were in the same room at {when}.",
+            f"{a} and {b} were in the {here} together at least once.",
+            f"{a} was in the room just north of {b} at {when}.",
+            f"{a} moved {b} from the {here} to the {there} at {when}.",
+            f"{a} took {b} to the {there} at {when}.",
+            f"{a} moved from the {here} to the {there} at {when}, and so did {b}.",
+            f"{a} was in the {here} at {when}, and so was {b}.",
+            f"{a} is {b}.",
+            f"{a} killed Mr. Boddy with {b} in the {here} at {when}.",
+        ]
+    judged = judge.judge("\n".join(said))
+    assert sum(judged.counts.values()) > 60
+    list(show.lines(judge, "\n".join(said), judged))
+
+
+def test_the_judge_and_the_view_take_linear_time():
+    """100,000 characters of distinct statements, judged again, take 0.1 s here; 8,000 lines that state something, the same."""
+    case, judge = case_of(0, size=Size(6, 5, 9, 6, 6), determine="answers")
+    s = case.puzzle.setting
+    rng = random.Random(0)
+    cells = [At(p, r, t) for p in s.pieces for r in s.rooms for t in s.times]
+    either = [f"{render(rng.choice(cells), s)} if and only if {render(rng.choice(cells), s)}." for _ in range(900)]
+    denied = [f"There is no way that {render(cell, s)}." for cell in cells]
+    for text in ("\n".join(either)[:100_000], "\n".join(denied * 4)[:100_000]):
+        assert len(judge.judge(text).deductions) > 700
+        start = time.process_time()
+        judge.judge(text)
+        assert time.process_time() - start < 2
+    text = f"{render(facts(case.night)[0], s)}.\n" * 8_000
+    judged = judge.judge(text)
+    start = time.process_time()
+    assert len(list(show.lines(judge, text, judged))) == 8_000
+    assert time.process_time() - start < 2
 
 
 def test_a_verdict_that_takes_too_long_is_timed_out_and_counted(monkeypatch):

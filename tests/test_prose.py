@@ -2,21 +2,28 @@
 
 import json
 import random
+import re
+import time
 from collections import Counter
 from pathlib import Path
+from re import _constants as sre
+from re import _parser
 
 import pytest
 
-from puzzles.clues import At, facts
+from puzzles.clues import At, Beside, facts
 from puzzles.english import read as read_clue
 from puzzles.english import read_prompt, render
 from puzzles.generate import candidates, generate
 from puzzles.scenario import Setting, Size
+from rewards import grammar, prose
 from rewards.prose import Assertion, plain, read
 
 # Written by other authors than the grammar's, who had not seen it: sentences, and whole completions.
 SET = json.loads((Path(__file__).parent / "deduction_sentences.json").read_text())
 TEXTS = json.loads((Path(__file__).parent / "deduction_texts.json").read_text())
+# Ways to reject or only to suppose a statement X, some with another one, Y.
+REJECTIONS = json.loads((Path(__file__).parent / "deduction_rejections.json").read_text())
 SETTING = Setting(
     ("Miss Scarlet", "Professor Plum", "Mrs. White", "Mr. Green"),
     ("Candlestick", "Rope", "Lead Pipe"),
@@ -71,11 +78,20 @@ def test_the_hand_written_set():
     assert recall >= 0.90
 
 
-@pytest.mark.parametrize("which", ["adapted", "unseen"])
-def test_completions(which):
+@pytest.mark.parametrize(
+    ("which", "precise", "least"),
+    [
+        ("adapted", 0.99, 0.60),
+        ("unseen", 0.99, 0.60),
+        ("qwen, adapted", 0.99, 0.45),
+        ("r1, adapted", 0.99, 0.18),
+        ("claude, unseen", 0.95, 0.15),
+    ],
+)
+def test_completions(which, precise, least):
     """Completions as different models would write them, and passages: every deduction each time that it is asserted.
 
-    The grammar has been adapted to the first ones, never to the unseen ones.
+    The last three argue by contradiction and by cases. The grammar has not been adapted to the unseen ones.
     """
     puzzles = [read_prompt(text) for text in TEXTS["prompts"]]
     right = found = wanted = 0
@@ -90,8 +106,8 @@ def test_completions(which):
         wanted += want.total()
         wrong += list(got - want)
     print(f"{len(entries)} texts, {which}: precision {right / found:.3f}, recall {right / wanted:.3f}")
-    assert right / found >= 0.99, wrong
-    assert right / wanted >= 0.60
+    assert right / found >= precise, wrong
+    assert right / wanted >= least
 
 
 @pytest.mark.parametrize(
@@ -157,8 +173,224 @@ def test_a_sentence_is_read_or_set_aside_or_unread():
     assert sentence.assertions == (Assertion(At("Professor Plum", "Hall", "12:00 AM")),)
 
 
+# ---------------------------------------------------------------- what is rejected, or only supposed
+
+STATEMENTS = (
+    "Plum was in the Study at 12:00 AM",
+    "Mr. Green is the murderer",
+    "Miss Scarlet is motivated by Pride",
+    "the murder weapon is the Rope",
+    "Mr. Boddy was murdered in the Hall",
+    "Mr. Green moved from the Hall to the Study at 12:30 AM",
+    "the Rope was in the same room as Mr. Green at 12:30 AM",
+)
+OTHER = "the Lead Pipe was at the Fountain at 12:00 AM"
+
+
+def filled(template, statement):
+    return re.sub(r"\b[XY]\b", lambda match: statement if match[0] == "X" else OTHER, template)
+
+
+@pytest.mark.parametrize("lead", ["{}", "- {}", "3. {}", "So {}", "Then {}", "Now, {}", "**Plum**: {}", "Clue 3 → {}"])
+def test_what_is_rejected_or_only_supposed_is_no_claim(lead):
+    assert len(REJECTIONS) >= 600
+    for template in REJECTIONS:
+        if lead != "{}" and (not template[0].isalpha() or "\n" in template):  # a list, a table, a block of code
+            continue
+        for statement in STATEMENTS if lead == "{}" else STATEMENTS[:2]:
+            text = lead.format(filled(template, statement))
+            assert stated(text) == [], text
+
+
+def test_what_takes_nothing_back_is_read():
+    """The same words where they reject something else, or nothing."""
+    x, y = filled("X", STATEMENTS[0]), OTHER
+    (this,), (other,) = stated(f"{x}."), stated(f"{y}.")
+    opposite = (this[0], not this[1])
+    denied = "Plum was not in the Study at 12:00 AM"
+    for text, wanted in (
+        (f"{x} → contradiction, so {y}.", [other]),
+        (f"{x}. Contradiction. So {denied}.", [opposite]),
+        (f"{x}. No, wait. {y[0].upper()}{y[1:]}.", [other]),
+        (f"{x}. This does not contradict clue 3.", [this]),
+        (f"{x}, so there is no conflict.", [this]),
+        (f"{x} (clue 3).", [this]),
+        (f"{x}, because everything else is impossible.", [this]),
+        (f"This rules out the Hall, so {x}.", [this]),
+        (f"Suppose {x}. Then {y}. Contradiction. So {denied}.", [opposite]),
+        (f"Suppose {x}. Then {y}. So {denied}.", [opposite]),
+        (f"Suppose {x}. So the assumption is false. {y}.", [other]),
+        (f"If {x}, then {y}. So {denied}.", [opposite]),
+        (f"Case 1: {x}. Impossible.\n\nCase 2: {denied}. In both cases, {y}.", [other]),
+        (f"{y}. Suppose {x}. Contradiction.", [other]),
+        (f"Plum was in the Hall at 12:00 AM. But {x}.", [this]),
+        (f"{denied}. But {x}.", [this]),
+        (f"{y}. Perhaps {x}. But that contradicts clue 3.", [other]),
+        (f"{denied}. That would contradict clue 3.", [opposite]),
+        (f"Options:\n- {x}\n- {denied}\n\nSo {y}.", [other]),
+        (f"~~{denied}~~ {x}.", [this]),
+        (f"- [x] {x}\n- [ ] {y}", [this]),
+        (f"✗ {denied}\n✓ {x}", [this]),
+        ("| Piece | 12:00 AM |\n|---|---|\n| Plum | Study |\n| Rope | ??? |", [this]),
+        (f"Given clue 3, {x}.", [this]),
+        (f"<think>\nSuppose {denied}.\n</think>\n{x}.", [this]),
+    ):  # fmt: skip
+        assert stated(text) == wanted, text
+
+
+def test_two_unknowns_in_one_statement_are_unread_and_neighbours_are_mirrored():
+    for text in (
+        "The murderer was in the same room as the suspect motivated by Pride at 12:00 AM.",
+        "The murderer was in the room just north of Plum at 12:00 AM.",
+        "The murderer and the murder weapon were in the Hall together at least once.",
+    ):
+        assert stated(text) == []
+    assert stated("The Rope was in the same room as the murderer at 12:00 AM.")
+    for way, back in (("north", "south"), ("west", "east")):
+        here, there = Beside("Professor Plum", way, "Rope", "12:00 AM"), Beside("Rope", back, "Professor Plum", "12:00 AM")
+        assert plain(here) == plain(there)
+
+
+# ---------------------------------------------------------------- time
+
+
+NAMES = {"S": SETTING.suspects, "W": SETTING.weapons, "R": SETTING.rooms, "T": SETTING.times, "M": SETTING.motive_names}
+PATTERNS = [
+    pattern
+    for module in (grammar, prose)
+    for value in vars(module).values()
+    for pattern in (value if isinstance(value, tuple) else (value,))
+    for pattern in (pattern if isinstance(pattern, tuple) else (pattern,))
+    if isinstance(pattern, re.Pattern)
+]
+JOINTS = (
+    *(
+        "\n",
+        "\n\n",
+        ". ",
+        "; ",
+        ", ",
+        ": ",
+        "? ",
+        " and ",
+        " or ",
+        " nor ",
+        " → ",
+        " — ",
+        "(",
+        ")",
+        "- ",
+        "1. ",
+        "# ",
+        "> ",
+        "|",
+    ),
+    *(" **", "~~", "<s>", "```\n", "[ ] ", '"', "'", "✗", "…", "suppose ", "so ", "neither "),
+)
+
+
+def matched(pattern, rng):
+    """A text that a pattern matches but for its look-arounds, with names in place of their marks."""
+
+    def one(op, value):
+        if op is sre.LITERAL:
+            return chr(value)
+        if op is sre.IN:
+            kind, value = rng.choice([member for member in value if member[0] is not sre.NEGATE])
+            if kind is sre.RANGE:
+                return chr(rng.randint(*value))
+            return chr(value) if kind is sre.LITERAL else {sre.CATEGORY_DIGIT: "1", sre.CATEGORY_SPACE: " "}.get(value, "a")
+        if op in (sre.MAX_REPEAT, sre.MIN_REPEAT, sre.POSSESSIVE_REPEAT):
+            low, high, items = value
+            return "".join(all_of(items) for _ in range(rng.randint(low, min(high, low + 4))))
+        if op is sre.BRANCH:
+            return all_of(rng.choice(value[1]))
+        if op in (sre.SUBPATTERN, sre.ATOMIC_GROUP):
+            return all_of(value[-1] if op is sre.SUBPATTERN else value)
+        return rng.choice("ab <,.") if op in (sre.ANY, sre.NOT_LITERAL) else ""
+
+    def all_of(items):
+        return "".join(one(op, value) for op, value in items)
+
+    text = all_of(_parser.parse(pattern.pattern, pattern.flags))
+    return re.sub(r"<([SWRTM])\d+>", lambda match: rng.choice(NAMES[match[1]]), text).replace("<B0>", "Mr. Boddy")
+
+
+def takes_less(text, seconds):
+    """Whether one of three readings does, each from nothing known."""
+    for _ in range(3):
+        prose._reader.cache_clear()
+        start = time.process_time()
+        read(text, SETTING, CLUES)
+        if time.process_time() - start < seconds:
+            return True
+    return False
+
+
+def test_a_sentence_of_any_pattern_repeated_takes_milliseconds():
+    """What is longer than a sentence may be takes no more than its sentences: so 100,000 characters, a hundred times this."""
+    assert len(PATTERNS) > 130
+    rng = random.Random(0)
+    for pattern in PATTERNS:
+        for _ in range(6):
+            unit = matched(pattern, rng)
+            unit = unit[rng.randint(0, len(unit) // 3) : rng.randint(2 * len(unit) // 3, len(unit))] + rng.choice(JOINTS)
+            text = rng.choice(["", "Plum was ", matched(rng.choice(PATTERNS), rng)]) + unit * (prose.LONGEST // len(unit))
+            text = text[: prose.LONGEST - 5] + rng.choice(["", " x", "?", "Plum."])
+            assert takes_less(text, 0.020), text  # measured: 0.004 at most
+
+
+def test_any_text_of_100_000_characters_takes_less_than_a_second_or_two():
+    """Measured: 0.4 s at most. `benchmarks/deductions.py` has the figure for the worst of them."""
+    rng = random.Random(1)
+    for _ in range(12):
+        pieces = [matched(rng.choice(PATTERNS), rng) for _ in range(rng.choice([1, 2, 5, 30]))]
+        joints = [rng.choice(JOINTS) for _ in range(rng.choice([1, 3]))]
+        parts, length = [], 0
+        for i in range(100_000):  # numbered, so that few sentences have been read before
+            parts.append(f"{rng.choice(pieces)}{i if i % 9 == 0 else ''}{rng.choice(joints)}")
+            length += len(parts[-1])
+            if length > 100_000:
+                break
+        text = "".join(parts)[:100_000]
+        assert takes_less(text, 2), text[:200]
+
+
+REPEATED = (  # each to be cut to 100,000 characters
+    "neither " * 12_000 + "Plum nor Green was in the Hall",
+    f"{'neither Plum nor ' * 60}Green is guilty. " * 100,
+    "Suppose " + "that rules out " * 6_700,
+    f"{'that rules out ' * 60}Plum as x. " * 110,
+    "Plum was " + "in the Hall at 12:00 AM, at 12:30 AM " * 2_700 + "x",
+    f"Plum was {'in the Hall at 12:00 AM, at 12:30 AM ' * 24}x. " * 100,
+    f"{'Plum, ' * 60}{'in the Hall, ' * 20}at 12:00 AM{', 12:30 AM' * 20}. " * 100,
+    f"Plum, {'Green, White, ' * 20}were {'in the Hall, in the Study, ' * 8}at 12:00 AM{' and 12:30 AM' * 10}. " * 100,
+    "contradiction " * 7_000 + "?",
+    "a case " * 14_000,
+    "Suppose " + "Plum was in the Hall at 12:00 AM, so " * 2_600,
+    "Suppose Plum was in the Hall at 12:00 AM. " * 2_300 + "So Plum was not in the Hall at 12:00 AM. " * 20,
+    "Plum was in the Hall at 12:00 AM. Contradiction. No. " * 1_900,
+    "| 12:00 AM " * 5_000 + "|\n" + "| Plum | Hall |\n" * 3_000,
+    "it is not possible that " * 4_000 + "Plum was in the Hall at 12:00 AM",
+    "if and only if or " * 5_500,
+    "(" * 100_000,
+    "~~" * 50_000,
+    "<s>" * 33_000,
+    "\n" * 100_000,
+    "Hall. " * 16_000,
+    "".join(f"Hall a{i}\n" for i in range(9_000)),
+    "".join(f"Plum; Rope a{i}. " for i in range(6_000)),
+    f"{'so ' * 320}Plum was in the Hall at 12:00 AM. " * 100,
+)
+
+
+@pytest.mark.parametrize("text", REPEATED, ids=lambda text: text[:30].strip() or "blank")
+def test_no_form_repeated_or_nested_takes_more_than_linear_time(text):
+    assert takes_less(text[:100_000], 2)
+
+
 def test_no_text_is_too_strange_or_too_long():
-    """No pattern backtracks: soups of names and of the words between them are read, or not, in no time."""
+    """Soups of names and of the words between them are read, or not, without an error."""
     names = [
         *SETTING.suspects,
         *SETTING.weapons,
@@ -174,7 +406,3 @@ def test_no_text_is_too_strange_or_too_long():
     for seed in range(300):
         rng = random.Random(seed)
         read(" ".join(rng.choice(names if rng.random() < 0.5 else glue) for _ in range(300)), SETTING, CLUES)
-    for words in (*glue, *names, " and ".join(SETTING.suspects), "Plum was, so", "from the 1 and", "Plum was in the Hall and"):
-        for count in (30, 100_000 // len(words)):
-            read(f"{words} " * count, SETTING, CLUES)
-            read(f"{words} " * count + "Plum was in the Hall at 12:00 AM.", SETTING, CLUES)
