@@ -358,6 +358,7 @@ ALTERNATIVE = re.compile(  # one of several, which ends where the next one begin
     rf"|\b(?<!only )(?:first|second|third|fourth|next|other|another|last|remaining|final) {BRANCH}\b"
     rf"|\b(?:the )?{BRANCH}(?: ?[:—–]| - )|(?<!this )(?<!that )(?<!which )\bcase {NAMED_NEXT}"
     rf"|\b(?:path|route|world|way) {NUMBER}(?: ?[:—–]| - )"
+    rf"|\b(?:take|taking|try|trying|test|testing|check|checking|consider|assume|suppose|under|in|for|with|now) \({NUMBER}\)"
 )
 OPENS = re.compile(
     r"\b"
@@ -401,7 +402,7 @@ REFUSED = one_of(
     (?:take back|retract|scratch|forget|ignore|disregard) (?:all|everything|the (?:whole|entire|last|previous)),
     (?:(?:kill|block|prevent|forbid|exclude|refute|preclude|want|need|demand|require)s) (?:it|this|that|him|her|them|both),
     too far, too late, again no, same (?:\w+ )?(?:problem|issue|trouble|story),
-    (?:discarding|dropping|rejecting|eliminating)(?=$|[.;!])
+    (?:discarding|dropping|rejecting|eliminating)(?=$|[.;!]), (?:that|this|it|which) (?:breaks|ruins|wrecks|spoils)
     """
 )
 DROPPED = one_of(  # said of what goes before, unless a name follows
@@ -437,7 +438,7 @@ DISCHARGES = re.compile(
 )
 CLOSES = re.compile(r"(?:so |thus |hence |therefore )*(?:in (?:both|either|all|every|any)(?: of the)? cases?|either way),? ?")
 CORRECTS = re.compile(
-    r"(?:(?:but|hmm+|oh|ah|ok|okay|so),? )*+(?:(?:no,? wait|no,? no|wait,? no|wait(?: a (?:minute|second|moment|sec))?|actually"
+    r"(?:(?:but|hmm+|oh|ah|ok|okay|so),? )*+(?:(?:no,? wait|no,? no|wait,? no|(?:actually,? )?wait(?: a (?:minute|second|moment|sec))?|actually"
     r"|no|nope|no way|correction(?: needed)?|scratch that|scrap that|strike that|cancel that"
     r"|hold on|hang on|oops|on second thought"
     r"|not (?:quite|so fast)|my (?:mistake|bad)|mistake|error|sorry|never ?mind)(?:[,:.!…—–-]+ ?|$)|(?:no,? wait|wait,? no) )"
