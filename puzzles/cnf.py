@@ -3,14 +3,20 @@
 Variables are numbered from 1 in a fixed order, so that the same setting always gives the same clauses. Compound
 statements get a defining variable (Tseitin) that is equivalent to them, made once and shared.
 
+`rules` and `search` give what a setting needs, made once for one question after another about the same puzzle.
+
 `solver.py` holds the same rules in another form, for CP-SAT; the two are written apart so that each can check the other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import replace
+from functools import lru_cache
 from itertools import combinations
+
+from pysat.solvers import Solver
 
 from puzzles.clues import At, Beside, Carried, Clue, Iff, Motivated, Moved, Murder, Or, SameRoom, Together
 from puzzles.scenario import BODDY, MURDER_WEAPON, MURDERER, Setting
@@ -98,8 +104,7 @@ class CNF:
         key = tuple(sorted(literals))
         if (v := self._defined.get(key)) is None:
             self._defined[key] = v = self._variable()
-            self.clauses.extend((-v, a) for a in key)
-            self.clauses.append((v, *(-a for a in key)))
+            self.clauses += [*[(-v, a) for a in key], (v, *[-a for a in key])]
         return v
 
     def any(self, literals: Iterable[int]) -> int:
@@ -189,3 +194,36 @@ class CNF:
         """Every cell of the night, as the variables of its values: where, why, and the murder."""
         murder = (self.murderer, self.weapon, self.room, self.time, self.murder_motive)
         return [*self.at.values(), *self.motive.values(), *murder]
+
+    def copy(self) -> CNF:
+        """One that can be added to without changing this one."""
+        other = copy(self)
+        other.clauses, other._defined, other._literals = list(self.clauses), dict(self._defined), dict(self._literals)
+        return other
+
+
+class Search:
+    """An incremental solver that has the rules, and a statement's clauses from the moment that its literal is asked for.
+
+    What it has learnt changes how long an answer takes, never the answer to "is there a night".
+    """
+
+    def __init__(self, setting: Setting):
+        self.cnf = rules(setting)
+        self.solver = Solver(name="minisat-gh", bootstrap_with=self.cnf.clauses)
+        self._loaded = len(self.cnf.clauses)
+
+    def possible(self, assumptions: list[int]) -> bool:
+        """Whether a night has all of these literals true; `solver` then has it as its model, and otherwise a core."""
+        self.solver.append_formula(self.cnf.clauses[self._loaded :])
+        self._loaded = len(self.cnf.clauses)
+        return self.solver.solve(assumptions=assumptions)
+
+
+def rules(setting: Setting) -> CNF:
+    """The rules alone, to be added to."""
+    return _rules(setting).copy()
+
+
+_rules = lru_cache(maxsize=1)(CNF)
+search = lru_cache(maxsize=1)(Search)  # shared by all who ask about the same setting, one after the other
