@@ -104,7 +104,7 @@ def _determined(spec: dict) -> str:
 def _usage(columns: dict[str, str]) -> str:
     if "difficulty" not in columns:
         return ""
-    return """              # `prompt` is a chat, ready for TRL; `solution` is the answer sheet
+    return """  # `prompt` is a chat, ready for TRL; `solution` is the answer sheet
 hard = puzzles["train"].filter(lambda row: row["difficulty"] == "hard")"""
 
 
