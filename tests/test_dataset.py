@@ -12,8 +12,6 @@ import sys
 import time
 import tracemalloc
 from collections import Counter
-from contextlib import redirect_stderr, redirect_stdout
-from io import StringIO
 from unittest import mock
 
 import pyarrow as pa
@@ -45,6 +43,7 @@ from puzzles.proof import explain, prove
 from puzzles.scenario import Size
 from puzzles.solver import UndecidedError
 from puzzles.verify import faults
+from tests.in_process import run
 from tests.test_likeness import renamed
 from tests.test_scenario import SIZES
 
@@ -55,18 +54,7 @@ HOW = {"size": Size(3, 2, 4, 2), "players": (1, 6)}
 
 
 def make(output, *args):
-    """What `python -m puzzles.dataset` returns and says, in this process."""
-    out, err = StringIO(), StringIO()
-    argv = ["x", "--output", str(output), "--num-proc", "1", *map(str, args)]
-    with mock.patch.object(sys, "argv", argv), redirect_stdout(out), redirect_stderr(err):
-        try:
-            code = dataset.main()
-        except SystemExit as exit_:
-            code = exit_.code
-    if isinstance(code, str):
-        err.write(code)
-        code = 1
-    return subprocess.CompletedProcess(argv, code or 0, out.getvalue(), err.getvalue())
+    return run(dataset.main, "--output", output, "--num-proc", 1, *args)
 
 
 def process(output, *args, **kwargs):
@@ -93,8 +81,8 @@ def interrupted(output, lines, *args):
             yield found
 
     with mock.patch.object(dataset, "in_order", until):
-        run = make(output, *args)
-    assert "Interrupted. The same command goes on" in run.stderr
+        done = make(output, *args)
+    assert "Interrupted. The same command goes on" in done.stderr
     assert not output.exists()
     with (output.with_name(output.name + ".partial") / "journal.jsonl").open("ab") as file:
         file.write(b'{"index": 99, "spl')
@@ -103,8 +91,8 @@ def interrupted(output, lines, *args):
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made") / "clue"
-    run = make(folder, *COUNTS, *SIZE)
-    assert run.returncode == 0, run.stderr
+    done = make(folder, *COUNTS, *SIZE)
+    assert done.returncode == 0, done.stderr
     return folder
 
 
@@ -182,8 +170,8 @@ def test_an_id_is_one_address_and_one_wording():
     ],
 )
 def test_rows_of_the_command_line_are_made_again_from_their_columns(args, tmp_path):
-    run = make(tmp_path / "clue", *([] if "--mix" in args else ["--train", "3"]), "--validation", "1", "--test", "1", *args)
-    assert run.returncode == 0, run.stderr
+    done = make(tmp_path / "clue", *([] if "--mix" in args else ["--train", "3"]), "--validation", "1", "--test", "1", *args)
+    assert done.returncode == 0, done.stderr
     for split in SPLITS:
         for made_ in rows(tmp_path / "clue", split):
             assert regenerate(made_) == made_
@@ -222,31 +210,31 @@ def test_processes_kill_9_and_two_at_once_end_with_the_same_bytes(made, tmp_path
     """Killed, with a torn last line, no worker stays behind; the next process has the folder for itself."""
     output, journal = tmp_path / "clue", tmp_path / "clue.partial" / "journal.jsonl"
 
-    def until(run, lines):
+    def until(done, lines):
         while not journal.exists() or journal.read_bytes().count(b"\n") < lines:
-            assert run.poll() is None
+            assert done.poll() is None
             time.sleep(0.005)
 
-    run = process(output, *COUNTS, *SIZE, env=os.environ | {"PYTHONHASHSEED": "1"}, start_new_session=True)
-    until(run, 10)
+    done = process(output, *COUNTS, *SIZE, env=os.environ | {"PYTHONHASHSEED": "1"}, start_new_session=True)
+    until(done, 10)
     refused = make(output, *COUNTS, *SIZE)
     assert refused.returncode == 1
-    assert f"clue.partial is in use by process {run.pid}" in refused.stderr
-    run.send_signal(signal.SIGKILL)
-    run.communicate()
+    assert f"clue.partial is in use by process {done.pid}" in refused.stderr
+    done.send_signal(signal.SIGKILL)
+    done.communicate()
     assert not output.exists()
     with journal.open("ab") as file:
         file.write(b'{"index": 99, "spl')
     for _ in range(100):
         try:
-            os.killpg(run.pid, 0)
+            os.killpg(done.pid, 0)
         except ProcessLookupError:
             break
         time.sleep(0.1)
     else:
         raise AssertionError("a worker outlived the program")
-    run = process(output, *COUNTS, *SIZE, env=os.environ | {"PYTHONHASHSEED": "2"})
-    assert run.communicate()[0].endswith("clue: 40 train, 8 validation, 8 test\n")
+    done = process(output, *COUNTS, *SIZE, env=os.environ | {"PYTHONHASHSEED": "2"})
+    assert done.communicate()[0].endswith("clue: 40 train, 8 validation, 8 test\n")
     assert content(output) == content(made)
     assert os.listdir(tmp_path) == ["clue"]
 
@@ -269,8 +257,8 @@ def test_made_by_another_process_while_this_one_began(made, tmp_path):
         return only_one(folder)
 
     with mock.patch.object(dataset, "only_one", appears):
-        run = make(output, *COUNTS, *SIZE)
-    assert "is there already, and whole" in run.stdout
+        done = make(output, *COUNTS, *SIZE)
+    assert "is there already, and whole" in done.stdout
     assert not unfinished.exists()
 
 
@@ -278,12 +266,12 @@ def test_a_full_disk_loses_nothing(made, tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, hard))
     try:
-        run = make(tmp_path / "clue", *COUNTS, *SIZE)
+        done = make(tmp_path / "clue", *COUNTS, *SIZE)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert run.returncode == 1
-    assert "File too large" in run.stderr
-    assert "the same command goes on" in run.stderr
+    assert done.returncode == 1
+    assert "File too large" in done.stderr
+    assert "the same command goes on" in done.stderr
     assert not (tmp_path / "clue").exists()
     assert make(tmp_path / "clue", *COUNTS, *SIZE).returncode == 0
     assert content(tmp_path / "clue") == content(made)
@@ -321,8 +309,8 @@ def test_a_puzzle_without_a_proof_is_left_out_and_counted(made, tmp_path, monkey
         return prove(puzzle, night)
 
     monkeypatch.setattr(dataset, "prove", undecided)
-    run = make(tmp_path / "clue", *COUNTS, *SIZE, "--proofs")
-    assert run.returncode == 0, run.stderr
+    done = make(tmp_path / "clue", *COUNTS, *SIZE, "--proofs")
+    assert done.returncode == 0, done.stderr
     expected = [made_["index"] for made_ in rows(made, "train") if made_["index"] not in hard]
     assert [made_["index"] for made_ in rows(tmp_path / "clue", "train")][:37] == expected
     assert " 3 puzzles were left out, as no proof was found" in (tmp_path / "clue" / "README.md").read_text()
@@ -333,8 +321,8 @@ def test_a_puzzle_without_a_proof_is_left_out_and_counted(made, tmp_path, monkey
 
 def test_bands_are_as_asked_for(tmp_path):
     mix = ["--mix", "easy=4,medium=8,hard=4", "--validation", "8", "--test", "4"]
-    run = make(tmp_path / "clue", *mix, "--determine", "answers", "--times", "2")
-    assert run.returncode == 0, run.stderr
+    done = make(tmp_path / "clue", *mix, "--determine", "answers", "--times", "2")
+    assert done.returncode == 0, done.stderr
     for split, counts in (("train", (4, 8, 4)), ("validation", (2, 4, 2)), ("test", (1, 2, 1))):
         found = Counter(r["difficulty"] for r in rows(tmp_path / "clue", split))
         assert found == dict(zip(("easy", "medium", "hard"), counts, strict=True))
@@ -351,8 +339,8 @@ def test_excluded_puzzles_stay_out_under_any_name(made, tmp_path):
         other = type(case.puzzle)(setting, tuple(clues), case.puzzle.questions[:1])
         given.append({"num_clues": len(clues), "prompt": prompt(other), "solution": {"A": "?"}})
     (file := tmp_path / "given.json").write_text(json.dumps(given))
-    run = make(tmp_path / "clue", *COUNTS, *SIZE, "--exclude", str(file))
-    assert run.returncode == 0, run.stderr
+    done = make(tmp_path / "clue", *COUNTS, *SIZE, "--exclude", str(file))
+    assert done.returncode == 0, done.stderr
     assert "--exclude given.json" in json.loads((tmp_path / "clue" / "dataset.json").read_text())["command"]
     before, after = ({r["index"] for r in rows(folder, "train")} for folder in (made, tmp_path / "clue"))
     assert not before & after
@@ -371,15 +359,15 @@ def test_another_dataset_is_never_touched(made, tmp_path):
         ([*COUNTS, *SIZE, "--seed", "1"], "holds another dataset (seed was 0, now 1)"),
         (["--train", "41", "--validation", "8", "--test", "8", *SIZE], "holds another dataset (counts was"),
     ):
-        run = make(output, *args)
-        assert run.returncode == 1
-        assert complaint in run.stderr
+        done = make(output, *args)
+        assert done.returncode == 1
+        assert complaint in done.stderr
     assert "is there already, and whole" in make(output, *COUNTS, *SIZE).stdout
     assert content(output) == before
     (output / "data" / "test.parquet").write_bytes(b"torn")
-    run = make(output, *COUNTS, *SIZE)
-    assert run.returncode == 1
-    assert "test.parquet is missing or was changed" in run.stderr
+    done = make(output, *COUNTS, *SIZE)
+    assert done.returncode == 1
+    assert "test.parquet is missing or was changed" in done.stderr
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "diary.txt").write_text("dear diary")
     assert "holds no dataset of ours" in make(tmp_path / "mine", *COUNTS).stderr
@@ -405,10 +393,10 @@ def test_another_dataset_is_never_touched(made, tmp_path):
     ],
 )
 def test_bad_input_is_named_and_leaves_nothing(args, complaint, tmp_path):
-    run = make(tmp_path / "clue", *args)
-    assert run.returncode in (1, 2)
-    assert complaint in run.stderr
-    assert "Traceback" not in run.stderr
+    done = make(tmp_path / "clue", *args)
+    assert done.returncode in (1, 2)
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
 
 
@@ -446,10 +434,10 @@ def test_an_output_that_cannot_be_made_is_refused_at_the_start(output, complaint
     monkeypatch.chdir(here)
     before = sorted(tmp_path.rglob("*"))
     monkeypatch.setattr(dataset, "collect", None)
-    run = make(output, *COUNTS)
-    assert run.returncode == 1
-    assert complaint in run.stderr
-    assert "Choose another --output" in run.stderr
+    done = make(output, *COUNTS)
+    assert done.returncode == 1
+    assert complaint in done.stderr
+    assert "Choose another --output" in done.stderr
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -468,8 +456,8 @@ def test_an_output_by_any_name_is_the_folder_that_it_names(output, tmp_path, mon
     (tmp_path / "link-to-folder").symlink_to("folder")
     (tmp_path / "dangling").symlink_to("elsewhere")
     monkeypatch.chdir(tmp_path)
-    run = make(output, "--train", "2", "--validation", "1", "--test", "1", *TINY)
-    assert run.returncode == 0, run.stderr
+    done = make(output, "--train", "2", "--validation", "1", "--test", "1", *TINY)
+    assert done.returncode == 0, done.stderr
     assert len(rows(tmp_path / output, "train")) == 2
     assert not list(tmp_path.rglob("*.partial"))
 
@@ -480,11 +468,11 @@ def test_what_was_found_before_a_band_was_out_of_reach_is_kept(tmp_path, monkeyp
     held_out = ["--validation", "2", "--test", "2", *TINY]
     never = ["--mix", "easy=2,hard=3", *held_out]
     for lines in (60, 120):  # the same command searches on
-        run = make(output, *never)
-        assert run.returncode == 1
-        assert "60 puzzles in a row were not what is still missing (3 hard for train" in run.stderr
-        assert "0.0% hard" in run.stderr
-        assert f"What was found is kept in {journal.parent}: this command searches on" in run.stderr
+        done = make(output, *never)
+        assert done.returncode == 1
+        assert "60 puzzles in a row were not what is still missing (3 hard for train" in done.stderr
+        assert "0.0% hard" in done.stderr
+        assert f"What was found is kept in {journal.parent}: this command searches on" in done.stderr
         assert lines <= len(journal.read_text().splitlines()) < lines + 40
     assert "holds another dataset (seed was 0, now 1)" in make(output, *never, "--seed", "1").stderr
 
