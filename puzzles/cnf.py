@@ -23,11 +23,18 @@ from puzzles.scenario import BODDY, MURDER_WEAPON, MURDERER, Setting
 
 
 class CNF:
-    """Clauses whose models are exactly the nights that fit the rules of `setting`."""
+    """Clauses whose models are exactly the nights that fit the rules of `setting`.
 
-    def __init__(self, setting: Setting):
+    Args:
+        pairwise: whether "at most one" is a clause for each two of its literals. If not, it is for the solver, which
+            propagates the same from `at_most_one`: two clauses in five are spared.
+    """
+
+    def __init__(self, setting: Setting, pairwise: bool = True):
         self.setting = setting
+        self.pairwise = pairwise
         self.clauses: list[tuple[int, ...]] = []
+        self.at_most_one: list[list[int]] = []
         self.count = 0
         self._defined: dict[tuple, int] = {}
         self._literals: dict[Clue, int] = {}
@@ -51,7 +58,10 @@ class CNF:
         """One variable a value, exactly one of them true."""
         variables = {value: self._variable() for value in values}
         self.clauses.append(tuple(variables.values()))
-        self.clauses.extend((-a, -b) for a, b in combinations(variables.values(), 2))
+        if self.pairwise:
+            self.clauses.extend((-a, -b) for a, b in combinations(variables.values(), 2))
+        else:
+            self.at_most_one.append(list(variables.values()))
         return variables
 
     def _motive_counts(self) -> None:
@@ -202,6 +212,14 @@ class CNF:
         return other
 
 
+    def solver(self) -> Solver:
+        """A solver that has these clauses, and has learnt nothing yet."""
+        solver = Solver(name="minicard", bootstrap_with=self.clauses)
+        for literals in self.at_most_one:
+            solver.add_atmost(literals, 1)
+        return solver
+
+
 class Search:
     """An incremental solver that has the rules, and a statement's clauses from the moment that its literal is asked for.
 
@@ -210,7 +228,7 @@ class Search:
 
     def __init__(self, setting: Setting):
         self.cnf = rules(setting)
-        self.solver = Solver(name="minisat-gh", bootstrap_with=self.cnf.clauses)
+        self.solver = self.cnf.solver()
         self._loaded = len(self.cnf.clauses)
 
     def possible(self, assumptions: list[int]) -> bool:
@@ -225,5 +243,9 @@ def rules(setting: Setting) -> CNF:
     return _rules(setting).copy()
 
 
-_rules = lru_cache(maxsize=1)(CNF)
+@lru_cache(maxsize=1)
+def _rules(setting: Setting) -> CNF:
+    return CNF(setting, pairwise=False)
+
+
 search = lru_cache(maxsize=1)(Search)  # shared by all who ask about the same setting, one after the other

@@ -49,7 +49,7 @@ def depths(puzzle: Puzzle, night: Night) -> list[int]:
         cnf.clauses.append(tuple(literals.values()))  # one of them is the answer
         answers.append(literals[right])
     true = {cnf.literal(fact) for fact in facts(night)}
-    with Solver(name="minisat-gh", bootstrap_with=cnf.clauses) as solver:  # one that has learnt nothing
+    with cnf.solver() as solver:
         for clue in clues:
             solver.add_clause([clue])
         propagated = [_settled(solver, a) for a in answers]
