@@ -195,7 +195,7 @@ def test_no_split_shares_a_prompt_a_night_or_a_clue_set(made, tmp_path):
 
 def test_check_takes_some_bytes_a_row(monkeypatch, tmp_path):
     """24 for the marks, and as much again to compare them; a row takes thousands."""
-    n = 60_000
+    n = 20_000
     monkeypatch.setattr(dataset, "read_split", lambda folder, split, columns: ({"split": split, "i": i} for i in range(n)))
     monkeypatch.setattr(dataset, "marks_of", lambda work, how: (work[0], [hash((*work[1].values(), k)) % 2**64 for k in "abc"]))
     tracemalloc.start()
