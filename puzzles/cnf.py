@@ -211,7 +211,6 @@ class CNF:
         other.clauses, other._defined, other._literals = list(self.clauses), dict(self._defined), dict(self._literals)
         return other
 
-
     def solver(self) -> Solver:
         """A solver that has these clauses, and has learnt nothing yet."""
         solver = Solver(name="minicard", bootstrap_with=self.clauses)

@@ -58,8 +58,6 @@ SPLITS = ("train", "validation", "test")
 PARTIAL = ".partial"  # ends the name of the folder in which a dataset is made
 JOURNAL, EARLIER = "journal.jsonl", "earlier.jsonl"  # what was found at each index; the same, for other counts
 PATIENCE = 5_000  # indices in a row without a wanted puzzle, after which the search is given up
-
-
 LAYOUT = 2  # raised whenever a row gets other columns
 
 COLUMNS = {  # what a row has: the name of a column, its type, and what it is
@@ -512,7 +510,8 @@ def is_there(output: Path, unfinished: Path, spec: dict) -> bool:
         ValueError: if one of the folders holds something else, or the dataset is not whole.
     """
     for folder, free in ((output, ()), (unfinished, ("counts",))):
-        if folder.exists() and {path.name for path in folder.iterdir()} - {"lock"}:
+        begun = {"lock", "dataset.json.partial"}  # all that a process has written that has just begun
+        if folder.exists() and {path.name for path in folder.iterdir()} - begun:
             same_dataset(folder, spec, free)
     if not (output / "dataset.json").exists():
         return False

@@ -248,6 +248,14 @@ def test_interrupted_in_the_middle_it_ends_with_the_same_bytes(made, tmp_path):
     assert content(output) == content(made)
 
 
+def test_a_process_that_was_killed_as_it_began_is_no_other_dataset(tmp_path):
+    for name in ("lock", "dataset.json.partial"):
+        (tmp_path / "clue.partial").mkdir(exist_ok=True)
+        (tmp_path / "clue.partial" / name).touch()
+    assert make(tmp_path / "clue", "--train", "2", "--validation", "1", "--test", "1", *TINY).returncode == 0
+    assert os.listdir(tmp_path) == ["clue"]
+
+
 def test_made_by_another_process_while_this_one_began(made, tmp_path):
     """The first look finds nothing, the lock is free, and the dataset is there."""
     output, unfinished = tmp_path / "clue", tmp_path / "clue.partial"
