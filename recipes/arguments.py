@@ -23,8 +23,9 @@ class PuzzleArguments:
     dataset: str | None = field(
         default=None,
         metadata={
-            "help": "Hub id or folder of a dataset with the columns `prompt` and `solution`, and the splits `train` and "
-            "`validation`. Leave it out to generate puzzles on the spot; `seed` then says which."
+            "help": "Hub id or folder of a dataset with the splits `train` and `validation`, and the columns `prompt` (a text, "
+            "or messages of text) and `solution` (the answers in order, or by letter). Leave it out to generate puzzles on "
+            "the spot; `seed` then says which."
         },
     )
     num_train_puzzles: int | None = field(default=None, metadata={"help": "How many to train on. Default: all, or 1024."})

@@ -28,7 +28,8 @@ from puzzles.files import only_one
 from recipes.arguments import PuzzleArguments, RunArguments, parse
 from recipes.callbacks import Watch
 from recipes.data import puzzles
-from recipes.plan import accumulate, check, this_machine
+from recipes.hub import repository, upload
+from recipes.plan import accumulate, as_text, check, this_machine
 from recipes.run_folder import checkpoint_to_resume, keep_checkpoints, same_run, whole_checkpoints, write_json
 from recipes.trainer import HELD_OUT_ACCURACY, PuzzleTrainer
 from rewards.accuracy import accuracy, published_accuracy
@@ -55,7 +56,13 @@ def main(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args: GR
     try:
         accumulate(run_args, training_args, training_args.world_size)
         train, held_out = puzzles(puzzle_args, training_args.seed)
-        check(run_args, training_args, model_args, train, held_out)
+        if not check(run_args, training_args, model_args, train, held_out).chat_template:
+            if training_args.process_index == 0:
+                print(f"{model_args.model_name_or_path} has no chat template: it gets the prompts as text.")
+            train, held_out = (
+                rows.map(lambda row: {"prompt": as_text(row["prompt"])}, keep_in_memory=True, load_from_cache_file=False)
+                for rows in (train, held_out)
+            )
         # Fewer puzzles than places in a generation: each one several times.
         times = -(-training_args.generation_batch_size // (training_args.num_generations * len(train)))
         train = train.select([*range(len(train))] * times)
@@ -72,6 +79,8 @@ def main(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args: GR
                 return
             if training_args.should_save:
                 keep_checkpoints(output_dir, set(whole_checkpoints(output_dir)))
+        repo = repository(training_args) if training_args.process_index == 0 else None
+        training_args.push_to_hub = False  # Trainer would upload all that lies in output_dir, at each checkpoint
     except (ValueError, OSError) as error:
         sys.exit(f"recipes/grpo.py: {error}" if training_args.process_index == 0 else 1)
     training_args.model_init_kwargs = {
@@ -119,6 +128,8 @@ def main(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args: GR
         for score, before in result["before"].items():
             print(f"held-out {score:20} {before:8.3f} → {result['after'].get(score, float('nan')):8.3f}")
         print(f"model: {output_dir / 'model'}; best checkpoint: {result['best']['folder']}")
+        if repo:
+            upload(trainer, output_dir / "model", repo)
     trainer.accelerator.wait_for_everyone()  # a process that fails while it ends has the launcher stop all others
 
 

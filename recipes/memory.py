@@ -2,7 +2,8 @@
 
 Model states are counted in the terms of DeepSpeed's estimator (deepspeed/runtime/zero/stage3.py,
 estimate_zero3_model_states_mem_needs): 18 bytes a trained parameter (2 weight, 4 gradient, 12 AdamW in float32), 2 a frozen
-one, and 4 a parameter of the largest module, gathered with its gradient. A test compares the two.
+one, and 4 a parameter of the largest module, gathered with its gradient. A test compares the two. Without DeepSpeed trained
+parameters take 18 too (4 weight, 2 its copy under autocast, 4 gradient, 8 AdamW), frozen ones what their dtype takes.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from recipes.packing import WORTH_PACKING, regroups
 
 GiB = 2**30
 OVERHEAD = 4 * GiB  # CUDA context, NCCL's buffers and vLLM's CUDA graphs: an allowance, not a formula
-CHECKPOINT = 14  # bytes a trained parameter: the weight in bf16, and in float32 with AdamW's two moments
+CHECKPOINT = 14  # bytes a trained parameter: the weight in bf16, and in float32 with AdamW's two moments; without DeepSpeed 12
 LIVE_PARAMETERS = 10**9  # DeepSpeed keeps no more gathered at a time (stage3_max_live_parameters)
 
 
@@ -31,6 +32,7 @@ class Machine:
         gpu: bytes of a GPU, or None on a CPU, where memory is not planned.
         cpu: bytes of memory of a node.
         disk: bytes that are free for checkpoints, or None if that is not known.
+        masters: whether what trains in 16 bits has a copy in float32, as DeepSpeed and FSDP in mixed precision keep one.
     """
 
     name: str
@@ -42,15 +44,25 @@ class Machine:
     gpu: float | None
     cpu: float
     disk: float | None
+    masters: bool = False
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """Numbers of parameters: of the model, of those that are trained, and of the largest module."""
+    """Numbers of parameters: of the model, of those that are trained, and of the largest module; bytes of one as loaded."""
 
     total: int
     trained: int
     largest: int
+    loaded: int = 2
+
+
+def loaded_in(config: PreTrainedConfig, model_args: ModelConfig) -> torch.dtype:
+    """The dtype that the weights are loaded in: TRL's default is float32, and "auto" is the checkpoint's own."""
+    dtype = model_args.dtype or "float32"
+    if dtype == "auto":
+        dtype = config.dtype or "bfloat16"  # the config does not say: nearly all are
+    return dtype if isinstance(dtype, torch.dtype) else getattr(torch, dtype)
 
 
 def parameters(config: PreTrainedConfig, model_args: ModelConfig) -> Parameters:
@@ -62,14 +74,14 @@ def parameters(config: PreTrainedConfig, model_args: ModelConfig) -> Parameters:
     if model_args.use_peft:
         linear = [m for name, m in model.named_modules() if isinstance(m, torch.nn.Linear) and name != "lm_head"]
         trained = sum(model_args.lora_r * (m.in_features + m.out_features) for m in linear)
-    return Parameters(total, trained, largest)
+    return Parameters(total, trained, largest, loaded_in(config, model_args).itemsize)
 
 
 def states(p: Parameters, machine: Machine) -> tuple[float, float]:
     """Bytes of weights, gradients and optimizer per GPU, and per node's CPU (half as much again, for buffers)."""
     frozen = p.total - p.trained
-    if not machine.zero3:
-        return 2 * frozen + 18 * p.trained, 0
+    if not machine.zero3:  # trained in float32, their gradients and AdamW's moments too, under autocast's copy in 16 bits
+        return (2 if machine.masters else p.loaded) * frozen + 18 * p.trained, 0
     gathered = 4 * p.largest
     if not machine.offload_optimizer:
         on_cpu = 1.5 * gathered * machine.processes / machine.nodes
@@ -128,7 +140,7 @@ def memory(
     longest, mean = max(lengths) + args.max_completion_length, sum(lengths) // len(lengths) + completion
     on_gpu, on_cpu = states(p, machine)
     if args.beta and p.trained == p.total:  # a reference model; with LoRA it is the model without its adapter
-        on_gpu += 2 * p.total / (machine.processes if machine.zero3 else 1)
+        on_gpu += 2 * p.total / machine.processes if machine.zero3 else p.loaded * p.total
     at_once = tokens_at_once(run_args, args, longest)
     acts = activations(config, args, at_once, longest)
     colocated = args.use_vllm and args.vllm_mode == "colocate"
@@ -179,7 +191,8 @@ def memory(
 
 def disk(p: Parameters, machine: Machine) -> tuple[dict[str, str], list[str]]:
     """Disk for checkpoints, the latest, the best and the one that is being written, and for the model at the end."""
-    need = (3 * CHECKPOINT + 2) * p.trained
+    weight, checkpoint = (2, CHECKPOINT) if machine.masters else (4, 12)
+    need = (3 * checkpoint + weight) * p.trained
     rows = {"disk": f"{need / GiB:,.0f} GiB: 3 checkpoints and the model"}
     if machine.disk is not None and need > machine.disk:
         fault = f"output_dir takes {need / GiB:,.2f} GiB of disk, {machine.disk / GiB:,.2f} are free: put it elsewhere."

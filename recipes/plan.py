@@ -28,24 +28,25 @@ import torch
 import yaml
 from datasets import Dataset
 from huggingface_hub import constants as hub
-from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, Qwen2Config, Qwen3Config
+from jinja2 import TemplateError
+from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase, Qwen2Config, Qwen3Config
 from trl import GRPOConfig, ModelConfig
 
 from recipes.arguments import PuzzleArguments, RunArguments, parse
 from recipes.data import puzzles, to_be_made
-from recipes.memory import GiB, Machine, Parameters, cut_by_tokens, disk, memory, parameters
+from recipes.memory import GiB, Machine, Parameters, cut_by_tokens, disk, loaded_in, memory, parameters
 from recipes.packing import unsupported
 
 CHARACTERS_PER_TOKEN = 2.5  # of a prompt, at least: 2.88 was the least of 5,500 with Qwen2.5's vocabulary, 3.23 the mean
 
 # From each model's config.json on the Hub, for a machine that does not reach it.
-SHARED = {"hidden_size": 5120, "num_attention_heads": 40, "num_key_value_heads": 8}
+SHARED = {"hidden_size": 5120, "num_attention_heads": 40, "num_key_value_heads": 8, "dtype": "bfloat16"}
 KNOWN = {
     "Qwen/Qwen2.5-14B-Instruct": Qwen2Config(**SHARED, intermediate_size=13824, num_hidden_layers=48, vocab_size=152064),
     "Qwen/Qwen2.5-32B-Instruct": Qwen2Config(**SHARED, intermediate_size=27648, num_hidden_layers=64, vocab_size=152064),
     "Qwen/Qwen2.5-1.5B-Instruct": Qwen2Config(
         hidden_size=1536, num_attention_heads=12, num_key_value_heads=2, vocab_size=151936, intermediate_size=8960,
-        num_hidden_layers=28, tie_word_embeddings=True,
+        num_hidden_layers=28, tie_word_embeddings=True, dtype="bfloat16",
     ),
     "Qwen/Qwen3-14B": Qwen3Config(
         **SHARED, head_dim=128, intermediate_size=17408, num_hidden_layers=40, vocab_size=151936, max_position_embeddings=40960
@@ -147,21 +148,71 @@ def geometry(run_args: RunArguments, args: GRPOConfig, processes: int, held_out:
     }, faults
 
 
-def prompt_lengths(args: GRPOConfig, model_args: ModelConfig, rows: Dataset, offline: bool) -> tuple[list[int], str]:
-    """Tokens of each prompt in its chat template, and how they were counted."""
+def tokenizer_of(model_args: ModelConfig, offline: bool) -> PreTrainedTokenizerBase | None:
+    """The model's tokenizer, or None if it is out of reach."""
     name, revision = model_args.model_name_or_path, model_args.model_revision
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, local_files_only=offline)
+        return AutoTokenizer.from_pretrained(name, revision=revision, local_files_only=offline)
     except OSError:
-        characters = [sum(len(message["content"]) for message in prompt) for prompt in rows["prompt"]]
-        return [int(n / CHARACTERS_PER_TOKEN) + 64 for n in characters], "bounded by characters: the tokenizer is out of reach"
+        return None
+
+
+def as_text(messages: list[dict[str, str]]) -> str:
+    """A prompt for a model without a chat template: TRL's standard format.
+
+    Raises:
+        ValueError: if it has more than one message.
+    """
+    if len(messages) > 1:
+        raise ValueError("the model has no chat template: take a model that has one, or prompts of one message")
+    return messages[0]["content"]
+
+
+def as_chat(tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], args: GRPOConfig) -> str:
+    """A prompt in the model's chat template.
+
+    Raises:
+        ValueError: if the template refuses it, or it holds the tokens that the template adds.
+    """
     template = {"tokenize": False, "add_generation_prompt": True, **(args.chat_template_kwargs or {})}
-    chats = [tokenizer.apply_chat_template(prompt, **template) for prompt in rows["prompt"]]
-    return [len(ids) for ids in tokenizer(chats, add_special_tokens=False).input_ids], "tokenised"
+    try:
+        text = tokenizer.apply_chat_template(messages, **template)
+    except TemplateError as error:
+        raise ValueError(f"the chat template refuses it ({error})") from None
+    said = "\n".join(message["content"] for message in messages)
+    for token in tokenizer.all_special_tokens:
+        if text.count(token) > said.count(token) > 0:
+            raise ValueError(f"it holds {token!r}, which the chat template adds: give plain text, or messages")
+    return text
 
 
-def too_long(args: GRPOConfig, config: PreTrainedConfig, lengths: list[int]) -> list[str]:
-    """The fault of a prompt that leaves no room for a completion."""
+def prompt_lengths(args: GRPOConfig, tokenizer: PreTrainedTokenizerBase | None, train: Dataset, held_out: Dataset) -> list[int]:
+    """Tokens of each prompt, as GRPOTrainer makes them, those to train on first; without the tokenizer, a bound on them.
+
+    Raises:
+        ValueError: naming the first prompt that does not go into the chat template.
+    """
+    prompts = [*train["prompt"], *held_out["prompt"]]
+    if tokenizer is None:
+        characters = [sum(len(message["content"]) for message in prompt) for prompt in prompts]
+        return [int(n / CHARACTERS_PER_TOKEN) + 64 for n in characters]
+    texts = []
+    for i, prompt in enumerate(prompts):
+        try:
+            texts.append(as_chat(tokenizer, prompt, args) if tokenizer.chat_template else as_text(prompt))
+        except ValueError as error:
+            roles = ", ".join(message["role"] for message in prompt)
+            raise ValueError(f"the prompt of {place(i, len(train))}, of the roles {roles}: {error}.") from None
+    return [len(ids) for ids in tokenizer(texts, add_special_tokens=not tokenizer.chat_template).input_ids]
+
+
+def place(row: int, train: int) -> str:
+    """How a row is called, if those to train on come first, and then the held-out ones."""
+    return f"row {row}" if row < train else f"held-out row {row - train}"
+
+
+def too_long(args: GRPOConfig, config: PreTrainedConfig, lengths: list[int], held_out: int = 0) -> list[str]:
+    """The fault of a prompt that leaves no room for a completion. The last `held_out` lengths are of held-out puzzles."""
     window, name = config.max_position_embeddings, "the model's context"
     if args.use_vllm and args.vllm_max_model_length:
         if args.vllm_max_model_length > window:
@@ -170,11 +221,30 @@ def too_long(args: GRPOConfig, config: PreTrainedConfig, lengths: list[int]) -> 
     room = window - args.max_completion_length
     if max(lengths) <= room:
         return []
+    where = place(lengths.index(max(lengths)), len(lengths) - held_out)
     return [
-        f"{sum(n > room for n in lengths)} of {len(lengths)} prompts are too long: row {lengths.index(max(lengths))} has "
-        f"{max(lengths):,} tokens, and {name} {window:,} less max_completion_length {args.max_completion_length:,} leaves "
-        f"{max(room, 0):,}. {'Raise vllm_max_model_length' if args.use_vllm else 'Lower max_completion_length'}, or take "
-        "smaller puzzles."
+        f"{sum(n > room for n in lengths)} of {len(lengths)} prompts are too long: {where} has {max(lengths):,} tokens, and "
+        f"{name} {window:,} less max_completion_length {args.max_completion_length:,} leaves {max(room, 0):,}. "
+        f"{'Raise vllm_max_model_length' if args.use_vllm else 'Lower max_completion_length'}, or take smaller puzzles."
+    ]
+
+
+def rounded_away(config: PreTrainedConfig, args: GRPOConfig, model_args: ModelConfig, machine: Machine) -> list[str]:
+    """The fault of trained weights in 16 bits, without float32 copies: a step of 6e-6 is less than half of their last bit.
+
+    LoRA's own weights are float32 whatever the model's are (PEFT's autocast_adapter_dtype), but not `lora_modules_to_save`.
+    """
+    if {"dtype", "torch_dtype"} & set(args.model_init_kwargs or {}):
+        return ["model_init_kwargs holds a dtype: give it as dtype alone."]
+    dtype = loaded_in(config, model_args)
+    trained = not model_args.use_peft or model_args.lora_modules_to_save
+    if dtype.itemsize > 2 or not trained or machine.masters:
+        return []
+    half, what = str(dtype).removeprefix("torch."), "lora_modules_to_save" if model_args.use_peft else "all weights"
+    return [
+        f"dtype: {model_args.dtype} would train {what} in {half}, where most steps of {args.learning_rate:g} are rounded away: "
+        "set dtype: float32 (with bf16: true it computes in bfloat16 all the same), or launch with DeepSpeed, which keeps "
+        "float32 copies (accelerate_configs/zero3.yaml), or train LoRA alone."
     ]
 
 
@@ -243,20 +313,27 @@ def this_machine(args: GRPOConfig) -> Machine:
         gpu=torch.cuda.get_device_properties(0).total_memory if gpu else None,
         cpu=psutil.virtual_memory().total,
         disk=shutil.disk_usage(place).free + taken,
+        masters=deepspeed or (environment.get("ACCELERATE_USE_FSDP") == "true" and (args.bf16 or args.fp16)),
     )
 
 
-def check(run_args: RunArguments, args: GRPOConfig, model_args: ModelConfig, train: Dataset, held_out: Dataset) -> None:
-    """The plan's checks for the run that is about to start on this machine.
+def check(
+    run_args: RunArguments, args: GRPOConfig, model_args: ModelConfig, train: Dataset, held_out: Dataset
+) -> PreTrainedTokenizerBase:
+    """The plan's checks for the run that is about to start on this machine. Returns the model's tokenizer.
 
     Raises:
-        ValueError: with all that is wrong and how to mend it.
+        ValueError: with all that is wrong and how to fix it.
     """
     machine, cut_off = this_machine(args), offline()
     config = model_config(model_args, cut_off)
-    lengths = [n for rows in (train, held_out) for n in prompt_lengths(args, model_args, rows, cut_off)[0]]
+    tokenizer = tokenizer_of(model_args, cut_off)
+    if tokenizer is None:
+        raise ValueError(f"model_name_or_path {model_args.model_name_or_path!r} has no tokenizer that can be loaded.")
+    lengths = prompt_lengths(args, tokenizer, train, held_out)
     faults = geometry(run_args, args, machine.processes, len(held_out))[1]
-    faults += too_long(args, config, lengths) + unreachable_server(args)
+    faults += too_long(args, config, lengths, len(held_out)) + unreachable_server(args)
+    faults += rounded_away(config, args, model_args, machine)
     faults += unsupported(config, args, model_args.attn_implementation) if run_args.packing else []
     trackers = {"trackio", "wandb"} & set(args.report_to)
     faults += [f"report_to: {name} is not installed: pip install {name}." for name in trackers if not find_spec(name)]
@@ -268,6 +345,7 @@ def check(run_args: RunArguments, args: GRPOConfig, model_args: ModelConfig, tra
         faults += [f"{doubt} (An estimate; to start anyway: --start_anyway)" for doubt in doubts]
     if faults:
         raise ValueError("\n  ".join(faults))
+    return tokenizer
 
 
 def estimate(
@@ -318,6 +396,7 @@ def machine_of(path: Path, plan: PlanArguments) -> Machine:
         gpu=plan.gpu_gib * GiB,
         cpu=plan.cpu_gib * GiB,
         disk=plan.disk_gib and plan.disk_gib * GiB,
+        masters=bool(deepspeed) or (content.get("distributed_type") == "FSDP" and content.get("mixed_precision") != "no"),
     )
 
 
@@ -339,19 +418,21 @@ def main(
         config = KNOWN[name] if cut_off and name in KNOWN else model_config(model_args, cut_off)
         train, held_out = puzzles(puzzle_args, args.seed)
         machines = [machine_of(Path(path), plan) for path in plan.machines]
+        tokenizer = tokenizer_of(model_args, cut_off)
+        lengths = prompt_lengths(args, tokenizer, train, held_out)
     except (ValueError, OSError, KeyError) as error:
         sys.exit(f"recipes/plan.py: {error}")
-    counted = [prompt_lengths(args, model_args, rows, cut_off) for rows in (train, held_out)]
-    lengths, p = [n for part, _ in counted for n in part], parameters(config, model_args)
-    mean = sum(lengths) / len(lengths)
+    p, mean = parameters(config, model_args), sum(lengths) / len(lengths)
+    counted = "tokenised" if tokenizer else "bounded by characters: the tokenizer is out of reach"
     print(f"{name}: {p.total / 1e9:.2f} B parameters, {p.trained / 1e9:.2f} B trained")
     sample = ", a sample (make dataset makes them all)" if sampled else ""
-    print(f"{len(lengths):,} prompts{sample}: {mean:,.0f} tokens on average, {max(lengths):,} at most ({counted[0][1]})")
+    print(f"{len(lengths):,} prompts{sample}: {mean:,.0f} tokens on average, {max(lengths):,} at most ({counted})")
     print(f"completions: up to {args.max_completion_length:,} tokens, {plan.completion_tokens:,} assumed on average\n")
     columns, faults = {}, {}
     for machine in machines:
         rows = {"GPUs": f"{machine.processes // machine.nodes} × {machine.nodes} node(s)"}
-        wrong = too_long(args, config, lengths) + unreachable_server(args)
+        wrong = too_long(args, config, lengths, len(held_out)) + unreachable_server(args)
+        wrong += rounded_away(config, args, model_args, machine)
         wrong += unsupported(config, args, model_args.attn_implementation) if run_args.packing else []
         for part, more in (
             geometry(run_args, args, machine.processes, len(held_out)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import json
+import math
 import os
 import re
 import signal
@@ -14,12 +15,27 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import dropwhile, takewhile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx
 import torch
 from inspect_ai.model import GenerateConfig, Model, get_model
+from peft.utils.other import get_pattern_key
+from safetensors.torch import load_file, save_file
 from tqdm import tqdm
+
+from puzzles.files import write_json
+
+RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM 0.30.0 takes (MaxLoRARanks, vllm/config/lora.py)
+UNSERVED = ("use_dora", "use_qalora", "use_bdlora", "modules_to_save", "trainable_token_indices", "target_parameters")
+UNSERVED += ("lora_bias", "alora_invocation_tokens", "layer_replication", "arrow_config", "kasa_config", "monteclora_config")
+CHANGES_THE_BASE = ("pissa", "olora", "corda", "lora_ga", "loftq")  # values of init_lora_weights
+COLOUR = re.compile(r"\x1b\[[\d;]*m")
+PREFIX = re.compile(
+    r"(\(\w[^)]* pid=\d+\) ?)?([A-Z]+ \d\d-\d\d [\d:]+ \[[^]]*\] ?)?"
+)  # "(Worker pid=42) ERROR 11-25 20:56:13 […] "
 
 
 @contextmanager
@@ -35,11 +51,13 @@ def served(model: str, name: str, log: Path, extra: list[str]) -> Iterator[str]:
     folder = Path(model)
     base, own = model, []
     if (folder / "adapter_config.json").exists():
-        adapter = json.loads((folder / "adapter_config.json").read_text())
-        base = adapter["base_model_name_or_path"]
-        own = ["--enable-lora", "--max-lora-rank", f"{adapter['r']}", "--lora-modules", f"{name}={folder}"]
-    elif (folder / "config.json").exists():
-        own = ["--dtype", json.loads((folder / "config.json").read_text()).get("dtype", "auto")]
+        base, rank = servable(folder)
+        scratch = TemporaryDirectory()
+        folder = evenly_scaled(folder, Path(scratch.name))
+        own = ["--enable-lora", "--max-lora-rank", f"{rank}", "--lora-modules", f"{name}={folder}"]
+    if (Path(base) / "config.json").exists():
+        config = read_json(Path(base) / "config.json")
+        own += ["--dtype", config.get("dtype") or config.get("torch_dtype") or "auto"]
     environment = dict(os.environ)
     if not torch.cuda.is_available():
         own += ["--enforce-eager"]  # nothing is compiled for a laptop
@@ -56,13 +74,100 @@ def served(model: str, name: str, log: Path, extra: list[str]) -> Iterator[str]:
     try:
         for _ in tqdm(iter(lambda: _is_up(url), True), desc=f"vLLM is starting ({log})", unit="s"):
             if server.poll() is not None:
-                why = re.search(r"\w*Error: .+", log.read_text())
-                raise ValueError(f"vLLM did not start: {why[0] if why else 'no error in the log'}\nIts log: {log}")
+                raise ValueError(
+                    f"vLLM did not start: {why(log.read_text(errors='replace'), server.returncode)}\nIts log: {log}"
+                )
             time.sleep(1)
         yield f"{url}/v1"
     finally:
         server.terminate()
         server.wait()
+
+
+def read_json(file: Path) -> dict:
+    """Raises ValueError if it is no JSON."""
+    try:
+        return json.loads(file.read_text())
+    except ValueError as error:
+        raise ValueError(f"{file} is no JSON: {error}.") from None
+
+
+def servable(folder: Path) -> tuple[str, int]:
+    """The base model of an adapter, and the max-lora-rank that vLLM needs for it.
+
+    Raises:
+        ValueError: if its base is missing, or vLLM cannot serve it (merged into its base, it can).
+    """
+    adapter = read_json(folder / "adapter_config.json")
+    kind, rank = adapter.get("peft_type"), max([adapter.get("r") or 0, *(adapter.get("rank_pattern") or {}).values()])
+    start = adapter.get("init_lora_weights")
+    unserved = {
+        f"peft_type {kind}": kind != "LORA",
+        f"a rank of {rank}, more than {RANKS[-1]}": rank > RANKS[-1],
+        f"bias: {adapter.get('bias')}": adapter.get("bias", "none") != "none",
+        f"init_lora_weights: {start}": str(start).startswith(CHANGES_THE_BASE),
+        **{key: adapter.get(key) for key in UNSERVED},
+    }
+    base = str(adapter.get("base_model_name_or_path") or "")
+    if not (Path(base).is_dir() if base.startswith(("/", ".")) or base.count("/") > 1 else base):
+        raise ValueError(
+            f"{folder / 'adapter_config.json'} says that it adapts {base!r}, which is not there: name the base model in it "
+            "(base_model_name_or_path)."
+        )
+    if named := [feature for feature, is_so in unserved.items() if is_so]:
+        raise ValueError(
+            f"vLLM cannot serve the adapter in {folder}: it has {', '.join(named)}. Merge it into its base (PEFT's "
+            "merge_and_unload, then save_pretrained) and serve that folder."
+        )
+    return base, next(allowed for allowed in RANKS if allowed >= rank)
+
+
+def evenly_scaled(folder: Path, copy: Path) -> Path:
+    """The same adapter with one scale for all of its layers, which is all that vLLM knows: a copy, where layers differ.
+
+    A layer's update is scale · B · A, and its scale alpha / r; rank_pattern and alpha_pattern change them by layer.
+    """
+    adapter = read_json(folder / "adapter_config.json")
+    ranks, alphas = adapter.get("rank_pattern") or {}, adapter.get("alpha_pattern") or {}
+    root = math.sqrt if adapter.get("use_rslora") else float
+
+    def scale(layer: str) -> float:
+        rank = ranks.get(get_pattern_key(ranks, layer), adapter["r"])
+        return alphas.get(get_pattern_key(alphas, layer), adapter["lora_alpha"]) / root(rank)
+
+    if not ranks and not alphas:
+        return folder
+    weights = load_file(folder / "adapter_model.safetensors")
+    for name in weights:
+        layer, found, _ = name.removeprefix("base_model.model.").partition(".lora_B.")
+        if found:
+            weights[name] *= scale(layer) / (adapter["lora_alpha"] / root(adapter["r"]))
+    save_file(weights, copy / "adapter_model.safetensors", metadata={"format": "pt"})
+    write_json(copy / "adapter_config.json", adapter | {"rank_pattern": {}, "alpha_pattern": {}})
+    return copy
+
+
+def why(log: str, code: int) -> str:
+    """The lines of a log that say why vLLM ended: what was raised, what argparse objects to, the signal that killed it.
+
+    Args:
+        code: what the process ended with.
+    """
+    lines = [PREFIX.sub("", line, count=1).rstrip()[:600] for line in COLOUR.sub("", log).splitlines()]
+    raised = []
+    for i, line in enumerate(lines):
+        if line.startswith("Traceback (most recent call last)"):
+            after = [*dropwhile(lambda line: not line or line[0].isspace(), lines[i + 1 :])]
+            detail = takewhile(lambda line: line[:1].isspace(), after[1:])  # pydantic's
+            raised.append("\n".join([*after[:1], *(line for line in detail if "errors.pydantic.dev" not in line)]))
+    said = [line for line in lines if re.match(r"[\w. ]+: error: ", line)] + raised
+    root = [text for text in said if "root cause" not in text]
+    killed = re.search(r"Failed core proc\(s\): \{.*?: (-\d+)", log)
+    if (code := int(killed[1]) if killed else code) < 0:
+        root.append(f"it was killed by {signal.Signals(-code).name}{' (out of memory?)' * (-code == signal.SIGKILL)}.")
+    if not root:
+        root = [f"it ended with code {code}, and", *(lines[-5:] or ["without a line."])]
+    return "\n".join([*dict.fromkeys(root)][-5:])
 
 
 def _is_up(url: str) -> bool:

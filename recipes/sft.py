@@ -3,12 +3,13 @@
   python recipes/sft.py --config recipes/tiny-warm-start.yaml
 
 A demonstration is a chain of deductions (`puzzles/proof.py`), one statement a line, and then the answer sheet. The chain is the
-whole night in small steps, or with `--proofs true` a short proof of the answers. Without a `model_name_or_path` a tiny Qwen2 is
-made (`recipes/tiny.py`).
+whole night in small steps, or with `--proofs true` a short proof of the answers. One that has more than `max_length` tokens is
+refused before anything is learned. Without a `model_name_or_path` a tiny Qwen2 is made (`recipes/tiny.py`).
 """
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import shutil
@@ -22,15 +23,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 from datasets import Dataset
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
-from trl import SFTConfig, SFTTrainer
+from trl import ModelConfig, SFTConfig, SFTTrainer
 
 from puzzles.clues import ASPECTS, At, Motivated, Murder, candidates, facts, fill
 from puzzles.english import prompt, render
+from puzzles.files import only_one
 from puzzles.generate import QUESTIONS, Case, generate
 from puzzles.proof import deduce, prove
 from puzzles.scenario import BODDY, Size
 from recipes.arguments import parse
+from recipes.hub import repository, upload
+from recipes.plan import model_config, offline
 from recipes.tiny import tiny_model, tiny_tokenizer
 
 FIRST = 2_000_000_000  # demonstrations are of other puzzles than GRPO's (from 0) and the held-out ones (from HELD_OUT)
@@ -90,15 +95,24 @@ def demonstration(case: Case, rng: random.Random, slips: float = 0.0, proofs: bo
 
 
 def demonstrations(args: SftArguments, seed: int, batch_size: int) -> Dataset:
-    """Prompts and completions in the order of learning: one row a step and batch place, those of a batch of like length."""
+    """Prompts and completions in the order of learning: one row a step and batch place, those of a batch of like length.
+
+    Raises:
+        ValueError: if a stage or a size is impossible.
+    """
     size = Size(**{f.name: getattr(args, f.name) for f in fields(Size)})
+    if batch_size < 1:
+        raise ValueError(f"a batch of {batch_size} has no room for a demonstration: per_device_train_batch_size is 1 or more.")
     columns: dict[str, list] = {"index": [], "low": [], "high": [], "slips": []}
     for stage in args.stages:
         try:
-            steps, low, high, slips = map(float, stage.split(":"))
+            count, *values = stage.split(":")
+            steps, (low, high, slips) = int(count), map(float, values)
         except ValueError:
             raise ValueError(f"stage {stage!r} is not STEPS:LOW:HIGH:SLIPS, such as 500:0:2:0.") from None
-        rows = int(steps) * batch_size
+        if not (steps > 0 and 0 <= low <= high < math.inf and 0 <= slips <= 1):
+            raise ValueError(f"stage {stage!r} is impossible: it takes a STEP at least, 0 ≤ LOW ≤ HIGH, and SLIPS from 0 to 1.")
+        rows = steps * batch_size
         columns["index"] += range(FIRST + len(columns["index"]), FIRST + len(columns["index"]) + rows)
         for column, value in (("low", low), ("high", high), ("slips", slips)):
             columns[column] += [value] * rows
@@ -151,32 +165,92 @@ class Muon(torch.optim.Optimizer):
             part.step()
 
 
-def main(args: SftArguments, training_args: SFTConfig) -> None:
-    output_dir = Path(training_args.output_dir)
-    try:
-        if output_dir.exists():
-            raise ValueError(f"{output_dir} is there already. Choose another output_dir, or delete it.")
-        rows = demonstrations(args, training_args.seed, training_args.per_device_train_batch_size)
-    except ValueError as error:
-        sys.exit(f"recipes/sft.py: {error}")
-    partial = output_dir.with_name(output_dir.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    training_args.output_dir = str(partial)
-    if args.model_name_or_path:
-        model = AutoModelForCausalLM.from_pretrained(args.model_name_or_path)
-        tokenizer = AutoTokenizer.from_pretrained(args.model_name_or_path)
+def too_long(lengths: list[int], args: SftArguments, max_length: int | None, context: int) -> str | None:
+    """What is wrong if demonstrations have more tokens than fit, of which SFTTrainer would cut off the answers, or drop all."""
+    limit, fix = context, f"a model of a longer context than {context}"
+    if max_length and max_length < context:
+        limit, fix = max_length, f"--max_length {min(max(lengths), context)}"
+    count = sum(length > limit for length in lengths)
+    if not count:
+        return None
+    proofs = "" if args.proofs else ", shorter demonstrations (--proofs true)"
+    return (
+        f"{count} of {len(lengths)} demonstrations have more than {limit:,} tokens, the longest {max(lengths):,}, and would be "
+        f"cut off before their answers: take {fix}{proofs}, or smaller puzzles."
+    )
+
+
+def prepared(args: SftArguments, training_args: SFTConfig) -> tuple[SFTTrainer, torch.dtype]:
+    """The trainer, with a model in float32, and the dtype that its checkpoint has.
+
+    Raises:
+        ValueError: if there is no such chat model, a stage or size is impossible, or a demonstration is too long.
+        OSError: if the model cannot be read.
+    """
+    name, dtype = args.model_name_or_path, torch.float32
+    if training_args.max_steps < 1 and training_args.num_train_epochs <= 0:
+        raise ValueError(f"num_train_epochs={training_args.num_train_epochs:g} leaves nothing to learn: set it to 1.")
+    if training_args.packing:
+        raise ValueError("packing: true would change what a step holds: leave it out.")
+    batch_size = training_args.train_batch_size * training_args.world_size * training_args.gradient_accumulation_steps
+    if name:
+        dtype = model_config(ModelConfig(name), offline()).dtype or dtype
+    tokenizer = AutoTokenizer.from_pretrained(name) if name else tiny_tokenizer()
+    if not (tokenizer.chat_template or training_args.chat_template_path):
+        raise ValueError(f"model_name_or_path {name!r} has no chat template: take a chat model, or name a chat_template_path.")
+    rows = demonstrations(args, training_args.seed, batch_size)
+    if name:  # in float32, since steps of weights in 16 bits are rounded away
+        model = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
     else:
-        tokenizer = tiny_tokenizer()
         model = tiny_model(tokenizer, training_args.seed)
     model.set_attn_implementation("eager")  # in bfloat16 on a CPU a third faster than the default, else equal
     optimizer = Muon(model, args.muon_learning_rate, training_args)
+    max_length, training_args.max_length = training_args.max_length, None  # it would cut off what is longer without a word
     trainer = SFTTrainer(
         model=model, args=training_args, train_dataset=rows, processing_class=tokenizer, optimizers=(optimizer, None)
     )
-    trainer.train()
-    trainer.save_model(str(partial / "model"))
-    os.replace(partial / "model", output_dir)
-    shutil.rmtree(partial)
+    lengths = [len(ids) for ids in trainer.train_dataset["input_ids"]]
+    if fault := too_long(lengths, args, max_length, model.config.max_position_embeddings):
+        raise ValueError(fault)
+    return trainer, dtype
+
+
+def main(args: SftArguments, training_args: SFTConfig) -> None:
+    output_dir, first = Path(training_args.output_dir), training_args.process_index == 0
+    partial = output_dir.parent / f"{output_dir.name}.partial"
+    try:
+        if output_dir.exists():
+            raise ValueError(f"{output_dir} is there already. Choose another output_dir, or delete it.")
+        if first:
+            partial.mkdir(parents=True, exist_ok=True)  # where a killed run left one, this goes on in it
+            only_one(partial)
+    except (ValueError, OSError) as error:
+        sys.exit(f"recipes/sft.py: {error}" if first else 1)
+    try:
+        repo = repository(training_args) if first else None
+        training_args.output_dir, training_args.push_to_hub = str(partial), False
+        trainer, dtype = prepared(args, training_args)
+    except (ValueError, OSError) as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        sys.exit(f"recipes/sft.py: {error}" if first else 1)
+    try:
+        trainer.train()
+        trainer.model.to(dtype)
+        if first:
+            shutil.rmtree(partial / "model", ignore_errors=True)
+        trainer.save_model(str(partial / "model"))
+        if first:
+            os.replace(partial / "model", output_dir)
+    except (OSError, SafetensorError) as error:
+        free = shutil.disk_usage(partial).free / 2**20
+        sys.exit(
+            f"recipes/sft.py: could not write {output_dir} ({error}); {free:,.0f} MiB are free there. Make room, start again."
+        )
+    if repo:
+        upload(trainer, output_dir, repo)
+    if first:
+        shutil.rmtree(partial)
+    trainer.accelerator.wait_for_everyone()  # a process that ends before the others would have the launcher stop them
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A Hub of our own on localhost: real HTTP, as much of it as uploading and loading a dataset takes."""
+"""A Hub of our own on localhost: real HTTP, as much of it as uploading and loading a dataset or a model takes."""
 
 import hashlib
 import json
@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
+PATH = r"(?:/api/models|(?:/api)?/datasets|(?!/api))/(\w+/[\w-]+?)(?:\.git)?"  # a model's pages have no /models
+PATH += r"(?:/(info/lfs/objects/batch|\w[\w-]*)(?:/([^/]+))?(?:/(.*))?)?"
 TOKEN = "hf_" + "localhost" * 4
 
 
@@ -54,15 +56,14 @@ class Handler(BaseHTTPRequestHandler):
             repo = f"{asked.get('organization') or 'me'}/{asked['name']}"
             hub.repos.setdefault(repo, {})
             hub.private[repo] = asked.get("visibility") == "private"
-            return self.reply({"url": f"{hub.url}/datasets/{repo}", "name": repo})
+            place = "datasets/" if asked.get("type") == "dataset" else ""
+            return self.reply({"url": f"{hub.url}/{place}{repo}", "name": repo})
         if path == "/api/validate-yaml":
             return self.reply({"errors": [], "warnings": []})
         if match := re.fullmatch(r"/lfs/(\w+)", path):
             hub.blobs[match[1]] = body
             return self.reply(b"")
-        match = re.fullmatch(
-            r"(?:/api)?/datasets/(\w+/[\w-]+?)(?:\.git)?(?:/(info/lfs/objects/batch|\w[\w-]*)(?:/([^/]+))?(?:/(.*))?)?", path
-        )
+        match = re.fullmatch(PATH, path)
         if not match or match[1] not in hub.repos:
             return self.reply({"error": "Repository not found"}, 404, X_Error_Code="RepoNotFound")
         name, action, _, file = match.groups()
@@ -91,7 +92,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def preupload(self, name, file, body):
         asked = json.loads(body)["files"]
-        modes = [{"path": f["path"], "uploadMode": "lfs" if f["path"].endswith(".parquet") else "regular"} for f in asked]
+        modes = [
+            {"path": f["path"], "uploadMode": "lfs" if f["path"].endswith((".parquet", ".safetensors")) else "regular"}
+            for f in asked
+        ]
         self.reply({"files": [mode | {"shouldIgnore": False, "oid": None} for mode in modes]})
 
     def info_lfs_objects_batch(self, name, file, body):

@@ -2,26 +2,68 @@
 
   accelerate launch … tests/on_cpu.py --config recipes/qwen2.5-14b.yaml …
 
-That build repacks the weights of linear layers for oneDNN, after which the trainer's can no longer be loaded into them; and
-it takes a model of float32 in bfloat16 unless it is told not to, which TRL has no option for. vLLM gets the trainer's --dtype.
+That build repacks the weights of linear layers in whichever way is fastest on the machine (oneDNN, AMX, zentorch), after which
+the trainer's can no longer be loaded into them: here they stay as they are. And it takes a model of float32 in bfloat16 unless
+it is told not to, which TRL has no option for: vLLM gets the trainer's --dtype.
 """
 
-import functools
 import runpy
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import vllm._custom_ops
+import torch
 from trl.generation import vllm_generation
+from vllm import LLM
+from vllm.model_executor.layers import utils
+from vllm.model_executor.layers.linear import LinearBase
 
-dtype = sys.argv[len(sys.argv) - sys.argv[::-1].index("--dtype")]  # what follows the last one
-vllm._custom_ops._supports_onednn = False
-vllm_generation.LLM = functools.partial(vllm_generation.LLM, dtype=dtype)
+repack = utils.dispatch_cpu_unquantized_gemm
 
-if "--stale" in sys.argv:  # the negative control: vLLM keeps the weights that it started with
-    sys.argv.remove("--stale")
-    vllm_generation.VLLMGeneration.sync_weights = lambda self: None
 
-runpy.run_path("recipes/grpo.py", run_name="__main__")
+def keep(layer: torch.nn.Module, remove_weight: bool) -> None:
+    """In place of vLLM's choice of a matrix product and its packed weights: PyTorch's own product."""
+    if layer.weight.ndim == 2:
+        layer.cpu_linear = torch.nn.functional.linear
+    else:  # a convolution, whose kernel takes packed weights only
+        repack(layer, remove_weight)
+
+
+def product_of(layer: LinearBase) -> str:
+    """The name of what a layer multiplies with."""
+    product = getattr(layer, "cpu_linear", layer.quant_method)
+    code = getattr(product, "__code__", None)
+    return ".".join(code.co_names) if code else repr(product)
+
+
+def start(**options) -> LLM:
+    """vLLM with linear layers that the trainer's weights can be loaded into.
+
+    Raises:
+        RuntimeError: if they cannot, naming the layers and their matrix product.
+    """
+    llm = LLM(**options)
+    for model in llm.apply_model(lambda model: model):
+        lost = {
+            name: product_of(layer)
+            for name, layer in model.named_modules()
+            if isinstance(layer, LinearBase) and not hasattr(layer.weight, "weight_loader")
+        }
+        if lost:
+            name, way = next(iter(lost.items()))
+            raise RuntimeError(
+                f"vLLM has repacked the weights of {len(lost)} linear layers, such as {name} (for {way}), so "
+                "the trainer's cannot be loaded into them: turn that off in tests/on_cpu.py."
+            )
+    return llm
+
+
+if __name__ == "__main__":
+    dtype = sys.argv[len(sys.argv) - sys.argv[::-1].index("--dtype")]  # what follows the last one
+    utils.dispatch_cpu_unquantized_gemm = keep
+    vllm_generation.LLM = lambda **options: start(**options, dtype=dtype)
+    if "--stale" in sys.argv:  # the negative control: vLLM keeps the weights that it started with
+        sys.argv.remove("--stale")
+        vllm_generation.VLLMGeneration.sync_weights = lambda self: None
+    runpy.run_path("recipes/grpo.py", run_name="__main__")

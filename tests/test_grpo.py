@@ -32,6 +32,7 @@ from recipes.run_folder import (
     whole_checkpoints,
 )
 from recipes.tiny import tiny_tokenizer
+from tests import forked
 from tests.test_dataset import make
 
 ROOT = Path(__file__).parents[1]
@@ -55,28 +56,28 @@ def test_the_saved_tokenizer_loads_as_what_it_is():
 def command(output_dir, *overrides):
     small = "--num_train_puzzles 32 --num_eval_puzzles 4 --max_steps 3 --save_steps 2 --eval_strategy no"
     batch = "--per_device_train_batch_size 8 --num_generations 4 --per_device_eval_batch_size 4"
-    accelerate = (sys.executable, "-m", "accelerate.commands.launch", "--config_file", "accelerate_configs/cpu.yaml")
     recipe = ("recipes/grpo.py", "--config", "recipes/tiny-cpu.yaml", "--output_dir", str(output_dir))
-    return [*accelerate, *recipe, *small.split(), *batch.split(), *overrides]
+    return [*recipe, *small.split(), *batch.split(), *overrides]
 
 
-def launch(*args):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command(*args), cwd=ROOT, env=environment, capture_output=True, text=True)
+def run(output_dir, *overrides, **options):
+    return forked.run(output_dir.with_suffix(".log"), *command(output_dir, *overrides), **options)
 
 
 def test_justified_deductions_are_rewarded_only_if_asked_for(tmp_path):
-    run = launch(tmp_path / "run", "--deduction_weight", "0.5", "--max_steps", "1", "--save_steps", "1")
-    assert run.returncode == 0, run.stderr
+    done = run(tmp_path / "run", "--deduction_weight", "0.5", "--max_steps", "1", "--save_steps", "1")
+    assert done.returncode == 0, done.stderr
     log = next(log for log in history(tmp_path / "run") if "reward" in log)
     assert log["rewards/deductions/mean"] > 0
     assert log["reward"] == pytest.approx(log["rewards/accuracy/mean"] + 0.5 * log["rewards/deductions/mean"], abs=1e-4)
 
 
 def test_three_steps_of_grpo_and_what_they_leave_behind(tmp_path):
-    run = launch(tmp_path / "run")
-    assert run.returncode == 0, run.stderr
-    assert "held-out accuracy" in run.stdout
+    """With the launcher, as the README says."""
+    launcher = ["-m", "accelerate.commands.launch", "--config_file", "accelerate_configs/cpu.yaml"]
+    launched = subprocess.run([sys.executable, *launcher, *command(tmp_path / "run")], cwd=ROOT, capture_output=True, text=True)
+    assert launched.returncode == 0, launched.stderr
+    assert "held-out accuracy" in launched.stdout
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert set(result["before"]) == set(result["after"]) >= {"accuracy", "published_accuracy", "solved", "soundness"}
     assert type(AutoTokenizer.from_pretrained(tmp_path / "run" / "model")) is Qwen2Tokenizer
@@ -88,11 +89,11 @@ def test_three_steps_of_grpo_and_what_they_leave_behind(tmp_path):
     assert all(logged <= set(log) for log in steps)
     assert all(log["reward"] == pytest.approx(log["rewards/accuracy/mean"], abs=1e-4) for log in steps)
 
-    again = launch(tmp_path / "run")
+    again = run(tmp_path / "run")
     assert again.returncode == 0
     assert "This run is finished" in again.stdout
 
-    other = launch(tmp_path / "run", "--learning_rate", "0.5")
+    other = run(tmp_path / "run", "--learning_rate", "0.5")
     assert other.returncode != 0
     assert "holds another run (learning_rate was" in other.stderr
     assert result == json.loads((tmp_path / "run" / "result.json").read_text())
@@ -101,26 +102,17 @@ def test_three_steps_of_grpo_and_what_they_leave_behind(tmp_path):
 def test_an_interrupted_run_goes_on_and_ends_with_the_same_weights(tmp_path):
     """Ctrl-C after the checkpoint at step 2 of 6; the same command again; then the same in one go."""
     longer = ("--max_steps", "6", "--learning_rate", "1e-3")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        command(tmp_path / "cut", *longer),
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 240
+    process = forked.start(tmp_path / "cut.log", *command(tmp_path / "cut", *longer))
     while not (tmp_path / "cut" / "checkpoint-2" / "whole").exists():
-        assert time.monotonic() < deadline, "no checkpoint within four minutes"
-        assert process.poll() is None, process.stdout.read().decode()
-        time.sleep(0.05)
+        assert process.is_alive(), (tmp_path / "cut.err").read_text()
+        time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)
-    process.wait(60)
+    process.join(60)
+    assert "The same command goes on from the last checkpoint" in (tmp_path / "cut.err").read_text()
     assert not (tmp_path / "cut" / "model").exists()
 
-    assert launch(tmp_path / "cut", *longer).returncode == 0
-    assert launch(tmp_path / "whole", *longer).returncode == 0
+    assert run(tmp_path / "cut", *longer).returncode == 0
+    assert run(tmp_path / "whole", *longer).returncode == 0
     cut, whole = (AutoModelForCausalLM.from_pretrained(tmp_path / name / "model").state_dict() for name in ("cut", "whole"))
     start = AutoModelForCausalLM.from_pretrained(BASE).state_dict()
     assert all(cut[name].equal(whole[name]) for name in whole)
@@ -138,10 +130,10 @@ def test_packing_changes_nothing_but_the_time(tmp_path):
         ("packed", (*packed, "--packed_tokens", "1000")),
         ("switched", (*packed, "--max_steps", "4")),
     ):
-        run = launch(tmp_path / name, *longer, *how)
-        assert run.returncode == 0, run.stderr
+        done = run(tmp_path / name, *longer, *how)
+        assert done.returncode == 0, done.stderr
     (tmp_path / "switched" / "result.json").unlink()
-    assert launch(tmp_path / "switched", *longer, *without).returncode == 0
+    assert run(tmp_path / "switched", *longer, *without).returncode == 0
 
     def steps(name):
         state = json.loads((tmp_path / name / "checkpoint-6" / "trainer_state.json").read_text())
@@ -244,7 +236,7 @@ def test_a_missing_gpu_is_named(monkeypatch, capsys):
 )
 def test_impossible_arguments_end_the_program_before_anything_is_loaded(monkeypatch, tmp_path, overrides, complaint):
     monkeypatch.setattr("recipes.plan.offline", lambda: True)
-    recipe = ("--config", ROOT / "recipes" / "tiny-cpu.yaml", "--output_dir", tmp_path / "run")
+    recipe = ("--config", ROOT / "recipes" / "tiny-cpu.yaml", "--output_dir", tmp_path / "run", "--num_train_puzzles", "32")
     with pytest.raises(SystemExit, match=complaint):
         grpo.main(*parsed(monkeypatch, *recipe, *overrides))
     assert not list(tmp_path.iterdir())
@@ -343,33 +335,23 @@ def test_a_resumed_run_may_use_the_room_that_its_own_checkpoints_take(monkeypatc
 
 def test_a_checkpoint_that_cannot_be_written_is_said_and_nothing_is_lost(tmp_path):
     """No file may exceed 3 MB: the model's is smaller, the optimizer's is not."""
-    limited = ["bash", "-c", 'ulimit -f 3000; exec "$@"', "-", *command(tmp_path / "run")]
-    run = subprocess.run(limited, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
-    assert run.returncode != 0
-    assert f"the checkpoint of step 2 could not be written to {tmp_path / 'run'}" in run.stderr
+    full = run(tmp_path / "run", file_size=3_000_000)
+    assert full.returncode != 0
+    assert f"the checkpoint of step 2 could not be written to {tmp_path / 'run'}" in full.stderr
     assert (tmp_path / "run" / "checkpoint-2" / "model.safetensors").exists()
     assert not whole_checkpoints(tmp_path / "run")
-    again = launch(tmp_path / "run")
+    again = run(tmp_path / "run")
     assert again.returncode == 0, again.stderr
     assert whole_checkpoints(tmp_path / "run").keys() == {3}
 
 
 def test_an_alarm_ends_the_run_if_asked_with_a_checkpoint_saved(tmp_path):
     """Completions of 8 tokens are all cut off. The one puzzle fills both places of a generation."""
-    run = launch(
-        tmp_path / "run",
-        "--num_train_puzzles",
-        "1",
-        "--max_completion_length",
-        "8",
-        "--alarm_window",
-        "1",
-        "--stop_on_alarm",
-        "true",
-    )
-    assert run.returncode == 0, run.stderr
-    assert "ALARM (clipped_ratio) at step 1: 100% of completions were cut off" in run.stderr
-    assert "stop_on_alarm: the run ends at step 1." in run.stderr
+    short = "--num_train_puzzles 1 --max_completion_length 8 --alarm_window 1 --stop_on_alarm true"
+    done = run(tmp_path / "run", *short.split())
+    assert done.returncode == 0, done.stderr
+    assert "ALARM (clipped_ratio) at step 1: 100% of completions were cut off" in done.stderr
+    assert "stop_on_alarm: the run ends at step 1." in done.stderr
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert "clipped_ratio" in result["alarms"]
     assert whole_checkpoints(tmp_path / "run").keys() == {1}

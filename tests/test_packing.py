@@ -13,8 +13,9 @@ from trl import GRPOConfig
 
 from recipes import packing
 from recipes.packing import Rows, packed_attention, regroups, unsupported
+from tests import forked
 from tests.packed_and_stock import make, train
-from tests.test_rehearsal import ENVIRONMENT, needs_deepspeed
+from tests.test_rehearsal import ENVIRONMENT, free_port, needs_deepspeed
 
 ROOT = Path(__file__).parents[1]
 TIGHT, WIDE = 45, 10**6  # tokens of a packed sequence: many in a step, or one
@@ -68,10 +69,9 @@ def test_every_loss_in_two_optimizer_steps_of_a_generation(tmp_path, loss_type):
 @pytest.mark.parametrize("loss_type", LOSSES)
 def test_every_loss_with_accumulated_micro_batches(tmp_path, loss_type):
     """The gradient is that of stock TRL's micro-batches; the metrics those of the step as one."""
-    compare(tmp_path, loss_type=loss_type, metrics=SCORES, **FOUR_AT_ONCE)
+    packed = compare(tmp_path, loss_type=loss_type, metrics=SCORES, **FOUR_AT_ONCE)
     if loss_type != "bnpo":
-        whole, cut = (train(tmp_path, *how) for how in ((None,), (TIGHT,)))
-        assert_same_log(whole, cut)
+        assert_same_log(train(tmp_path, None, loss_type=loss_type), packed)
 
 
 CASES = {
@@ -313,12 +313,24 @@ def test_a_saved_model_does_not_ask_for_packed_attention(tmp_path):
     assert AutoModelForCausalLM.from_pretrained(tmp_path / "saved").config._attn_implementation == "sdpa"
 
 
-def launch(tmp_path, launcher, runs):
-    """`packed_and_stock.train` with each of the keywords on two processes: what it returned."""
-    command = [sys.executable, "-m", *launcher.split(), "tests/packed_and_stock.py", str(tmp_path), json.dumps(runs)]
+def on_two_processes(tmp_path, runs):
+    """`packed_and_stock.train` with each of the keywords, as torchrun starts it: what it returned."""
+    where = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    script = ("tests/packed_and_stock.py", tmp_path, json.dumps(runs))
+    ranks = [forked.start(tmp_path / f"rank-{rank}.log", *script, RANK=rank, LOCAL_RANK=rank, **where) for rank in "01"]
+    for rank in ranks:
+        rank.join()
+    assert [rank.exitcode for rank in ranks] == [0, 0], (tmp_path / "rank-0.err").read_text()[-4000:]
+    return [torch.load(tmp_path / f"{name}.pt") for name in runs]
+
+
+def with_zero3(tmp_path, keywords):
+    """The same with the launcher, ZeRO-3, and one run, since DeepSpeed keeps the first one's batch sizes."""
+    launcher = ["-m", "accelerate.commands.launch", "--config_file", "accelerate_configs/zero3_cpu.yaml"]
+    command = [sys.executable, *launcher, "tests/packed_and_stock.py", str(tmp_path), json.dumps({"run": keywords})]
     done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr[-4000:]
-    return [torch.load(tmp_path / f"{name}.pt") for name in runs]
+    return torch.load(tmp_path / "run.pt")
 
 
 def test_two_processes_share_the_rows_and_have_the_gradient_of_stock_trl(tmp_path):
@@ -341,23 +353,22 @@ def test_two_processes_share_the_rows_and_have_the_gradient_of_stock_trl(tmp_pat
         sizes = {"per_device_train_batch_size": 16, "shape": {"prompts": 8}}
         keywords = {key: value for key, value in {**sizes, **case}.items() if key != "metrics"}
         runs |= {f"stock {i}": {"packed_tokens": None, **keywords}, f"packed {i}": {"packed_tokens": TIGHT, **keywords}}
-    results = iter(launch(tmp_path, "torch.distributed.run --standalone --nproc_per_node 2", runs))
+    results = iter(on_two_processes(tmp_path, runs))
     for case, stock, packed in zip(cases, results, results, strict=True):
         assert_same_gradients(stock, packed)
         assert_same_log(stock, packed, case.get("metrics", SCORES))
 
 
+@pytest.mark.slow
 @needs_deepspeed
 @pytest.mark.parametrize("case", [{}, {"lora": True}])
 def test_zero3_ends_with_the_weights_of_stock_trl(tmp_path, case):
-    """One run a launch: DeepSpeed keeps the first one's batch sizes."""
     sizes = {"shape": {"prompts": 8}, "per_device_train_batch_size": 4, "gradient_accumulation_steps": 4, "max_steps": 2}
     keywords = {**sizes, "equal_rewards": ["0", "1", "2"], **case}
-    launcher = "accelerate.commands.launch --config_file accelerate_configs/zero3_cpu.yaml"
-    (stock,) = launch(tmp_path, launcher, {"stock": {"packed_tokens": None, **keywords}})
-    (packed,) = launch(tmp_path, launcher, {"packed": {"packed_tokens": TIGHT, **keywords}})
+    stock = with_zero3(tmp_path / "stock", {"packed_tokens": None, **keywords})
+    packed = with_zero3(tmp_path / "packed", {"packed_tokens": TIGHT, **keywords})
     assert_same_log(stock, packed, SCORES)
-    start = AutoModelForCausalLM.from_pretrained(tmp_path / "stock" / "model-0").state_dict()
+    start = AutoModelForCausalLM.from_pretrained(tmp_path / "stock" / "run" / "model-0").state_dict()
     assert stock["weights"].keys() == packed["weights"].keys()
     moved = [name for name in stock["weights"] if name in start and not stock["weights"][name].equal(start[name])]
     assert moved or case

@@ -3,8 +3,10 @@
 import sys
 from dataclasses import replace
 
+import pyarrow.parquet as pq
 import pytest
 import torch
+from datasets import Dataset
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, Qwen2Config
 from trl import GRPOConfig, ModelConfig
@@ -13,7 +15,7 @@ from puzzles.dataset import build
 from puzzles.scenario import Size
 from recipes.arguments import PuzzleArguments, RunArguments, parse
 from recipes.memory import GiB, Machine, activations, disk, memory, parameters, states, tokens_at_once
-from recipes.plan import KNOWN, PlanArguments, accumulate, geometry, main, table, too_long, unreachable_server
+from recipes.plan import KNOWN, PlanArguments, accumulate, geometry, main, rounded_away, table, too_long, unreachable_server
 
 NODE = Machine("node", 8, 1, True, False, False, gpu=79.1 * GiB, cpu=1000 * GiB, disk=None)
 FULL, LORA = ModelConfig(), ModelConfig(use_peft=True, lora_r=32)
@@ -126,11 +128,41 @@ def test_accumulation_of_ones_own_is_left_alone_and_checked():
 
 def test_a_prompt_that_is_too_long_is_named():
     shape = KNOWN["Qwen/Qwen2.5-14B-Instruct"]
+    assert "held-out row 1 has 9,000 tokens" in too_long(config(), shape, [100, 100, 9000], held_out=2)[0]
     assert not too_long(config(), shape, [8192])
     (fault,) = too_long(config(), shape, [100, 9000, 8193])
     assert fault.startswith("2 of 3 prompts are too long: row 1 has 9,000 tokens, and vllm_max_model_length 16,384")
     assert "more than the model's context" in too_long(config(vllm_max_model_length=99999), shape, [1])[0]
     assert "Lower max_completion_length" in too_long(config(use_vllm=False, max_completion_length=32000), shape, [900])[0]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "fault"),
+    [("bfloat16", True), ("float16", True), ("auto", True), ("float32", False), (None, False)],  # TRL's default is float32
+)
+def test_16_bits_are_trained_only_where_float32_copies_are_kept(dtype, fault):
+    shape, alone = KNOWN["Qwen/Qwen2.5-1.5B-Instruct"], replace(NODE, zero3=False)
+    full, lora = ModelConfig(dtype=dtype), ModelConfig(dtype=dtype, use_peft=True)
+    saved = ModelConfig(dtype=dtype, use_peft=True, lora_modules_to_save=["lm_head"])
+    deepspeed = replace(NODE, masters=True)
+    assert bool(rounded_away(shape, config(), full, alone)) == bool(rounded_away(shape, config(), saved, alone)) == fault
+    assert not rounded_away(shape, config(), full, deepspeed)
+    assert not rounded_away(shape, config(), lora, alone)
+
+
+def test_the_plan_counts_what_is_held_without_deepspeed():
+    """Trained: 4 weight, 2 its copy under autocast, 4 gradient, 8 AdamW. Frozen, or of the reference model: as loaded."""
+    shape, alone = KNOWN["Qwen/Qwen2.5-1.5B-Instruct"], replace(NODE, zero3=False, processes=1)
+    total = parameters(shape, FULL).total
+    half, single = (parameters(shape, ModelConfig(use_peft=True, lora_r=32, dtype=d)) for d in ("bfloat16", "float32"))
+    assert states(parameters(shape, FULL), alone)[0] == 18 * total
+    assert states(half, alone)[0] == 2 * (total - half.trained) + 18 * half.trained
+    assert states(single, alone)[0] == 4 * (total - single.trained) + 18 * single.trained
+    assert states(single, replace(alone, masters=True))[0] == states(half, alone)[0]
+    run = (RunArguments(), config(beta=0.04, vllm_tensor_parallel_size=1), [1000], 1200)
+    held = memory(shape, parameters(shape, FULL), alone, *run)[0]["model states"]
+    assert held.startswith(f"{(18 + 4) * total / GiB:.1f} GiB")
+    assert disk(parameters(shape, FULL), alone)[0]["disk"].startswith(f"{(3 * 12 + 4) * total / GiB:.0f} GiB")
 
 
 def test_a_server_that_is_not_there_is_named():
@@ -197,6 +229,7 @@ def test_shipped_recipes_fit_where_they_say(plan, dataset, recipe, machines, ver
         (("--num_processes", "8", "--num_machines", "3"), "8 processes cannot be shared out evenly over 3 nodes"),
         (("--model_name_or_path", "no/such-model"), "model_name_or_path 'no/such-model' is neither"),
         (("--machines", "accelerate_configs/none.yaml"), "accelerate_configs/none.yaml"),
+        (("--machines", "accelerate_configs/single_gpu.yaml"), "dtype: bfloat16 would train all weights in bfloat16"),
     ],
 )
 def test_a_plan_that_will_not_do_fails(plan, dataset, arguments, complaint):
@@ -206,9 +239,23 @@ def test_a_plan_that_will_not_do_fails(plan, dataset, arguments, complaint):
 
 
 def test_a_dataset_that_is_not_made_yet_is_sampled(plan):
-    said, code = plan("qwen2.5-14b", "--dataset", "outputs/none", "--num_eval_puzzles", "64")
+    said, code = plan("qwen2.5-14b", "--dataset", "outputs/none", "--players", "1", "1")
     assert code == 0, said
     assert "264 prompts, a sample (make dataset makes them all)" in said
+
+
+def test_prompts_that_are_text_are_planned(plan, dataset, tmp_path):
+    """The same plan as for the same puzzles as messages."""
+    for split in ("train", "validation"):
+        rows = pq.read_table(dataset / f"{split}.parquet").to_pylist()
+        by_letter = [dict(zip("ABCDEFGH", row["solution"] + [None] * 8, strict=False)) for row in rows]
+        made = [{"prompt": row["prompt"][0]["content"], "solution": s} for row, s in zip(rows, by_letter, strict=True)]
+        Dataset.from_list(made).to_parquet(tmp_path / f"{split}.parquet")
+    said, code = plan("qwen2.5-14b", "--dataset", tmp_path)
+    assert code == 0, said
+    assert said.count("its prompts are text") == 2
+    rest = [line for line in said.splitlines() if "its prompts" not in line]
+    assert plan("qwen2.5-14b", "--dataset", dataset)[0].splitlines() == rest
 
 
 def test_the_table_lines_up():

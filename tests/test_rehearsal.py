@@ -133,6 +133,7 @@ def assert_same(cut, whole, after):
     assert all(a[name].allclose(b[name], atol=1e-5) for name in b)
 
 
+@pytest.mark.slow
 @needs_deepspeed
 def test_zero3_on_two_processes_trains_saves_and_after_kill_9_goes_on_as_if_uninterrupted(dataset, tmp_path):
     """Killed in epoch 1, where TRL's own sampler would replay epoch 0, with a half-written checkpoint left behind."""
@@ -159,6 +160,37 @@ def test_zero3_on_two_processes_trains_saves_and_after_kill_9_goes_on_as_if_unin
     assert any(step > 4 and steps[step]["loss"] != steps[step - 4]["loss"] for step in steps)
 
 
+REPACKED = """
+import sys
+from tests import on_cpu
+from vllm.model_executor.layers import utils
+
+utils.check_cpu_sgl_kernel = lambda *_: sys.argv[1] == "amx"  # as a CPU with AMX answers for bfloat16, and one without
+for dispatch in (utils.dispatch_cpu_unquantized_gemm, on_cpu.keep):
+    utils.dispatch_cpu_unquantized_gemm = dispatch
+    try:
+        on_cpu.start(model="recipes/tiny-warm-start", dtype="bfloat16", enforce_eager=True, max_model_len=512)
+        print("started")
+    except RuntimeError as error:
+        print(error)
+"""
+
+
+@needs_vllm
+@pytest.mark.parametrize(
+    ("cpu", "product"), [("amx", "weight_packed_linear_cpu"), pytest.param("no amx", "onednn_mm", marks=pytest.mark.slow)]
+)
+def test_vllm_repacks_no_weight_whatever_the_cpu(cpu, product):
+    """Of vLLM's ways to repack: with each, the check names it; without any, vLLM starts and can be given weights."""
+    run = subprocess.run([sys.executable, "-c", REPACKED, cpu], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr[-4000:]
+    refused, started = [line for line in run.stdout.splitlines() if line.startswith(("vLLM has repacked", "started"))]
+    assert "the weights of 12 linear layers, such as model.layers.0.self_attn.qkv_proj" in refused
+    assert product in refused
+    assert started == "started"
+
+
+@pytest.mark.slow
 @needs_vllm
 @needs_deepspeed
 def test_vllm_follows_the_weights(dataset, tmp_path):

@@ -1,0 +1,47 @@
+"""Scripts of the repository, each run in a process of its own, forked from one that has imported PyTorch and TRL already.
+
+What `python SCRIPT ARGUMENTS` does, ten seconds sooner. Where the launcher itself is tested, the tests start that.
+"""
+
+import gc
+import multiprocessing
+import os
+import resource
+import runpy
+import sys
+from pathlib import Path
+from subprocess import CompletedProcess
+
+ROOT = Path(__file__).parents[1]
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["recipes.grpo"])
+
+
+def _script(argv: tuple[str, ...], log: Path, file_size: int, environment: dict[str, str]) -> None:
+    for stream, name in ((1, "out"), (2, "err")):
+        os.dup2(os.open(log.with_suffix(f".{name}"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
+    os.setsid()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
+    os.environ |= environment
+    os.chdir(ROOT)
+    gc.freeze()  # as in conftest.py
+    sys.argv = list(argv)
+    runpy.run_path(argv[0], run_name="__main__")
+
+
+def start(log: Path, *argv: str, file_size: int = resource.RLIM_INFINITY, **environment: str) -> multiprocessing.Process:
+    """Start a script, in a session of its own; what it prints goes to `log`.out and `log`.err.
+
+    Args:
+        file_size: bytes that a file may have: writing more fails as on a full disk.
+    """
+    process = FORKS.Process(target=_script, args=(tuple(map(str, argv)), log, file_size, environment))
+    process.start()
+    return process
+
+
+def run(log: Path, *argv: str, **options) -> CompletedProcess:
+    """Run a script to its end."""
+    (process := start(log, *argv, **options)).join()
+    printed = (log.with_suffix(f".{name}").read_text() for name in ("out", "err"))
+    return CompletedProcess(argv, process.exitcode, *printed)

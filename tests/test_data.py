@@ -1,0 +1,342 @@
+"""Datasets of others: what the prompts and solutions may look like, what is refused by name; and the precision of training,
+and what goes to the Hub. The recipe runs in this process, a step or two of the tiny model.
+"""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from datasets import Dataset
+from safetensors.torch import load_file
+from transformers import AutoTokenizer
+from trl import GRPOConfig, ModelConfig
+
+from puzzles.dataset import build
+from puzzles.scenario import Size
+from recipes import grpo
+from recipes.arguments import PuzzleArguments, RunArguments, parse
+from recipes.data import as_answers, as_messages, puzzles
+from recipes.plan import prompt_lengths
+from tests.hub import TOKEN, local_hub
+
+ROOT = Path(__file__).parents[1]
+TINY = ROOT / "recipes" / "tiny-warm-start"
+CLASHES = {"completions": "x", "prompts": "x", "completion_ids": 1, "trainer_state": 1, "log_metric": "x", "image": "x"}
+CLASHES |= {"images": "x", "tools": "x", "environment": "x", "completion": "x", "seed": 4}
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return build(11, 0, 6, Size(3, 2, 3, 1, 0), wording="compact", directness=0.75).to_list()
+
+
+def text(row):
+    return row["prompt"][0]["content"]
+
+
+def letters(row):
+    return dict(zip("ABCDEFGH", row["solution"] + [None] * 8, strict=False))
+
+
+SYSTEM, USER, BOT = (
+    {"role": "system", "content": "Think."},
+    {"role": "user", "content": "Hi"},
+    {"role": "assistant", "content": "Yes?"},
+)
+PARTS = [{"type": "text", "text": "So: "}]
+SHAPES = {
+    "text": lambda row: {"prompt": text(row), "solution": letters(row), **CLASHES},
+    "text and lists": lambda row: {"prompt": text(row), "solution": row["solution"]},
+    "one message": lambda row: {"prompt": row["prompt"], "solution": letters(row), "difficulty": 7},
+    "system": lambda row: {"prompt": [SYSTEM, *row["prompt"]], "solution": row["solution"], "difficulty": row["difficulty"]},
+    "turns": lambda row: {"prompt": [SYSTEM, USER, BOT, *row["prompt"]], "solution": letters(row)},
+    "parts": lambda row: {
+        "prompt": [{"role": "user", "content": [*PARTS, {"type": "text", "text": text(row)}]}], "solution": letters(row)
+    },
+}  # fmt: skip
+
+
+def write(folder, rows, shape, validation=None, suffix="parquet"):
+    folder.mkdir(exist_ok=True)
+    for split, how in (("train", shape), ("validation", validation or shape)):
+        made = [SHAPES[how](row) for row in rows]
+        if suffix == "parquet":
+            Dataset.from_list(made).to_parquet(folder / f"{split}.parquet")
+        else:
+            (folder / f"{split}.{suffix}").write_text("\n".join(map(json.dumps, made)))
+    return folder
+
+
+@pytest.fixture
+def train(monkeypatch, tmp_path, capsys):
+    """Runs `recipes/grpo.py` in this process, one step unless said otherwise: what it printed. It writes into tmp_path/run."""
+    monkeypatch.setattr("recipes.plan.offline", lambda: True)
+
+    def run(*overrides):
+        small = "--num_train_puzzles 2 --num_eval_puzzles 2 --num_generations 4 --per_device_train_batch_size 8 --max_steps 1"
+        small += " --per_device_eval_batch_size 2 --save_steps 1 --eval_strategy no --max_completion_length 60"
+        recipe = ["--config", ROOT / "recipes" / "tiny-cpu.yaml", "--output_dir", tmp_path / "run", *small.split()]
+        monkeypatch.setattr(sys, "argv", ["grpo.py", *map(str, [*recipe, *overrides])])
+        monkeypatch.chdir(ROOT)
+        grpo.main(*parse((PuzzleArguments, RunArguments, GRPOConfig, ModelConfig), ""))
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_rows_of_any_shape_become_like_ours(tmp_path, capsys, rows, shape, suffix):
+    folder = write(tmp_path / "data", rows, shape, "one message", suffix)
+    train, held_out = puzzles(PuzzleArguments(dataset=str(folder), num_eval_puzzles=3), seed=0)
+    assert (len(train), len(held_out)) == (6, 3)
+    assert {*train.column_names} <= {"prompt", "solution", "difficulty", "seed"}
+    assert ("difficulty" in train.column_names) == (shape == "system")
+    assert "difficulty" not in held_out.column_names  # of another kind than ours
+    for ours, row in zip(rows, train, strict=True):
+        assert row["solution"] == ours["solution"]
+        *before, last = row["prompt"]
+        assert last == {"role": "user", "content": ("So: " if shape == "parts" else "") + text(ours)}
+        assert before == {"system": [SYSTEM], "turns": [SYSTEM, USER, BOT]}.get(shape, [])
+    assert [row["prompt"] for row in held_out] == [row["prompt"] for row in rows[:3]]
+    assert ("its prompts are text, and go to the model as the user's message" in capsys.readouterr().out) == ("text" in shape)
+
+
+@pytest.mark.parametrize("shape", ["text", "turns"])
+def test_they_train(tmp_path, rows, train, shape):
+    said = train("--dataset", write(tmp_path / "data", rows, shape, "parts"))
+    assert "held-out accuracy" in said
+    state = json.loads((tmp_path / "run" / "checkpoint-1" / "trainer_state.json").read_text())
+    (step,) = [log for log in state["log_history"] if "loss" in log]
+    assert "reward" in step
+    assert step["unread_prompts"] == 0
+
+
+def test_a_model_without_a_chat_template_gets_the_text(tmp_path, rows, train):
+    shutil.copytree(TINY, tmp_path / "base", ignore=shutil.ignore_patterns("*.jinja"))
+    model = ("--model_name_or_path", tmp_path / "base")
+    assert "it gets the prompts as text" in train(*model, "--dataset", write(tmp_path / "data", rows, "text"))
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "base")
+    alone, ours = [len(tokenizer(text(row)).input_ids) for row in rows], Dataset.from_list(rows)
+    assert prompt_lengths(GRPOConfig("outputs/none", use_cpu=True), tokenizer, ours, ours.take(1)) == [*alone, alone[0]]
+    with pytest.raises(
+        SystemExit, match="the prompt of row 0, of the roles system, user, assistant, user: the model has no chat"
+    ):
+        train(*model, "--dataset", write(tmp_path / "data", rows, "turns"))
+
+
+def test_lengths_are_counted_as_the_trainer_makes_them(rows):
+    tokenizer, args = AutoTokenizer.from_pretrained(TINY), GRPOConfig("outputs/none", use_cpu=True)
+    for shape in SHAPES.values():
+        chats = [as_messages(shape(row)["prompt"]) for row in rows]
+        ours = Dataset.from_dict({"prompt": chats})
+        made = tokenizer.apply_chat_template(chats, add_generation_prompt=True, tokenize=True, return_dict=True)["input_ids"]
+        assert prompt_lengths(args, tokenizer, ours.take(2), ours.skip(2)) == [len(ids) for ids in made]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_prompt_that_is_too_long_is_refused_in_any_shape(tmp_path, rows, train, shape):
+    long = [{**row, "prompt": [{"role": "user", "content": text(row) * (40 if i == 1 else 1)}]} for i, row in enumerate(rows)]
+    with pytest.raises(
+        SystemExit, match=r"2 of 4 prompts are too long: row 1 has [\d,]+ tokens, and the model's context 1,024"
+    ):
+        train("--dataset", write(tmp_path / "data", long, shape))
+    short_first = write(tmp_path / "data", rows, "text")
+    shutil.copy(write(tmp_path / "long", long, shape) / "validation.parquet", short_first)
+    with pytest.raises(SystemExit, match="1 of 4 prompts are too long: held-out row 1 has"):
+        train("--dataset", short_first)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "complaint"),
+    [
+        (None, "its prompt is None: give a text or a list of messages"),
+        ([], r"its prompt is \[\]"),
+        ("", "its last message is .*'content': ''.*: it must be the user's, and not empty"),
+        (" \n", "must be the user's, and not empty"),
+        ([{"role": "user", "content": None}], "its user message holds .*'text': None.*: only text"),
+        ([{"role": "user", "content": []}], "its last message is .*'content': ''"),
+        ([{"role": "user", "content": [{"type": "image", "image": "x.png"}]}], "holds {'type': 'image', .*: only text"),
+        ([USER, BOT], "its last message is {'role': 'assistant', .*: it must be the user's"),
+        ([SYSTEM], "its last message is {'role': 'system'"),
+        (["Who?"], "its prompt holds 'Who.': give messages with a `role` and a `content`"),
+        ([{"from": "human", "value": "Who?"}], "give messages with a `role`"),
+        ({"role": "user", "content": "Who?"}, "give a text or a list of messages"),
+        (7, "its prompt is 7"),
+    ],
+)
+def test_a_prompt_that_is_none_is_named(prompt, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        as_messages(prompt)
+
+
+@pytest.mark.parametrize(
+    ("solution", "complaint"),
+    [
+        (None, "its solution is None: give a list of answers, or a dict from letter to answer"),
+        ([], r"its solution is \[\]"),
+        ({"A": None, "B": None}, r"its solution is \[\]"),
+        ({"A": "Hall", "B": None, "C": "Rope"}, "has the letters A, C: give each from A on, without a gap"),
+        ({"a": "Hall"}, "has the letters a"),
+        (["Hall", None], "holds the answer None: give a text"),
+        (["Hall", ""], "holds the answer ''"),
+        ([1], "holds the answer 1"),
+        ("A. Hall", "its solution is 'A. Hall'"),
+    ],
+)
+def test_a_solution_that_is_none_is_named(solution, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        as_answers(solution)
+
+
+def test_letters_are_put_in_order():
+    assert as_answers({"C": "c", "A": "a", "B": "b", "D": None}) == ["a", "b", "c"]
+
+
+def test_a_faulty_dataset_is_named_with_split_and_row(tmp_path, rows):
+    def load(**changes):
+        return puzzles(PuzzleArguments(dataset=str(tmp_path / "data"), num_eval_puzzles=2, **changes), seed=0)
+
+    faulty = [*rows[:4], {**rows[4], "prompt": [{"role": "user", "content": ""}]}, rows[5]]
+    write(tmp_path / "data", faulty, "one message")
+    with pytest.raises(ValueError, match="data', split 'train', row 4: its last message is"):
+        load()
+    assert len(load(num_train_puzzles=4)[0]) == 4  # what is not asked for is not looked at
+    with pytest.raises(ValueError, match="has the difficulty 7: curriculum needs easy, medium, hard"):
+        load(curriculum="depth", num_train_puzzles=4)
+    for count in ("num_train_puzzles", "num_eval_puzzles"):
+        with pytest.raises(ValueError, match=f"{count}=0 is too few"):
+            puzzles(PuzzleArguments(**{count: 0}), seed=0)
+    (tmp_path / "data" / "train.parquet").write_bytes(b"torn")
+    with pytest.raises(ValueError, match="data' cannot be read: "):
+        load()
+    for suffix in ("json", "jsonl", "parquet"):
+        (file := tmp_path / f"puzzles.{suffix}").write_text("[]")
+        with pytest.raises(
+            ValueError, match=rf"is one file: put it into a folder as train\.{suffix}, held-out puzzles beside it"
+        ):
+            puzzles(PuzzleArguments(dataset=str(file)), seed=0)
+
+
+def test_a_prompt_that_holds_the_chat_template_already_is_refused(tmp_path, rows, train):
+    rendered = [{**row, "prompt": [{"role": "user", "content": f"<|im_start|>user\n{text(row)}<|im_end|>\n"}]} for row in rows]
+    with pytest.raises(
+        SystemExit, match=r"the prompt of row 0, of the roles user: it holds '<.im_end.>', which the chat template adds"
+    ):
+        train("--dataset", write(tmp_path / "data", rendered, "text"))
+    shutil.copytree(TINY, tmp_path / "strict")
+    (tmp_path / "strict" / "chat_template.jinja").write_text("{{ raise_exception('System role not supported') }}")
+    with pytest.raises(
+        SystemExit, match=r"row 0, of the roles system, user: the chat template refuses it \(System role not supported"
+    ):
+        train("--model_name_or_path", tmp_path / "strict", "--dataset", write(tmp_path / "data", rows, "system"))
+
+
+def changed(folder):
+    """The share of the warm start's weights that training has changed."""
+    before, after = load_file(TINY / "model.safetensors"), load_file(folder / "run" / "model" / "model.safetensors")
+    return sum((after[name] != before[name].to(after[name].dtype)).sum() for name in before) / sum(
+        map(torch.numel, before.values())
+    )
+
+
+@pytest.mark.parametrize(
+    ("precision", "said"),
+    [
+        (("--dtype", "bfloat16", "--bf16", "true"), "dtype: bfloat16 would train all weights in bfloat16"),
+        (("--dtype", "bfloat16", "--bf16", "false"), "where most steps of 6e-06 are rounded away: set dtype: float32"),
+        (("--dtype", "float16", "--bf16", "false"), "dtype: float16 would train all weights in float16"),
+        (("--dtype", "float16", "--fp16", "true", "--bf16", "false"), "or launch with DeepSpeed"),
+        (("--dtype", "auto"), "dtype: auto would train all weights in bfloat16"),
+        (("--dtype", "bfloat16", "--use_peft", "true", "--lora_modules_to_save", "embed_tokens"), "train lora_modules_to_save"),
+        (("--model_init_kwargs", '{"dtype": "bfloat16"}'), "model_init_kwargs holds a dtype: give it as dtype alone"),
+    ],
+)  # fmt: skip
+def test_weights_in_16_bits_without_float32_copies_are_refused(tmp_path, train, precision, said):
+    shutil.copytree(TINY, tmp_path / "half")
+    config = json.loads((TINY / "config.json").read_text()) | {"dtype": "bfloat16"}
+    (tmp_path / "half" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(SystemExit, match=said):
+        train("--model_name_or_path", tmp_path / "half", "--learning_rate", "6e-6", *precision)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_step_of_6e_6_changes_weights_in_float32_and_would_not_in_bfloat16(monkeypatch, tmp_path, train):
+    train("--dtype", "float32", "--bf16", "true", "--learning_rate", "6e-6")
+    assert changed(tmp_path) > 0.95
+    shutil.rmtree(tmp_path / "run")
+    monkeypatch.setattr("recipes.plan.rounded_away", lambda *_: [])
+    train("--dtype", "bfloat16", "--bf16", "true", "--learning_rate", "6e-6")
+    assert changed(tmp_path) < 0.05
+
+
+def test_lora_of_a_bfloat16_model_is_trained_in_float32(monkeypatch, tmp_path, train):
+    seen = {}
+
+    def watched(trainer, *args, **kwargs):
+        seen.update({name: (p.dtype, p.requires_grad) for name, p in trainer.model.named_parameters()})
+        return stock(trainer, *args, **kwargs)
+
+    stock = grpo.PuzzleTrainer.train
+    monkeypatch.setattr(grpo.PuzzleTrainer, "train", watched)
+    train(
+        "--dtype", "bfloat16", "--bf16", "true", "--use_peft", "true", "--lora_r", "24", "--lora_target_modules", "all-linear"
+    )
+    assert {dtype for dtype, trained in seen.values() if trained} == {torch.float32}
+    assert {dtype for dtype, trained in seen.values() if not trained} == {torch.bfloat16}
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    with local_hub() as hub:
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        yield hub
+
+
+def test_one_copy_of_the_model_goes_to_the_hub(tmp_path, train, hub):
+    said = train("--push_to_hub", "true", "--hub_model_id", "me/detective", "--max_steps", "2", "--hub_private_repo", "true")
+    assert f"uploaded: {hub.url}" in said
+    assert hub.private == {"me/detective": True}
+    there, model = hub.repos["me/detective"], tmp_path / "run" / "model"
+    files = {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
+    assert {*there} == files | {"chat_template.jinja", "README.md"}
+    assert all(there[name] == (model / name).read_bytes() for name in there)
+    assert b"me/detective" in there["README.md"]
+    assert str(tmp_path).encode() not in b"".join(there.values())
+    assert sum("/commit/" in request for request in hub.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("how", "complaint"),
+    [
+        ({"token": ""}, "push_to_hub: there is no token: log in"),
+        ({"endpoint": "http://127.0.0.1:9"}, "the Hub at http://127.0.0.1:9 cannot be reached"),
+        ({"id": "me/a b"}, "hub_model_id 'me/a b': Repo id must"),
+        ({"strategy": "all_checkpoints"}, "hub_strategy: all_checkpoints is not supported"),
+    ],
+)
+def test_what_stands_in_the_way_of_an_upload_is_said_before_training(monkeypatch, tmp_path, train, hub, how, complaint):
+    monkeypatch.setattr("recipes.hub.get_token", lambda: how.get("token", TOKEN))
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", how.get("endpoint", hub.url))
+    monkeypatch.setattr(grpo, "PuzzleTrainer", lambda *_, **__: pytest.fail("a model was loaded"))
+    more = ("--hub_model_id", how.get("id", "me/detective"), "--hub_strategy", how.get("strategy", "every_save"))
+    with pytest.raises(SystemExit, match=complaint):
+        train("--push_to_hub", "true", *more)
+    assert not hub.repos
+
+
+def test_an_upload_that_fails_loses_nothing(monkeypatch, tmp_path, train, hub):
+    monkeypatch.setattr(
+        "recipes.hub.HfApi.upload_folder", lambda *_, **__: (_ for _ in ()).throw(OSError("the network is down"))
+    )
+    with pytest.raises(
+        SystemExit, match=r"not on the Hub \(the network is down\). To try again: hf upload me/detective .*/model"
+    ):
+        train("--push_to_hub", "true", "--hub_model_id", "me/detective")
+    assert (tmp_path / "run" / "result.json").exists()
+    assert (tmp_path / "run" / "model" / "README.md").exists()

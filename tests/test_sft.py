@@ -1,0 +1,148 @@
+"""Imitation refuses before it trains what would teach nothing, or something else; and what it leaves behind."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
+from trl import SFTConfig
+
+from recipes import sft
+from recipes.arguments import parse
+from tests.hub import TOKEN, local_hub
+
+ROOT = Path(__file__).parents[1]
+BASE = ROOT / "recipes" / "tiny-base"
+
+
+@pytest.fixture
+def imitate(monkeypatch, tmp_path):
+    """Runs `recipes/sft.py` for two steps of four demonstrations into tmp_path/new."""
+
+    def run(*overrides):
+        short = "--stages 2:0.75:0.75:0.6 --per_device_train_batch_size 4 --warmup_steps 0"
+        recipe = ["--config", str(ROOT / "recipes" / "tiny-warm-start.yaml"), "--output_dir", str(tmp_path / "new")]
+        given = [*recipe, "--model_name_or_path", str(BASE), *short.split(), *map(str, overrides)]
+        monkeypatch.setattr(sys, "argv", ["sft.py", *given])
+        sft.main(*parse((sft.SftArguments, SFTConfig), sft.__doc__))
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("overrides", "complaint"),
+    [
+        (("--max_length", "100"), r"6 of 8 .* more than 100 tokens, the longest 129, .*--max_length 129.*--proofs true\), or"),
+        (("--max_length", "20"), r"8 of 8 demonstrations have more than 20 tokens"),
+        (("--max_length", "100", "--proofs", "true"), r"of 8 .* take --max_length \d+, or smaller puzzles"),
+        (("--stages", "0:1:1:0"), r"stage '0:1:1:0' is impossible: it takes a STEP at least"),
+        (("--stages", "2:1:0.5:0"), r"stage '2:1:0.5:0' is impossible"),
+        (("--stages", "2:-1:0.5:0"), r"stage '2:-1:0.5:0' is impossible"),
+        (("--stages", "2:0:1:1.5"), r"'2:0:1:1.5' is impossible: .* SLIPS from 0 to 1"),
+        (("--stages", "2:nan:1:0"), r"'2:nan:1:0' is impossible"),
+        (("--stages", "2:0:inf:0"), r"'2:0:inf:0' is impossible"),
+        (("--stages", "2.5:0:1:0"), r"'2.5:0:1:0' is not STEPS:LOW:HIGH:SLIPS"),
+        (("--num_train_epochs", "0"), r"num_train_epochs=0 leaves nothing to learn"),
+        (("--packing", "true"), r"packing: true would change what a step holds"),
+        (("--model_name_or_path", "no/such"), r"'no/such' is neither a folder with a model nor one that the Hub gives"),
+        (("--push_to_hub", "true"), r"push_to_hub: there is no token"),
+    ],
+)
+def test_what_cannot_be_learned_is_refused_before_training(monkeypatch, tmp_path, imitate, overrides, complaint):
+    monkeypatch.setattr("recipes.sft.offline", lambda: True)
+    monkeypatch.setattr("recipes.hub.get_token", lambda: None)
+    monkeypatch.setattr(sft.SFTTrainer, "train", lambda _: pytest.fail("it trained"))
+    with pytest.raises(SystemExit, match=complaint):
+        imitate(*overrides)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_demonstration_longer_than_the_models_context_is_refused(monkeypatch, tmp_path, imitate):
+    (tmp_path / "short").mkdir()
+    for file in BASE.iterdir():
+        shutil.copy(file, tmp_path / "short")
+    config = json.loads((BASE / "config.json").read_text()) | {"max_position_embeddings": 64}
+    (tmp_path / "short" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(SystemExit, match=r"8 of 8 .* more than 64 tokens.*take a model of a longer context than 64, shorter"):
+        imitate("--model_name_or_path", tmp_path / "short")
+    (tmp_path / "short" / "chat_template.jinja").unlink()
+    with pytest.raises(SystemExit, match="/short' has no chat template: take a chat model, or name a chat_template_path"):
+        imitate("--model_name_or_path", tmp_path / "short")
+
+
+def test_weights_are_learned_in_float32_and_saved_as_they_were(tmp_path, imitate):
+    """Nearly every weight of a bfloat16 checkpoint moves, which most would not in bfloat16."""
+    AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.bfloat16).save_pretrained(tmp_path / "half")
+    for file in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        shutil.copy(BASE / file, tmp_path / "half")
+    seen = {}
+    train = sft.SFTTrainer.train
+
+    def watched(trainer):
+        before = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
+        train(trainer)
+        seen["dtypes"] = {p.dtype for p in trainer.model.parameters()}
+        moved = sum((p != before[name]).sum().item() for name, p in trainer.model.named_parameters() if "embed" not in name)
+        seen["moved"] = moved / sum(p.numel() for name, p in trainer.model.named_parameters() if "embed" not in name)
+
+    sft.SFTTrainer.train = watched
+    try:
+        imitate("--model_name_or_path", tmp_path / "half", "--learning_rate", "6e-6", "--muon_learning_rate", "6e-6")
+    finally:
+        sft.SFTTrainer.train = train
+    assert seen["dtypes"] == {torch.float32}
+    assert seen["moved"] > 0.95
+    assert {weight.dtype for weight in load_file(tmp_path / "new" / "model.safetensors").values()} == {torch.bfloat16}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["half", "new"]
+
+
+def test_a_killed_run_is_started_again_and_a_running_one_is_left_alone(tmp_path, imitate):
+    partial = tmp_path / "new.partial"
+    (partial / "model").mkdir(parents=True)
+    (partial / "model" / "model-00001-of-00002.safetensors").write_bytes(b"of a killed run")
+    holder = f"from pathlib import Path; from puzzles.files import only_one; only_one(Path({str(partial)!r})); input()"
+    other = subprocess.Popen([sys.executable, "-c", holder], cwd=ROOT, stdin=subprocess.PIPE)
+    try:
+        while not (partial / "lock").exists() or not (partial / "lock").read_text():
+            assert other.poll() is None
+        with pytest.raises(SystemExit, match=f"new.partial is in use by process {other.pid}"):
+            imitate()
+    finally:
+        other.communicate(b"\n")
+    assert (partial / "model").exists()
+    imitate()
+    assert "model.safetensors" in os.listdir(tmp_path / "new")
+    assert not list((tmp_path / "new").glob("model-0*"))
+    assert not partial.exists()
+
+
+def test_one_copy_of_the_model_goes_to_the_hub(monkeypatch, tmp_path, imitate):
+    with local_hub() as hub:
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        monkeypatch.setattr("recipes.sft.offline", lambda: True)
+        imitate("--push_to_hub", "true", "--save_strategy", "steps", "--save_steps", "1")
+        assert {*hub.repos} == {"me/new"}
+        assert {*hub.repos["me/new"]} == {path.name for path in (tmp_path / "new").iterdir()} - {"training_args.bin"}
+        assert sum("/commit/" in request for request in hub.requests) == 1
+
+
+def test_a_full_disk_is_said(monkeypatch, tmp_path, imitate):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(sft.SFTTrainer, "save_model", full)
+    with pytest.raises(
+        SystemExit, match=r"could not write .*new \(\[Errno 28\] No space left on device\); [\d,]+ MiB are free"
+    ):
+        imitate()
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(SystemExit, match="Not a directory"):
+        imitate("--output_dir", BASE / "config.json" / "new")
