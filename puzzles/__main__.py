@@ -28,7 +28,7 @@ def main() -> None:
     try:
         case = generate(args.seed, args.index, **how_to_generate(args, Size()))
         steps = prove(case.puzzle, case.night) if args.proof else []
-    except (ValueError, TimeoutError) as error:
+    except ValueError as error:
         sys.exit(f"python -m puzzles: {error}")
     print(prompt(case.puzzle, args.wording))
     if args.proof:

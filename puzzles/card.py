@@ -11,20 +11,32 @@ from puzzles.english import prompt, render
 from puzzles.generate import Case
 from puzzles.proof import deduce
 
+# The columns whose values the card counts.
+COUNTED = ("difficulty", "depths", "clues", "suspects", "weapons", "rooms", "times", "motives")
 REPO = "name/temporal-clue"  # stands for the repository's id until it is published
 
 
-def card(spec: dict, rows: dict[str, list[dict]], example: Case) -> str:
+def card(
+    spec: dict,
+    counts: dict[str, dict[str, Counter]],
+    example: Case,
+    files: list[str],
+    columns: dict[str, str],
+    unproved: int,
+) -> str:
     """README.md for the Hub.
 
     Args:
         spec: the dataset's arguments, and the command that makes it.
-        rows: the rows of each split.
+        counts: how often each value occurs, by split and by column of `COUNTED`.
         example: a small puzzle of it.
+        files: the path of each split.
+        columns: what each column is.
+        unproved: how many puzzles were left out for want of a proof.
     """
-    total = sum(map(len, rows.values()))
+    total = sum(some["difficulty"].total() for some in counts.values())
     sizes = ((1e3, "n<1K"), (1e4, "1K<n<10K"), (1e5, "10K<n<100K"), (1e6, "100K<n<1M"))
-    files = "\n".join(f"  - split: {split}\n    path: data/{split}.parquet" for split in rows)
+    data_files = "\n".join(f"  - split: {split}\n    path: {file}" for split, file in zip(counts, files, strict=True))
     return f"""---
 license: mit
 language: en
@@ -35,7 +47,7 @@ size_categories: [{next((name for limit, name in sizes if total < limit), "n>1M"
 configs:
 - config_name: default
   data_files:
-{files}
+{data_files}
 ---
 
 # Temporal Clue
@@ -46,19 +58,20 @@ puzzle leave {_determined(spec)}, and none of them can be left out; that can be 
 ```python
 from datasets import load_dataset
 
-puzzles = load_dataset("{REPO}")              # `prompt` is a chat, ready for TRL; `solution` is the answer sheet
-hard = puzzles["train"].filter(lambda row: row["difficulty"] == "hard")
+puzzles = load_dataset("{REPO}"){_usage(columns)}
 ```
+
+{_columns(columns)}
 
 ## Statistics
 
-{_statistics(rows)}
+{_statistics(counts)}
 
 Difficulty is how deep one has to think for the deepest of a puzzle's questions, not how large it is. **easy**: unit propagation
 over rules and clues gives every answer. **medium**: now and then one has to suppose a fact and follow it to a contradiction.
 **hard**: suppositions within suppositions. `depths` has a figure for each question: 0 if a single clue gives the answer away, 1
 propagation, 2 look-ahead, 3 search.
-{_proofs(spec)}
+{_proofs(spec, unproved)}
 No two puzzles are the same, even under other names. No two splits share a night (with or without other names), a clue set or
 a prompt.{_excluded(spec)}
 
@@ -88,12 +101,27 @@ def _determined(spec: dict) -> str:
     return "exactly one answer sheet possible (several nights may fit them)"
 
 
-def _proofs(spec: dict) -> str:
+def _usage(columns: dict[str, str]) -> str:
+    if "difficulty" not in columns:
+        return ""
+    return """  # `prompt` is a chat, ready for TRL; `solution` is the answer sheet
+hard = puzzles["train"].filter(lambda row: row["difficulty"] == "hard")"""
+
+
+def _columns(columns: dict[str, str]) -> str:
+    table = ["| column | |", "|---|---|", *(f"| `{name}` | {meaning} |" for name, meaning in columns.items())]
+    if "seed" in columns:
+        table.append("\nA row is a function of its own columns: `puzzles.dataset.regenerate(row)` makes it again.")
+    return "\n".join(table)
+
+
+def _proofs(spec: dict, unproved: int) -> str:
     if "proofs" not in spec:
         return ""
-    return """
+    left_out = f" {unproved:,} puzzles were left out, as no proof was found within a fixed effort." if unproved else ""
+    return f"""
 `proof` says why the answers are right, a numbered step a line, as short as could be found: each rests on clues, numbered in the
-order of the prompt, and on earlier steps, none of which can be left out. CP-SAT has checked every step.
+order of the prompt, and on earlier steps, none of which can be left out. CP-SAT has checked every step.{left_out}
 """
 
 
@@ -101,22 +129,19 @@ def _excluded(spec: dict) -> str:
     return " Puzzles of other files were kept out as well (`--exclude`)." if spec["excluded"] else ""
 
 
-def _statistics(rows: dict[str, list[dict]]) -> str:
+def _statistics(counts: dict[str, dict[str, Counter]]) -> str:
     lines = ["| split | puzzles | easy | medium | hard | questions | depth 0 / 1 / 2 / 3 | clues (median, most) |"]
     lines.append("|---|---|---|---|---|---|---|---|")
-    for split, some in rows.items():
-        bands = Counter(row["difficulty"] for row in some)
-        depths = Counter(depth for row in some for depth in row["depths"])
+    for split, of in counts.items():
+        bands, depths = of["difficulty"], of["depths"]
         shares = " / ".join(f"{depths[d] / depths.total():.0%}" for d in range(4))
-        clues = [row["clues"] for row in some]
-        counts = " | ".join(f"{bands[name]:,}" for name in BANDS)
-        clues = f"{statistics.median(clues):.0f}, {max(clues)}"
-        lines.append(f"| {split} | {len(some):,} | {counts} | {depths.total():,} | {shares} | {clues} |")
+        numbers = " | ".join(f"{bands[name]:,}" for name in BANDS)
+        clues = f"{statistics.median(of['clues'].elements()):.0f}, {max(of['clues'])}"
+        lines.append(f"| {split} | {bands.total():,} | {numbers} | {depths.total():,} | {shares} | {clues} |")
     lines += ["", "| of a puzzle | least | median | most |", "|---|---|---|---|"]
-    everything = [row for some in rows.values() for row in some]
     for column in ("suspects", "weapons", "rooms", "times", "motives"):
-        values = [row[column] for row in everything]
-        lines.append(f"| {column} | {min(values)} | {statistics.median(values):.0f} | {max(values)} |")
+        values = sum((of[column] for of in counts.values()), Counter())
+        lines.append(f"| {column} | {min(values)} | {statistics.median(values.elements()):.0f} | {max(values)} |")
     return "\n".join(lines)
 
 

@@ -3,25 +3,38 @@
 Variables are numbered from 1 in a fixed order, so that the same setting always gives the same clauses. Compound
 statements get a defining variable (Tseitin) that is equivalent to them, made once and shared.
 
+`rules` and `search` give what a setting needs, made once for one question after another about the same puzzle.
+
 `solver.py` holds the same rules in another form, for CP-SAT; the two are written apart so that each can check the other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import replace
+from functools import lru_cache
 from itertools import combinations
+
+from pysat.solvers import Solver
 
 from puzzles.clues import At, Beside, Carried, Clue, Iff, Motivated, Moved, Murder, Or, SameRoom, Together
 from puzzles.scenario import BODDY, MURDER_WEAPON, MURDERER, Setting
 
 
 class CNF:
-    """Clauses whose models are exactly the nights that fit the rules of `setting`."""
+    """Clauses whose models are exactly the nights that fit the rules of `setting`.
 
-    def __init__(self, setting: Setting):
+    Args:
+        pairwise: whether "at most one" is a clause for each two of its literals. If not, it is for the solver, which
+            propagates the same from `at_most_one`: two clauses in five are spared.
+    """
+
+    def __init__(self, setting: Setting, pairwise: bool = True):
         self.setting = setting
+        self.pairwise = pairwise
         self.clauses: list[tuple[int, ...]] = []
+        self.at_most_one: list[list[int]] = []
         self.count = 0
         self._defined: dict[tuple, int] = {}
         self._literals: dict[Clue, int] = {}
@@ -45,7 +58,10 @@ class CNF:
         """One variable a value, exactly one of them true."""
         variables = {value: self._variable() for value in values}
         self.clauses.append(tuple(variables.values()))
-        self.clauses.extend((-a, -b) for a, b in combinations(variables.values(), 2))
+        if self.pairwise:
+            self.clauses.extend((-a, -b) for a, b in combinations(variables.values(), 2))
+        else:
+            self.at_most_one.append(list(variables.values()))
         return variables
 
     def _motive_counts(self) -> None:
@@ -98,8 +114,7 @@ class CNF:
         key = tuple(sorted(literals))
         if (v := self._defined.get(key)) is None:
             self._defined[key] = v = self._variable()
-            self.clauses.extend((-v, a) for a in key)
-            self.clauses.append((v, *(-a for a in key)))
+            self.clauses += [*[(-v, a) for a in key], (v, *[-a for a in key])]
         return v
 
     def any(self, literals: Iterable[int]) -> int:
@@ -189,3 +204,47 @@ class CNF:
         """Every cell of the night, as the variables of its values: where, why, and the murder."""
         murder = (self.murderer, self.weapon, self.room, self.time, self.murder_motive)
         return [*self.at.values(), *self.motive.values(), *murder]
+
+    def copy(self) -> CNF:
+        """One that can be added to without changing this one."""
+        other = copy(self)
+        other.clauses, other._defined, other._literals = list(self.clauses), dict(self._defined), dict(self._literals)
+        return other
+
+    def solver(self) -> Solver:
+        """A solver that has these clauses, and has learnt nothing yet."""
+        solver = Solver(name="minicard", bootstrap_with=self.clauses)
+        for literals in self.at_most_one:
+            solver.add_atmost(literals, 1)
+        return solver
+
+
+class Search:
+    """An incremental solver that has the rules, and a statement's clauses from the moment that its literal is asked for.
+
+    What it has learnt changes how long an answer takes, never the answer to "is there a night".
+    """
+
+    def __init__(self, setting: Setting):
+        self.cnf = rules(setting)
+        self.solver = self.cnf.solver()
+        self._loaded = len(self.cnf.clauses)
+
+    def possible(self, assumptions: list[int]) -> bool:
+        """Whether a night has all of these literals true; `solver` then has it as its model, and otherwise a core."""
+        self.solver.append_formula(self.cnf.clauses[self._loaded :])
+        self._loaded = len(self.cnf.clauses)
+        return self.solver.solve(assumptions=assumptions)
+
+
+def rules(setting: Setting) -> CNF:
+    """The rules alone, to be added to."""
+    return _rules(setting).copy()
+
+
+@lru_cache(maxsize=1)
+def _rules(setting: Setting) -> CNF:
+    return CNF(setting, pairwise=False)
+
+
+search = lru_cache(maxsize=1)(Search)  # shared by all who ask about the same setting, one after the other

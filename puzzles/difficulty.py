@@ -22,7 +22,7 @@ from __future__ import annotations
 from pysat.solvers import Solver
 
 from puzzles.clues import Puzzle, answer, candidates, facts, fill
-from puzzles.cnf import CNF
+from puzzles.cnf import rules, search
 from puzzles.scenario import Night
 
 DEPTHS = ("one clue", "propagation", "look-ahead", "search")
@@ -40,7 +40,7 @@ def depths(puzzle: Puzzle, night: Night) -> list[int]:
     Args:
         night: the puzzle's solution. It only spares the work of supposing what is true.
     """
-    cnf = CNF(puzzle.setting)
+    cnf = rules(puzzle.setting)
     clues = [cnf.literal(clue) for clue in puzzle.clues]
     answers = []
     for question in puzzle.questions:
@@ -49,10 +49,7 @@ def depths(puzzle: Puzzle, night: Night) -> list[int]:
         cnf.clauses.append(tuple(literals.values()))  # one of them is the answer
         answers.append(literals[right])
     true = {cnf.literal(fact) for fact in facts(night)}
-    with Solver(name="minisat-gh", bootstrap_with=cnf.clauses) as solver:
-        solver.set_phases(sorted(true))  # nights close to the true one satisfy most clues, so few solves are needed
-        one_clue = [_one_clue_entails(solver, clues, a) for a in answers]
-    with Solver(name="minisat-gh", bootstrap_with=cnf.clauses) as solver:  # one that has learnt nothing
+    with cnf.solver() as solver:
         for clue in clues:
             solver.add_clause([clue])
         propagated = [_settled(solver, a) for a in answers]
@@ -66,21 +63,40 @@ def depths(puzzle: Puzzle, night: Night) -> list[int]:
                     changed = True
             values = [v for v in values if not _settled(solver, -v)]
         looked_ahead = [_settled(solver, a) for a in answers]
+    given_away = _given_away(puzzle, night)
     return [
         next((depth for depth, found in enumerate(ways) if found), 3)
-        for ways in zip(one_clue, propagated, looked_ahead, strict=True)
+        for ways in zip(given_away, propagated, looked_ahead, strict=True)
     ]
 
 
-def _one_clue_entails(solver: Solver, clues: list[int], answer: int) -> bool:
-    """Whether the answer cannot be false once some one clue is true."""
-    open_ = list(clues)
-    while open_:
-        if not solver.solve(assumptions=[open_[0], -answer]):
-            return True
-        model = set(solver.get_model())
-        open_ = [clue for clue in open_ if clue not in model]
-    return False
+def _given_away(puzzle: Puzzle, night: Night) -> list[bool]:
+    """Whether each answer cannot be false once some one clue is true.
+
+    A night on which a clue holds and several answers are false settles all of these pairs at once, and so for every
+    other clue that holds on it.
+    """
+    nights = search(puzzle.setting)
+    literal = nights.cnf.literal
+    clues = [literal(clue) for clue in puzzle.clues]
+    answers = [literal(fill(question, answer(question, night))) for question in puzzle.questions]
+    nights.solver.set_phases([literal(fact) for fact in facts(night)])  # those close to the true one satisfy most clues
+    given_away = set(answers) & set(clues)
+    open_ = {clue: set(answers) for clue in clues}
+    for clue in clues:
+        while asked := sorted(open_[clue] - given_away):
+            while asked and not nights.possible([clue, *(-a for a in asked)]):
+                core = {-literal for literal in nights.solver.get_core() if literal != clue}
+                if len(core) == 1:
+                    given_away |= core
+                asked.remove(max(core))  # several that cannot all be false are asked about again, one by one if need be
+            if asked:
+                true = set(nights.solver.get_model())
+                false = {a for a in answers if -a in true}
+                for other in open_:
+                    if other in true:
+                        open_[other] -= false
+    return [a in given_away for a in answers]
 
 
 def _settled(solver: Solver, literal: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -22,3 +23,25 @@ def write_json(path: Path, content: dict) -> None:
 def sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def only_one(folder: Path) -> int:
+    """Keep all other processes out of a folder until this one ends, however it ends, or closes the file that is returned.
+
+    Raises:
+        ValueError: if another one is at work in it.
+    """
+    lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pid = os.read(lock, 100).decode() or "unknown"
+        os.close(lock)
+        raise ValueError(
+            f"{folder} is in use by process {pid}: wait for it, or end it (a killed launcher leaves its workers alive)."
+        ) from None
+    except OSError:  # a network disk without locks
+        return lock
+    os.truncate(lock, 0)
+    os.write(lock, str(os.getpid()).encode())
+    return lock

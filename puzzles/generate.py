@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice, pairwise
 
-from pysat.solvers import Solver
-
 from puzzles.clues import (
     At,
     Beside,
@@ -38,7 +36,7 @@ from puzzles.clues import (
     fill,
     murder_facts,
 )
-from puzzles.cnf import CNF
+from puzzles.cnf import search
 from puzzles.difficulty import depths
 from puzzles.scenario import BODDY, DIRECTIONS, MURDER_WEAPON, MURDERER, Night, Size, night
 
@@ -144,23 +142,22 @@ def minimal(night: Night, candidates: list[Clue], statements: list[Clue] | None 
     Raises:
         ValueError: if not even all candidates together entail them.
     """
-    cnf = CNF(night.setting)
-    literals = [cnf.literal(clue) for clue in candidates]
-    cnf.clauses.append(tuple(-cnf.literal(statement) for statement in statements or facts(night)))
-    with Solver(name="minisat-gh", bootstrap_with=cnf.clauses) as solver:
-        if solver.solve(assumptions=literals[::-1]):
-            raise ValueError("the candidate clues leave the night undetermined.")
-        core = set(solver.get_core())
-        kept: list[Clue] = []
-        needed: list[int] = []
-        for i, (clue, literal) in enumerate(zip(candidates, literals, strict=True)):
-            if literal not in core:
-                continue
-            if solver.solve(assumptions=needed + literals[:i:-1]):
-                kept.append(clue)
-                needed.append(literal)
-            else:
-                core = set(solver.get_core())
+    search_ = search(night.setting)
+    literals = [search_.cnf.literal(clue) for clue in candidates]
+    doubt = search_.cnf.any(-search_.cnf.literal(statement) for statement in statements or facts(night))
+    if search_.possible([doubt, *reversed(literals)]):
+        raise ValueError("the candidate clues leave the night undetermined.")
+    core = set(search_.solver.get_core())
+    kept: list[Clue] = []
+    needed: list[int] = []
+    for i, (clue, literal) in enumerate(zip(candidates, literals, strict=True)):
+        if literal not in core:
+            continue
+        if search_.possible([doubt, *needed, *literals[:i:-1]]):
+            kept.append(clue)
+            needed.append(literal)
+        else:
+            core = set(search_.solver.get_core())
     return kept
 
 

@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import threading
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -38,8 +37,9 @@ from puzzles.difficulty import DEPTHS
 from puzzles.english import render
 from puzzles.generate import Case, generate
 from puzzles.scenario import Night, Size
-from puzzles.solver import unproved
+from puzzles.solver import EFFORT, UndecidedError, unproved
 
+CONFLICTS = 2_000  # of the search, for a unit of effort: the largest published size needs 2,700 in all
 HOLES = {At: "room", Motivated: "motive", Murder: "value"}  # what a fact tells
 BECAUSE = {  # by depth
     1: "because of {}",
@@ -63,43 +63,39 @@ class Step:
     depth: int
 
 
-def prove(puzzle: Puzzle, night: Night, seconds: float = 60.0) -> list[Step]:
+def prove(puzzle: Puzzle, night: Night, effort: float = EFFORT) -> list[Step]:
     """A short proof of a puzzle's answers, every step of it checked by CP-SAT.
 
     Where a step can rest on another step or on clues instead, it rests on the other step, which says more in fewer words.
 
     Args:
         night: one that fits the clues, as `puzzles.solver.find_night` gives; it spares the work of supposing what is true.
-        seconds: how long the search may take, and then the check of each step.
+        effort: how much the search may take, and then the check of each step: about seconds, counted in steps of the
+            solvers, so that the same puzzles have a proof on every machine.
 
     Raises:
         ValueError: if `night` does not fit the clues, or they leave an answer open.
-        TimeoutError: if the search or a check takes longer than `seconds`.
+        UndecidedError: if the search or a check takes more than `effort`.
         RuntimeError: if CP-SAT does not agree with a step: that would be a fault in this repository.
     """
-    logic = _Logic(puzzle, night)
-    timer = threading.Timer(seconds, logic.searching.interrupt)
-    timer.start()
-    try:
-        chain = logic.shortened(logic.chain())
-        steps = [logic.step(chain, i) for i in range(len(chain))]
-    finally:
-        timer.cancel()
-    check(puzzle, steps, seconds)
+    logic = _Logic(puzzle, night, effort)
+    chain = logic.shortened(logic.chain())
+    steps = [logic.step(chain, i) for i in range(len(chain))]
+    check(puzzle, steps, effort)
     return steps
 
 
-def check(puzzle: Puzzle, steps: Sequence[Step], seconds: float = 60.0) -> None:
+def check(puzzle: Puzzle, steps: Sequence[Step], effort: float = EFFORT) -> None:
     """Have CP-SAT prove each step from what it rests on.
 
     Raises:
         RuntimeError: naming a step that does not follow.
-        TimeoutError: if CP-SAT cannot decide on a step within `seconds`.
+        UndecidedError: if CP-SAT cannot decide on a step within `effort`.
     """
     claims = [
         ([*(puzzle.clues[i] for i in step.clues), *(steps[i].statement for i in step.steps)], step.statement) for step in steps
     ]
-    for i in unproved(puzzle.setting, claims, seconds):
+    for i in unproved(puzzle.setting, claims, effort):
         sentence = render(steps[i].statement, puzzle.setting)
         raise RuntimeError(f"step {i + 1}, {sentence!r}, does not follow from what it rests on, says CP-SAT.")
 
@@ -133,8 +129,9 @@ def tally(steps: Sequence[Step]) -> str:
 class _Logic:
     """What follows from a puzzle's clues, at each depth. Statements are literals of the clauses here, all true on `night`."""
 
-    def __init__(self, puzzle: Puzzle, night: Night):
+    def __init__(self, puzzle: Puzzle, night: Night, effort: float):
         self.setting = s = puzzle.setting
+        self.conflicts = int(effort * CONFLICTS)
         cnf = CNF(s)
         self.clues: dict[int, int] = {}  # each clue's literal -> its index, or the first one's where two say the same
         for i, clue in enumerate(puzzle.clues):
@@ -160,9 +157,11 @@ class _Logic:
         return self.without_clues.union(self.propagating.propagate(premises)[1])
 
     def entailed(self, premises: list[int], statement: int) -> bool:
-        possible = self.searching.solve_limited([-statement, *reversed(premises)], expect_interrupt=True)
+        left = self.conflicts - self.searching.accum_stats()["conflicts"]
+        self.searching.conf_budget(left)
+        possible = self.searching.solve_limited([-statement, *reversed(premises)]) if left > 0 else None
         if possible is None:
-            raise TimeoutError("the search for a proof takes too long: allow more seconds.")
+            raise UndecidedError("no short proof was found within the effort allowed: allow more.")
         return not possible
 
     def follows(self, premises: list[int], statement: int, depth: int) -> bool:
@@ -288,7 +287,7 @@ def main() -> None:
     try:
         case = generate(args.seed, args.index, **how_to_generate(args, Size()))
         steps = prove(case.puzzle, case.night)
-    except (ValueError, TimeoutError) as error:
+    except ValueError as error:
         sys.exit(f"python -m puzzles.proof: {error}")
     print("Clues:\n")
     print("\n".join(f"{i}. {render(clue, case.puzzle.setting)}." for i, clue in enumerate(case.puzzle.clues, 1)))

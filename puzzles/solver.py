@@ -2,6 +2,9 @@
 
 The generator works with clauses (`cnf.py`). Here the same rules are stated again from scratch, with integer variables,
 tables and elements, so that a puzzle is certified by something that shares no code with what made it.
+
+How long a proof may take is an `effort`, in CP-SAT's deterministic time: its steps, weighed so that a unit is one or
+two seconds, and not the clock's, so that every machine, however slow or busy, comes to the same verdict.
 """
 
 from __future__ import annotations
@@ -13,6 +16,12 @@ from ortools.sat.python import cp_model
 from puzzles.clues import At, Beside, Carried, Clue, Iff, Motivated, Moved, Murder, Or, SameRoom, Together, facts
 from puzzles.scenario import BODDY, MURDER_WEAPON, MURDERER, Night, Setting
 
+EFFORT = 60.0  # a hundred times what a puzzle of the largest published size needs
+
+
+class UndecidedError(ValueError):
+    """Whether a statement follows was not decided within the effort allowed."""
+
 
 def find_night(
     setting: Setting,
@@ -20,12 +29,12 @@ def find_night(
     *,
     false: Sequence[Clue] = (),
     not_all: Sequence[Clue] = (),
-    seconds: float = 60.0,
+    effort: float = EFFORT,
 ) -> Night | None:
     """A night that fits the rules and `clues`, on which no statement of `false` holds, and not every one of `not_all`.
 
     Raises:
-        TimeoutError: if CP-SAT can neither find one nor prove that there is none within `seconds`.
+        UndecidedError: if CP-SAT can neither find one nor prove that there is none within `effort`.
     """
     model = _Model(setting)
     for clue in clues:
@@ -34,56 +43,56 @@ def find_night(
         model.add(model.literal(statement) == 0)
     if not_all:
         model.add_bool_or(~model.literal(statement) for statement in not_all)
-    solver, status = _solve(model, seconds)
+    solver, status = _solve(model, effort)
     return model.night(solver) if status in (cp_model.OPTIMAL, cp_model.FEASIBLE) else None
 
 
-def _solve(model: cp_model.CpModel, seconds: float, presolve: bool = True) -> tuple[cp_model.CpSolver, int]:
+def _solve(model: cp_model.CpModel, effort: float, presolve: bool = True) -> tuple[cp_model.CpSolver, int]:
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1  # one worker: the same answer every time
-    solver.parameters.max_time_in_seconds = seconds
+    solver.parameters.max_deterministic_time = effort
     solver.parameters.cp_model_presolve = presolve
     status = solver.solve(model)
     if status == cp_model.UNKNOWN:
-        raise TimeoutError(f"CP-SAT did not decide within {seconds:g} s: allow more seconds.")
+        raise UndecidedError(f"CP-SAT did not decide within an effort of {effort:g}: allow more.")
     return solver, status
 
 
 def spare(
-    setting: Setting, groups: Sequence[Sequence[Clue]], statements: Sequence[Clue], seconds: float = 60.0
+    setting: Setting, groups: Sequence[Sequence[Clue]], statements: Sequence[Clue], effort: float = EFFORT
 ) -> Iterator[int]:
     """The indices of the groups of clues without which the other groups still entail all of `statements`, one after the other.
 
     The model is built once; without presolve, which takes longer than it saves where solutions are plenty.
 
     Raises:
-        TimeoutError: if CP-SAT cannot decide on a group within `seconds`.
+        UndecidedError: if CP-SAT cannot decide on a group within `effort`.
     """
     model = _Model(setting)
     literals = [[model.literal(clue) for clue in group] for group in groups]
     model.add_bool_or(~model.literal(statement) for statement in statements)
     others = ([literal for group in literals[:i] + literals[i + 1 :] for literal in group] for i in range(len(groups)))
-    yield from (i for i, rest in enumerate(others) if _impossible(model, rest, seconds))
+    yield from (i for i, rest in enumerate(others) if _impossible(model, rest, effort))
 
 
-def unproved(setting: Setting, claims: Sequence[tuple[Sequence[Clue], Clue]], seconds: float = 60.0) -> list[int]:
+def unproved(setting: Setting, claims: Sequence[tuple[Sequence[Clue], Clue]], effort: float = EFFORT) -> list[int]:
     """The indices of the claims, premises and a conclusion each, whose premises do not entail the conclusion.
 
     The model is built once, as for `spare`.
 
     Raises:
-        TimeoutError: if CP-SAT cannot decide on a claim within `seconds`.
+        UndecidedError: if CP-SAT cannot decide on a claim within `effort`.
     """
     model = _Model(setting)
     refuting = [[*map(model.literal, premises), ~model.literal(conclusion)] for premises, conclusion in claims]
-    return [i for i, literals in enumerate(refuting) if not _impossible(model, literals, seconds)]
+    return [i for i, literals in enumerate(refuting) if not _impossible(model, literals, effort)]
 
 
-def _impossible(model: cp_model.CpModel, literals: Sequence[cp_model.IntVar], seconds: float) -> bool:
+def _impossible(model: cp_model.CpModel, literals: Sequence[cp_model.IntVar], effort: float) -> bool:
     """Whether no night of the model has all of `literals` true."""
     constrained = model.clone()
     constrained.proto.constraints.add().bool_and.literals.extend(literal.index for literal in literals)
-    return _solve(constrained, seconds, presolve=False)[1] == cp_model.INFEASIBLE
+    return _solve(constrained, effort, presolve=False)[1] == cp_model.INFEASIBLE
 
 
 def unique(setting: Setting, clues: Sequence[Clue]) -> Night | None:

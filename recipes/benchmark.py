@@ -48,13 +48,14 @@ from tqdm import tqdm
 from puzzles.clues import Motivated, Murder, candidates
 from puzzles.difficulty import band, depths
 from puzzles.english import read_prompt
+from puzzles.files import only_one
 from puzzles.scenario import Setting
 from puzzles.solver import find_night
 from puzzles.verify import puzzle_of, read_rows
 from recipes.arguments import puzzles_of
 from recipes.data import fresh, to_be_made
 from recipes.measures import counts, price_of, stated, summary, table
-from recipes.run_folder import only_one, same_run, write_json
+from recipes.run_folder import same_run, write_json
 from recipes.serving import at_server, served, weights_digest
 from rewards.accuracy import answers_of, grade, published_accuracy, text_of
 from rewards.deductions import judge_of

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -29,28 +27,6 @@ def same_run(output_dir: Path, arguments: dict) -> None:
     elif output_dir.exists() and any(output_dir.iterdir()):
         raise ValueError(f"{output_dir} is not empty and holds no run of this kind. Choose another folder.")
     write_json(record, arguments)
-
-
-def only_one(output_dir: Path) -> None:
-    """Keep all other processes out of the folder for as long as this one lives, however it ends.
-
-    A killed launcher can leave its workers at work, and they would write into what the next run writes.
-
-    Raises:
-        ValueError: if another one is at work in it.
-    """
-    lock = os.open(output_dir / "lock", os.O_CREAT | os.O_RDWR)  # closed by the end of the process alone
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        pid = os.read(lock, 100).decode()
-        raise ValueError(
-            f"{output_dir} is in use by process {pid}: wait for it, or end it (a killed launcher leaves its workers alive)."
-        ) from None
-    except OSError:  # a network disk without locks
-        return
-    os.truncate(lock, 0)
-    os.write(lock, str(os.getpid()).encode())
 
 
 def checkpoint_to_resume(output_dir: Path, resume: str) -> str | None:

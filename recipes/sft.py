@@ -29,13 +29,13 @@ from trl import ModelConfig, SFTConfig, SFTTrainer
 
 from puzzles.clues import ASPECTS, At, Motivated, Murder, candidates, facts, fill
 from puzzles.english import prompt, render
+from puzzles.files import only_one
 from puzzles.generate import QUESTIONS, Case, generate
 from puzzles.proof import deduce, prove
 from puzzles.scenario import BODDY, Size
 from recipes.arguments import parse
 from recipes.hub import repository, upload
 from recipes.plan import model_config, offline
-from recipes.run_folder import only_one
 from recipes.tiny import tiny_model, tiny_tokenizer
 
 FIRST = 2_000_000_000  # demonstrations are of other puzzles than GRPO's (from 0) and the held-out ones (from HELD_OUT)

@@ -26,7 +26,7 @@ from rich.text import Text
 from puzzles.clues import Clue, facts, facts_about
 from puzzles.english import clause, render
 from puzzles.files import write_text
-from puzzles.solver import find_night
+from puzzles.solver import UndecidedError, find_night
 from rewards.deductions import LONGEST, Deduction, Judge, Judgement
 from rewards.prose import Assertion
 
@@ -121,7 +121,7 @@ def _why(judge: Judge, deduction: Deduction) -> Iterator[str]:
                 holds, fails = fails, holds
             yield f"it holds on a night that fits: {_and(holds, judge)}"
             yield f"it fails on a night that fits: {_and(fails, judge)}"
-    except TimeoutError as error:
+    except UndecidedError as error:
         yield f"no night to show: {error}"
 
 

@@ -10,29 +10,56 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections import Counter
+from unittest import mock
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from puzzles import dataset
-from puzzles.dataset import SPLITS, bands_of, check, check_whole, read_journal, shared_out
-from puzzles.english import prompt, read_prompt
-from puzzles.generate import VERSION, generate
+from puzzles.dataset import (
+    COLUMNS,
+    FEATURES,
+    SPLITS,
+    bands_of,
+    check,
+    check_whole,
+    load_splits,
+    read_journal,
+    regenerate,
+    row,
+    shared_out,
+)
+from puzzles.english import WORDINGS, prompt, read_prompt
+from puzzles.files import only_one
+from puzzles.generate import VERSION, NothingToAskError, generate
 from puzzles.likeness import fingerprint
 from puzzles.proof import explain, prove
 from puzzles.scenario import Size
+from puzzles.solver import UndecidedError
+from puzzles.verify import faults
+from tests.in_process import run
 from tests.test_likeness import renamed
+from tests.test_scenario import SIZES
 
 COUNTS = ["--train", "40", "--validation", "8", "--test", "8"]
 SIZE = ["--suspects", "3", "--weapons", "2", "--rooms", "4", "--times", "2"]
+TINY = ["--suspects", "2", "--weapons", "2", "--rooms", "2", "--times", "1"]
 HOW = {"size": Size(3, 2, 4, 2), "players": (1, 6)}
 
 
-def make(output, *args, **kwargs):
-    command = [sys.executable, "-m", "puzzles.dataset", "--output", str(output), *args]
-    return subprocess.run(command, capture_output=True, text=True, **kwargs)
+def make(output, *args):
+    return run(dataset.main, "--output", output, "--num-proc", 1, *args)
+
+
+def process(output, *args, **kwargs):
+    command = [sys.executable, "-m", "puzzles.dataset", "--output", output, *args, "--num-proc", "2"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kwargs)
 
 
 def content(folder):
@@ -43,30 +70,118 @@ def rows(folder, split):
     return pq.read_table(folder / "data" / f"{split}.parquet").to_pylist()
 
 
+def interrupted(output, lines, *args):
+    """Ctrl-C after so many lines of the journal, the last one torn."""
+    in_order = dataset.in_order
+
+    def until(*work):
+        for i, found in enumerate(in_order(*work)):
+            if i == lines:
+                raise KeyboardInterrupt
+            yield found
+
+    with mock.patch.object(dataset, "in_order", until):
+        done = make(output, *args)
+    assert "Interrupted. The same command goes on" in done.stderr
+    assert not output.exists()
+    with (output.with_name(output.name + ".partial") / "journal.jsonl").open("ab") as file:
+        file.write(b'{"index": 99, "spl')
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made") / "clue"
-    run = make(folder, *COUNTS, *SIZE, "--num-proc", "1", env=os.environ | {"PYTHONHASHSEED": "1"})
-    assert run.returncode == 0, run.stderr
+    done = make(folder, *COUNTS, *SIZE)
+    assert done.returncode == 0, done.stderr
     return folder
-
-
-def test_the_same_arguments_give_the_same_bytes(made, tmp_path):
-    run = make(tmp_path / "clue", *COUNTS, *SIZE, "--num-proc", "2", env=os.environ | {"PYTHONHASHSEED": "2"})
-    assert run.returncode == 0, run.stderr
-    assert content(tmp_path / "clue") == content(made)
-    assert os.listdir(tmp_path) == ["clue"]
 
 
 def test_it_loads_with_the_columns_that_trl_wants(made, tmp_path):
     loaded = load_dataset(str(made), cache_dir=str(tmp_path))
     assert {split: len(loaded[split]) for split in loaded} == {"train": 40, "validation": 8, "test": 8}
-    row = loaded["train"][0]
-    case = generate(row["seed"], row["index"], HOW["size"])
-    assert row["prompt"] == [{"role": "user", "content": prompt(case.puzzle)}]
-    assert row["solution"] == list(case.solution.values())
-    assert row["depths"] == case.depths
-    assert row["version"] == VERSION
+    first = loaded["train"][0]
+    case = generate(first["seed"], first["index"], HOW["size"])
+    assert first["prompt"] == [{"role": "user", "content": prompt(case.puzzle)}]
+    assert first["solution"] == list(case.solution.values())
+    assert first["depths"] == case.depths
+    assert first["version"] == VERSION
+    for letter, question in zip("ABCDEFGH", first["questions"], strict=False):
+        assert f"\n{letter}. {question}\n" in first["prompt"][0]["content"]
+    assert len(first["questions"]) == len(first["solution"])
+    for features in (loaded["train"].features, load_splits(str(made))["train"].features):
+        assert features == FEATURES
+    card = (made / "README.md").read_text()
+    assert all(f"| `{name}` | " in card for name in COLUMNS)
+
+
+def test_parquet_says_nothing_that_older_datasets_cannot_read(made):
+    """`List`, in the metadata that datasets 4 and 5 write, is unknown to 3.6; the Arrow types say as much."""
+    for split in SPLITS:
+        schema = pq.read_schema(made / "data" / f"{split}.parquet")
+        assert b"huggingface" not in (schema.metadata or {})
+        assert all(schema.field(name).metadata is None for name in schema.names)
+        assert schema.equals(FEATURES.arrow_schema)
+
+
+# ---------------------------------------------------------------- a row is a function of its columns
+
+OPTIONS = st.fixed_dictionaries(
+    {
+        "size": st.none() | SIZES,
+        "players": st.sampled_from([(1, 1), (2, 2), (1, 2), (1, 6)]),
+        "directness": st.sampled_from([0.0, 0.75, 1 / 3, 2.0]),
+        "determine": st.sampled_from(["world", "answers"]),
+        "min_depth": st.integers(0, 2),
+    }
+)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(-(10**6), 10**6), st.integers(0, 2 * 10**9), OPTIONS, st.sampled_from(WORDINGS))
+def test_a_row_is_made_again_from_its_columns(seed, index, how, wording):
+    try:
+        made_ = row(generate(seed, index, **how), wording, **how)
+    except NothingToAskError:
+        return
+    (stored,) = pa.Table.from_pylist([made_], FEATURES.arrow_schema).to_pylist()
+    assert stored == made_
+    for kept in (stored, json.loads(json.dumps(stored)), {k: float("nan") if v is None else v for k, v in stored.items()}):
+        assert regenerate(kept) == made_
+
+
+def test_an_id_is_one_address_and_one_wording():
+    how = {"size": Size(3, 2, 4, 2), "players": (1, 6), "directness": 0.0, "determine": "world", "min_depth": 0}
+    others = [{"size": None}, {"size": None, "players": (1, 2)}, {"size": Size(3, 3, 4, 2)}]
+    others += [{"directness": 0.5}, {"determine": "answers"}, {"min_depth": 1}]
+    found = [row(generate(7, 0, **how), wording, **how)["id"] for wording in WORDINGS]
+    found += [row(generate(7, 0, **how | other), **how | other)["id"] for other in others]
+    found += [row(generate(seed, index, **how), **how)["id"] for seed, index in ((7, 1), (8, 0), (-7, 1))]
+    assert len(set(found)) == len(found)
+    assert found[0] == "v1-7-0-0ac52f02"  # for ever
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["--players", "1-2", "--directness", "0.75", "--wording", "compact"],
+        ["--players", "1", "--min-depth", "1", "--seed", "-3"],
+        ["--mix", "easy=1,medium=2", "--determine", "answers", *TINY[:-2], "--motives", "0", "--proofs"],
+        [*SIZE, "--motives", "2", "--format", "parquet", "--wording", "published"],
+    ],
+)
+def test_rows_of_the_command_line_are_made_again_from_their_columns(args, tmp_path):
+    done = make(tmp_path / "clue", *([] if "--mix" in args else ["--train", "3"]), "--validation", "1", "--test", "1", *args)
+    assert done.returncode == 0, done.stderr
+    for split in SPLITS:
+        for made_ in rows(tmp_path / "clue", split):
+            assert regenerate(made_) == made_
+    with pytest.raises(ValueError, match="without the column 'players'"):
+        regenerate({k: v for k, v in made_.items() if k != "players"})
+    with pytest.raises(ValueError, match="of version 0 cannot be made again here"):
+        regenerate(made_ | {"version": 0})
+
+
+# ---------------------------------------------------------------- whole or not there, and alone
 
 
 def test_no_split_shares_a_prompt_a_night_or_a_clue_set(made, tmp_path):
@@ -74,70 +189,116 @@ def test_no_split_shares_a_prompt_a_night_or_a_clue_set(made, tmp_path):
     shutil.copytree(made, tmp_path / "clue")
     some = pq.read_table(made / "data" / "test.parquet")
     pq.write_table(some.slice(2, 3), tmp_path / "clue" / "data" / "validation.parquet")
-    with pytest.raises(RuntimeError, match="validation and test share 9 things"):
+    with pytest.raises(RuntimeError, match="validation and test share 9 things: 3 prompts, 3 clue sets, 3 nights"):
         check(tmp_path / "clue", HOW)
 
 
-def test_killed_in_the_middle_it_ends_with_the_same_bytes(made, tmp_path):
-    """kill -9, three times: once with a torn last line, and no process stays behind."""
+def test_check_takes_some_bytes_a_row(monkeypatch, tmp_path):
+    """24 for the marks, and as much again to compare them; a row takes thousands."""
+    n = 20_000
+    monkeypatch.setattr(dataset, "read_split", lambda folder, split, columns: ({"split": split, "i": i} for i in range(n)))
+    monkeypatch.setattr(dataset, "marks_of", lambda work, how: (work[0], [hash((*work[1].values(), k)) % 2**64 for k in "abc"]))
+    tracemalloc.start()
+    try:
+        check(tmp_path, HOW)
+        assert tracemalloc.get_traced_memory()[1] < 3 * n * 60
+    finally:
+        tracemalloc.stop()
+
+
+def test_processes_kill_9_and_two_at_once_end_with_the_same_bytes(made, tmp_path):
+    """Killed, with a torn last line, no worker stays behind; the next process has the folder for itself."""
     output, journal = tmp_path / "clue", tmp_path / "clue.partial" / "journal.jsonl"
-    for lines in (5, 25, 60):
-        command = [sys.executable, "-m", "puzzles.dataset", "--output", output, *COUNTS, *SIZE, "--num-proc", "2"]
-        run = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+
+    def until(done, lines):
         while not journal.exists() or journal.read_bytes().count(b"\n") < lines:
-            assert run.poll() is None
+            assert done.poll() is None
             time.sleep(0.005)
-        run.send_signal(signal.SIGKILL)
-        run.wait()
-        assert not output.exists()
-        with journal.open("ab") as file:
-            file.write(b'{"index": 99, "spl')
-        for _ in range(100):
-            try:
-                os.killpg(run.pid, 0)
-            except ProcessLookupError:
-                break
-            time.sleep(0.1)
-        else:
-            raise AssertionError("a worker outlived the program")
-    assert len(list(read_journal(journal))) >= 60
+
+    done = process(output, *COUNTS, *SIZE, env=os.environ | {"PYTHONHASHSEED": "1"}, start_new_session=True)
+    until(done, 10)
+    refused = make(output, *COUNTS, *SIZE)
+    assert refused.returncode == 1
+    assert f"clue.partial is in use by process {done.pid}" in refused.stderr
+    done.send_signal(signal.SIGKILL)
+    done.communicate()
+    assert not output.exists()
+    with journal.open("ab") as file:
+        file.write(b'{"index": 99, "spl')
+    for _ in range(100):
+        try:
+            os.killpg(done.pid, 0)
+        except ProcessLookupError:
+            break
+        time.sleep(0.1)
+    else:
+        raise AssertionError("a worker outlived the program")
+    done = process(output, *COUNTS, *SIZE, env=os.environ | {"PYTHONHASHSEED": "2"})
+    assert done.communicate()[0].endswith("clue: 40 train, 8 validation, 8 test\n")
+    assert content(output) == content(made)
+    assert os.listdir(tmp_path) == ["clue"]
+
+
+def test_interrupted_in_the_middle_it_ends_with_the_same_bytes(made, tmp_path):
+    output = tmp_path / "clue"
+    for lines in (5, 25, 50):
+        interrupted(output, lines, *COUNTS, *SIZE)
+    assert len(list(read_journal(tmp_path / "clue.partial" / "journal.jsonl"))) >= 60
     assert make(output, *COUNTS, *SIZE).returncode == 0
     assert content(output) == content(made)
 
 
-def test_a_full_disk_loses_nothing(made, tmp_path):
-    def small_disk():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+def test_a_process_that_was_killed_as_it_began_is_no_other_dataset(tmp_path):
+    for name in ("lock", "dataset.json.partial"):
+        (tmp_path / "clue.partial").mkdir(exist_ok=True)
+        (tmp_path / "clue.partial" / name).touch()
+    assert make(tmp_path / "clue", "--train", "2", "--validation", "1", "--test", "1", *TINY).returncode == 0
+    assert os.listdir(tmp_path) == ["clue"]
 
-    run = make(tmp_path / "clue", *COUNTS, *SIZE, preexec_fn=small_disk)
-    assert run.returncode == 1
-    assert "File too large" in run.stderr
-    assert "the same command goes on" in run.stderr
+
+def test_made_by_another_process_while_this_one_began(made, tmp_path):
+    """The first look finds nothing, the lock is free, and the dataset is there."""
+    output, unfinished = tmp_path / "clue", tmp_path / "clue.partial"
+
+    def appears(folder):
+        shutil.copytree(made, output)
+        return only_one(folder)
+
+    with mock.patch.object(dataset, "only_one", appears):
+        done = make(output, *COUNTS, *SIZE)
+    assert "is there already, and whole" in done.stdout
+    assert not unfinished.exists()
+
+
+def test_a_full_disk_loses_nothing(made, tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, hard))
+    try:
+        done = make(tmp_path / "clue", *COUNTS, *SIZE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert done.returncode == 1
+    assert "File too large" in done.stderr
+    assert "the same command goes on" in done.stderr
     assert not (tmp_path / "clue").exists()
     assert make(tmp_path / "clue", *COUNTS, *SIZE).returncode == 0
     assert content(tmp_path / "clue") == content(made)
 
 
 def test_proofs_are_one_more_column_of_the_same_puzzles(made, tmp_path):
-    """Also if the program was killed on the way, and went on with another number of processes."""
-    output, journal = tmp_path / "clue", tmp_path / "clue.partial" / "journal.jsonl"
-    command = [sys.executable, "-m", "puzzles.dataset", "--output", output, *COUNTS, *SIZE, "--proofs", "--num-proc", "1"]
-    run = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    while not journal.exists() or journal.read_bytes().count(b"\n") < 25:
-        assert run.poll() is None
-        time.sleep(0.005)
-    run.send_signal(signal.SIGKILL)
-    run.wait()
-    resumed = make(output, *COUNTS, *SIZE, "--proofs", "--num-proc", "2")
+    output = tmp_path / "clue"
+    interrupted(output, 25, *COUNTS, *SIZE, "--proofs")
+    resumed = make(output, *COUNTS, *SIZE, "--proofs")
     assert resumed.returncode == 0, resumed.stderr
     for split in SPLITS:
         proved = rows(output, split)
-        for row in proved:
-            case = generate(row["seed"], row["index"], HOW["size"])
-            assert row.pop("proof") == explain(case.puzzle, prove(case.puzzle, case.night))
+        for made_ in proved:
+            case = generate(made_["seed"], made_["index"], HOW["size"])
+            assert made_.pop("proof") == explain(case.puzzle, prove(case.puzzle, case.night))
         assert proved == rows(made, split)
     assert json.loads((output / "dataset.json").read_text())["command"].endswith(" --test 8 --proofs " + " ".join(SIZE))
     assert "`proof` says why the answers are right" in (output / "README.md").read_text()
+    assert "left out, as no proof" not in (output / "README.md").read_text()
     assert "`proof`" not in (made / "README.md").read_text()
     for folder, args in ((made, ["--proofs"]), (output, [])):
         refused = make(folder, *COUNTS, *SIZE, *args)
@@ -145,35 +306,55 @@ def test_proofs_are_one_more_column_of_the_same_puzzles(made, tmp_path):
         assert "holds another dataset (proofs was" in refused.stderr
 
 
+def test_a_puzzle_without_a_proof_is_left_out_and_counted(made, tmp_path, monkeypatch):
+    """And not taken for a fault of the disk: the effort of a proof is counted in steps (tests/test_proof.py)."""
+    hard = {made_["index"] for made_ in rows(made, "train")[:3]}
+    nights = [generate(0, index, HOW["size"]).night for index in hard]
+
+    def undecided(puzzle, night):
+        if night in nights:
+            raise UndecidedError("no short proof was found")
+        return prove(puzzle, night)
+
+    monkeypatch.setattr(dataset, "prove", undecided)
+    done = make(tmp_path / "clue", *COUNTS, *SIZE, "--proofs")
+    assert done.returncode == 0, done.stderr
+    expected = [made_["index"] for made_ in rows(made, "train") if made_["index"] not in hard]
+    assert [made_["index"] for made_ in rows(tmp_path / "clue", "train")][:37] == expected
+    assert " 3 puzzles were left out, as no proof was found" in (tmp_path / "clue" / "README.md").read_text()
+    monkeypatch.setattr(dataset, "PATIENCE", 6)
+    monkeypatch.setattr(dataset, "prove", mock.Mock(side_effect=UndecidedError("no short proof was found")))
+    assert "; for 6 no proof was found. Ask for fewer" in make(tmp_path / "none", *COUNTS, *SIZE, "--proofs").stderr
+
+
 def test_bands_are_as_asked_for(tmp_path):
     mix = ["--mix", "easy=4,medium=8,hard=4", "--validation", "8", "--test", "4"]
-    run = make(tmp_path / "clue", *mix, "--determine", "answers", "--times", "2")
-    assert run.returncode == 0, run.stderr
+    done = make(tmp_path / "clue", *mix, "--determine", "answers", "--times", "2")
+    assert done.returncode == 0, done.stderr
     for split, counts in (("train", (4, 8, 4)), ("validation", (2, 4, 2)), ("test", (1, 2, 1))):
-        found = Counter(row["difficulty"] for row in rows(tmp_path / "clue", split))
+        found = Counter(r["difficulty"] for r in rows(tmp_path / "clue", split))
         assert found == dict(zip(("easy", "medium", "hard"), counts, strict=True))
-    assert {row["determine"] for split in SPLITS for row in rows(tmp_path / "clue", split)} == {"answers"}
-    verify = subprocess.run([sys.executable, "-m", "puzzles.verify", tmp_path / "clue"], capture_output=True, text=True)
-    assert "28 of 28 puzzles" in verify.stdout, verify.stderr
+    assert {r["determine"] for split in SPLITS for r in rows(tmp_path / "clue", split)} == {"answers"}
+    assert [faults(made_) for split in SPLITS for made_ in rows(tmp_path / "clue", split)] == [[]] * 28
 
 
 def test_excluded_puzzles_stay_out_under_any_name(made, tmp_path):
     rng, given, marks = random.Random(0), [], set()
-    for row in rows(made, "train"):
-        case = generate(row["seed"], row["index"], HOW["size"])
+    for given_ in rows(made, "train"):
+        case = generate(given_["seed"], given_["index"], HOW["size"])
         setting, clues = renamed(case.puzzle.setting, case.puzzle.clues, rng)
         marks.add(fingerprint(setting, clues))
         other = type(case.puzzle)(setting, tuple(clues), case.puzzle.questions[:1])
         given.append({"num_clues": len(clues), "prompt": prompt(other), "solution": {"A": "?"}})
     (file := tmp_path / "given.json").write_text(json.dumps(given))
-    run = make(tmp_path / "clue", *COUNTS, *SIZE, "--exclude", str(file))
-    assert run.returncode == 0, run.stderr
+    done = make(tmp_path / "clue", *COUNTS, *SIZE, "--exclude", str(file))
+    assert done.returncode == 0, done.stderr
     assert "--exclude given.json" in json.loads((tmp_path / "clue" / "dataset.json").read_text())["command"]
-    before, after = ({row["index"] for row in rows(folder, "train")} for folder in (made, tmp_path / "clue"))
+    before, after = ({r["index"] for r in rows(folder, "train")} for folder in (made, tmp_path / "clue"))
     assert not before & after
     for split in SPLITS:
-        for row in rows(tmp_path / "clue", split):
-            puzzle = read_prompt(row["prompt"][0]["content"])
+        for kept in rows(tmp_path / "clue", split):
+            puzzle = read_prompt(kept["prompt"][0]["content"])
             assert fingerprint(puzzle.setting, puzzle.clues) not in marks
     assert rows(tmp_path / "clue", "test") == rows(made, "test")
 
@@ -186,15 +367,15 @@ def test_another_dataset_is_never_touched(made, tmp_path):
         ([*COUNTS, *SIZE, "--seed", "1"], "holds another dataset (seed was 0, now 1)"),
         (["--train", "41", "--validation", "8", "--test", "8", *SIZE], "holds another dataset (counts was"),
     ):
-        run = make(output, *args)
-        assert run.returncode == 1
-        assert complaint in run.stderr
+        done = make(output, *args)
+        assert done.returncode == 1
+        assert complaint in done.stderr
     assert "is there already, and whole" in make(output, *COUNTS, *SIZE).stdout
     assert content(output) == before
     (output / "data" / "test.parquet").write_bytes(b"torn")
-    run = make(output, *COUNTS, *SIZE)
-    assert run.returncode == 1
-    assert "test.parquet is missing or was changed" in run.stderr
+    done = make(output, *COUNTS, *SIZE)
+    assert done.returncode == 1
+    assert "test.parquet is missing or was changed" in done.stderr
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "diary.txt").write_text("dear diary")
     assert "holds no dataset of ours" in make(tmp_path / "mine", *COUNTS).stderr
@@ -220,22 +401,137 @@ def test_another_dataset_is_never_touched(made, tmp_path):
     ],
 )
 def test_bad_input_is_named_and_leaves_nothing(args, complaint, tmp_path):
-    run = make(tmp_path / "clue", *args)
-    assert run.returncode in (1, 2)
-    assert complaint in run.stderr
-    assert "Traceback" not in run.stderr
+    done = make(tmp_path / "clue", *args)
+    assert done.returncode in (1, 2)
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
 
 
-def test_a_band_out_of_reach_is_said_after_a_bounded_search(tmp_path, monkeypatch):
+OUTPUTS = {
+    "the current folder": (".", "it is the current folder, or one that this is in"),
+    "its name": ("../here", "it is the current folder"),
+    "nothing": ("", "it is the current folder"),
+    "the one above": ("..", "or one that this is in"),
+    "the root": ("/", "or one that this is in"),
+    "a file": ("file", "file is no folder"),
+    "a link to a file": ("link-to-file", "file is no folder"),
+    "a link to here": ("link-to-here", "it is the current folder"),
+    "a circle": ("circle", "link"),
+    "a pipe": ("pipe", "pipe is no folder"),
+    "a file in the way": ("taken", "taken.partial is no folder"),
+    "through a file": ("file/deep/clue", "Not a directory: "),
+    "a long name": ("x" * 250, "File name too long"),
+    "a mount point": ("/proc", "it is a mount point"),
+    "another's folder": ("full", "holds no dataset of ours"),
+    "another's unfinished folder": ("other", "other.partial is not empty and holds no dataset of ours"),
+}
+
+
+@pytest.mark.parametrize(("output", "complaint"), OUTPUTS.values(), ids=OUTPUTS)
+def test_an_output_that_cannot_be_made_is_refused_at_the_start(output, complaint, tmp_path, monkeypatch):
+    here = tmp_path / "here"
+    for folder in (here / "full", here / "other.partial"):
+        folder.mkdir(parents=True)
+        (folder / "diary.txt").write_text("dear diary")
+    for name in ("file", "taken.partial"):
+        (here / name).write_text("dear diary")
+    for link, target in (("link-to-file", "file"), ("link-to-here", "."), ("circle", "circle")):
+        (here / link).symlink_to(target)
+    os.mkfifo(here / "pipe")
+    monkeypatch.chdir(here)
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.setattr(dataset, "collect", None)
+    done = make(output, *COUNTS)
+    assert done.returncode == 1
+    assert complaint in done.stderr
+    assert "Choose another --output" in done.stderr
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_folder_in_which_nothing_can_be_written_is_refused_at_the_start(tmp_path, monkeypatch):
+    (tmp_path / "locked").mkdir()
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path / "locked" and access(path, mode))  # also for root
+    assert "nothing can be written in " in make(tmp_path / "locked" / "a" / "clue", *COUNTS).stderr
+    assert not list((tmp_path / "locked").iterdir())
+
+
+@pytest.mark.parametrize("output", ["link-to-folder", "dangling", "a/../b/./clue/", "empty", "a/new/one"])
+def test_an_output_by_any_name_is_the_folder_that_it_names(output, tmp_path, monkeypatch):
+    for name in ("folder", "empty", "a", "b"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "link-to-folder").symlink_to("folder")
+    (tmp_path / "dangling").symlink_to("elsewhere")
+    monkeypatch.chdir(tmp_path)
+    done = make(output, "--train", "2", "--validation", "1", "--test", "1", *TINY)
+    assert done.returncode == 0, done.stderr
+    assert len(rows(tmp_path / output, "train")) == 2
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_what_was_found_before_a_band_was_out_of_reach_is_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(dataset, "PATIENCE", 60)
-    args = ["x", "--output", str(tmp_path / "clue"), "--mix", "hard=3", "--num-proc", "1"]
-    monkeypatch.setattr(sys, "argv", [*args, "--suspects", "2", "--weapons", "2", "--rooms", "2", "--times", "1"])
-    with pytest.raises(SystemExit) as exit_:
-        dataset.main()
-    assert "60 puzzles in a row were not what is still missing (3 hard for train" in str(exit_.value)
-    assert "0.0% hard" in str(exit_.value)
-    assert not list(tmp_path.iterdir())
+    output, journal = tmp_path / "clue", tmp_path / "clue.partial" / "journal.jsonl"
+    held_out = ["--validation", "2", "--test", "2", *TINY]
+    never = ["--mix", "easy=2,hard=3", *held_out]
+    for lines in (60, 120):  # the same command searches on
+        done = make(output, *never)
+        assert done.returncode == 1
+        assert "60 puzzles in a row were not what is still missing (3 hard for train" in done.stderr
+        assert "0.0% hard" in done.stderr
+        assert f"What was found is kept in {journal.parent}: this command searches on" in done.stderr
+        assert lines <= len(journal.read_text().splitlines()) < lines + 40
+    assert "holds another dataset (seed was 0, now 1)" in make(output, *never, "--seed", "1").stderr
+
+    again = []
+    monkeypatch.setattr(dataset, "generate", lambda seed, index, **how: again.append(index) or generate(seed, index, **how))
+    for other, counts in enumerate((["--train", "9"], ["--mix", "easy=12"])):  # fewer kinds, then more puzzles
+        again.clear()
+        assert make(tmp_path / f"fresh{other}", *counts, *held_out).returncode == 0
+        needed = len(again)
+        again.clear()
+        interrupted(output, 3, *counts, *held_out)
+        if not other:
+            interrupted(output, 2, *never)
+        else:
+            assert make(output, *counts, *held_out).returncode == 0
+            assert content(output) == content(tmp_path / "fresh1")
+        assert len(again) < needed
+
+
+# ---------------------------------------------------------------- the published format
+
+
+def test_the_published_format_is_read_as_the_published_code_reads_it(tmp_path):
+    args = ["--train", "5", "--validation", "2", "--test", "2", "--players", "1-2"]
+    output = tmp_path / "clue"
+    assert make(output, *args, "--format", "published").returncode == 0
+    assert make(tmp_path / "rows", *args, "--wording", "published").returncode == 0
+    for split in SPLITS:
+        text = (output / "data" / f"{split}.json").read_text()
+        puzzles, made_ = json.loads(text), rows(tmp_path / "rows", split)
+        assert text == json.dumps(puzzles, indent=4) + "\n"
+        assert [p["prompt"] for p in puzzles] == [r["prompt"][0]["content"] for r in made_]
+        assert [list(p["solution"].values()) for p in puzzles] == [r["solution"] for r in made_]
+        assert [p["num_clues"] for p in puzzles] == [p["prompt"].count("\n- ") for p in puzzles]
+        for p in puzzles:
+            assert list(p) == ["num_clues", "prompt", "solution"]
+            assert list(p["solution"]) == [chr(65 + i) for i in range(len(p["solution"]))]
+            assert faults(p) == []
+        assert [r["prompt"] for r in load_splits(str(output))[split]] == [p["prompt"] for p in puzzles]
+    assert sorted(content(output)) == ["README.md", *(f"data/{s}.json" for s in sorted(SPLITS)), "dataset.json", "night.svg"]
+    loaded = load_dataset(str(output), cache_dir=str(tmp_path / "cache"))
+    assert {split: len(loaded[split]) for split in loaded} == {"train": 5, "validation": 2, "test": 2}
+    assert "is there already, and whole" in make(output, *args, "--format", "published").stdout
+    assert json.loads((output / "dataset.json").read_text())["command"].endswith("--format published --players 1-2")
+    assert "holds another dataset (wording was published" in make(output, *args).stderr
+    assert "holds another dataset (format was published" in make(output, *args, "--wording", "published").stderr
+    for wrong, complaint in ((["--wording", "clear"], "leave out --wording clear"), (["--proofs"], "no place for proofs")):
+        assert complaint in make(tmp_path / "no", *args, "--format", "published", *wrong).stderr
+
+
+# ---------------------------------------------------------------- numbers
 
 
 def test_shares():

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from puzzles.clues import answer, candidates, fill
-from puzzles.cnf import CNF
-from puzzles.difficulty import band
-from puzzles.generate import NothingToAskError, generate
+from puzzles.clues import answer, candidates, facts, fill
+from puzzles.cnf import CNF, Search
+from puzzles.difficulty import band, depths
+from puzzles.generate import NothingToAskError, generate, minimal
 from puzzles.scenario import Size
 from puzzles.solver import entailed
 from tests.test_scenario import SIZES
@@ -70,6 +70,31 @@ def test_depths_are_those_of_a_plain_implementation(determine):
         assert case.depths == list(depths_by_hand(case)), case.index
         seen.update(case.depths)
     assert set(seen) == {0, 1, 2, 3}
+
+
+def test_depths_depend_on_the_puzzle_alone():
+    """Not on what the solver that is shared has been asked before, nor on what it has learnt."""
+    for i, determine in enumerate(("world", "answers") * 3):
+        case = generate(21, i, determine=determine, players=(1, 3))
+        after_generation = case.depths
+        generate(21, 100, Size())  # about another setting
+        assert depths(case.puzzle, case.night) == after_generation
+        minimal(case.night, facts(case.night))
+        assert depths(case.puzzle, case.night) == after_generation
+
+
+def test_grading_asks_for_few_nights(monkeypatch):
+    """A night on which several answers are false settles them all: about one a clue, not one an answer and clue."""
+    asked = []
+    possible = Search.possible
+    monkeypatch.setattr(Search, "possible", lambda self, literals: asked.append(literals) or possible(self, literals))
+    pairs = nights = 0
+    for i in range(20):
+        case = generate(22, i, players=(2, 4))
+        asked.clear()
+        pairs += len(case.depths) * len(case.puzzle.clues)
+        nights += len(asked)
+    assert nights < pairs / 5
 
 
 def test_bands():

@@ -1,33 +1,30 @@
 """What is there to look at, and that it works in a browser."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+from puzzles import gallery
 from puzzles.difficulty import BANDS
 from puzzles.gallery import example
 from puzzles.generate import generate
 from puzzles.picture import picture
 from puzzles.scenario import BODDY, Size
+from tests.in_process import run
 
 ROOT = Path(__file__).parents[1]
 
 
 def test_the_committed_gallery_is_what_the_command_writes(tmp_path):
-    run = subprocess.run([sys.executable, "-m", "puzzles.gallery", "--output", tmp_path], capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
+    assert run(gallery.main, "--output", tmp_path).returncode == 0
     for name in ("GALLERY.md", "gallery/index.html", "gallery/deductions.jsonl", *(f"gallery/{name}.svg" for name in BANDS)):
         assert (ROOT / name).read_bytes() == (tmp_path / name).read_bytes(), f"{name} is out of date: run `make gallery`"
     (tmp_path / "file").touch()
-    run = subprocess.run(
-        [sys.executable, "-m", "puzzles.gallery", "--output", tmp_path / "file"], capture_output=True, text=True
-    )
-    assert run.returncode == 1
-    assert "File exists" in run.stderr
+    refused = run(gallery.main, "--output", tmp_path / "file")
+    assert refused.returncode == 1
+    assert "File exists" in refused.stderr
 
 
 def test_the_picture_has_everybody_at_every_time_in_their_room():

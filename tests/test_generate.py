@@ -1,18 +1,18 @@
 """Puzzles: CP-SAT, which had no part in making them, certifies each; wrong ones are refuted."""
 
-import subprocess
-import sys
 from itertools import product
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from puzzles.__main__ import main
 from puzzles.clues import Murder, fill
 from puzzles.english import prompt, read_prompt
 from puzzles.generate import generate, minimal
 from puzzles.scenario import BODDY, Night, Size
 from puzzles.solver import counterexample, entailed, find_night, unique
+from tests.in_process import run
 from tests.test_scenario import SIZES
 
 
@@ -53,15 +53,12 @@ def test_clues_that_leave_the_night_open_are_refused():
 
 
 def test_the_command_line_prints_a_puzzle_and_its_solution():
-    def run(*args):
-        return subprocess.run([sys.executable, "-m", "puzzles", *args], capture_output=True, text=True)
-
-    output = run("--seed", "7", "--index", "0").stdout
+    output = run(main, "--seed", "7", "--index", "0").stdout
     case = generate(7, 0, Size())
     assert prompt(case.puzzle) in output
     assert output.endswith("\n".join(f"{k}. {v}" for k, v in case.solution.items()) + "\n")
-    assert len(read_prompt(run("--suspects", "4", "--rooms", "6").stdout.partition("\nSolution")[0]).setting.rooms) == 6
-    proof = run("--seed", "7", "--proof").stdout.partition("\nProof, with clues numbered as they come:\n")[2]
+    assert len(read_prompt(run(main, "--suspects", "4", "--rooms", "6").stdout.partition("\nSolution")[0]).setting.rooms) == 6
+    proof = run(main, "--seed", "7", "--proof").stdout.partition("\nProof, with clues numbered as they come:\n")[2]
     assert "1. Mr. Boddy was murdered by Mrs. White, because of clues 3, 8 and 11.\n" in proof
     assert "\n\n7 steps, 4 by propagation, 3 by look-ahead. CP-SAT has checked every one.\n" in proof
     for args, complaint in (
@@ -70,7 +67,7 @@ def test_the_command_line_prints_a_puzzle_and_its_solution():
         (["--players", "many"], "--players 'many'"),
         (["--players", "2", "--rooms", "4"], "--players draws every size"),
     ):
-        failed = run(*args)
+        failed = run(main, *args)
         assert failed.returncode == 1
         assert complaint in failed.stderr
 

@@ -16,6 +16,7 @@ from trl import GRPOConfig, ModelConfig, SFTConfig, TrlParser
 
 from puzzles.dataset import FEATURES, HELD_OUT, build
 from puzzles.english import prompt
+from puzzles.files import only_one
 from puzzles.generate import generate
 from puzzles.scenario import Size
 from recipes import grpo, sft
@@ -27,7 +28,6 @@ from recipes.run_folder import (
     history,
     keep_checkpoints,
     mark_whole,
-    only_one,
     same_run,
     whole_checkpoints,
 )
@@ -359,7 +359,7 @@ def test_an_alarm_ends_the_run_if_asked_with_a_checkpoint_saved(tmp_path):
 
 def test_a_folder_is_for_one_process_at_a_time(tmp_path):
     only_one(tmp_path)
-    other = f"from pathlib import Path; from recipes.run_folder import only_one; only_one(Path({str(tmp_path)!r}))"
+    other = f"from pathlib import Path; from puzzles.files import only_one; only_one(Path({str(tmp_path)!r}))"
     second = subprocess.run([sys.executable, "-c", other], cwd=ROOT, capture_output=True, text=True)
     assert second.returncode != 0
     assert f"is in use by process {os.getpid()}" in second.stderr

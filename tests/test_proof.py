@@ -12,13 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pysat.solvers import Solver
 
+from puzzles import proof, solver
 from puzzles.clues import At, Motivated, Murder, answer, candidates, facts, fill
 from puzzles.cnf import CNF
 from puzzles.english import prompt, read, read_prompt
 from puzzles.generate import generate
-from puzzles.proof import check, deduce, explain, main, prove, tally
+from puzzles.proof import Step, check, deduce, explain, main, prove, tally
 from puzzles.scenario import Size
-from puzzles.solver import entailed, find_night
+from puzzles.solver import UndecidedError, entailed, find_night
 from recipes.sft import demonstration, quiz
 from rewards.accuracy import accuracy, answer_sheet
 from rewards.deductions import Judge
@@ -220,8 +221,26 @@ def test_what_has_no_proof_is_refused():
         prove(replace(case.puzzle, clues=()), case.night)
     with pytest.raises(ValueError, match="the night does not fit clue 1, "):
         prove(case.puzzle, generate(7, 1, Size()).night)
-    with pytest.raises(TimeoutError, match="allow more seconds"):
-        prove(case.puzzle, case.night, seconds=0)
+    with pytest.raises(UndecidedError, match=r"no short proof was found .*: allow more"):
+        prove(case.puzzle, case.night, effort=0)
+    with pytest.raises(UndecidedError, match=r"CP-SAT did not decide .*: allow more"):
+        check(case.puzzle, [Step(fact, range(len(case.puzzle.clues)), (), 3) for fact in facts(case.night)], effort=0)
+
+
+def test_the_effort_is_counted_in_steps_and_not_by_the_clock(monkeypatch):
+    """A machine that seems to stand still, or to run for hours, comes to the same proof."""
+    case = generate(7, 0, Size())
+    expected = prove(case.puzzle, case.night)
+    solve = solver.cp_model.CpSolver.solve
+
+    def limits(self, model):
+        assert self.parameters.max_time_in_seconds == float("inf")
+        assert self.parameters.max_deterministic_time < 100
+        return solve(self, model)
+
+    monkeypatch.setattr(solver.cp_model.CpSolver, "solve", limits)
+    monkeypatch.setattr(proof.Solver, "interrupt", None)
+    assert prove(case.puzzle, case.night) == expected
 
 
 def test_the_command_line_prints_the_same_proof_in_every_process(monkeypatch, capsys):

@@ -5,9 +5,12 @@ import subprocess
 import sys
 
 import pytest
+from huggingface_hub import constants
 
+from puzzles import push as pushing
 from puzzles.push import REPO
 from tests.hub import TOKEN, local_hub
+from tests.in_process import run
 from tests.test_dataset import make
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -16,25 +19,33 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made") / "clue"
-    run = make(folder, "--train", "6", "--validation", "2", "--test", "2", "--players", "1-2")
-    assert run.returncode == 0, run.stderr
+    made = make(folder, "--train", "6", "--validation", "2", "--test", "2", "--players", "1-2")
+    assert made.returncode == 0, made.stderr
     return folder
 
 
 @pytest.fixture
-def hub(tmp_path):
+def hub(tmp_path, monkeypatch):
+    """A Hub, and this process set up for it as the environment in `hub.env` sets up another."""
     with local_hub() as hub:
         offline = {"HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(tmp_path / "home")}
         hub.env = {k: v for k, v in os.environ.items() if not k.startswith("HF_")} | offline
+        monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "home" / "token"))
+        hub.set = monkeypatch.setenv
+        hub.go_to = lambda url: monkeypatch.setattr(constants, "ENDPOINT", url)
         yield hub
 
 
-def run(hub, *args, **env):
-    return subprocess.run([sys.executable, "-m", *map(str, args)], capture_output=True, text=True, env=hub.env | env)
+def push(hub, folder, *args, token=TOKEN, url=None):
+    hub.go_to(url or hub.url)
+    hub.set("HF_TOKEN", token or "")
+    return run(pushing.main, *args, "--folder", folder)
 
 
-def push(hub, folder, *args, token=TOKEN, **env):
-    return run(hub, "puzzles.push", *args, "--folder", folder, **({"HF_TOKEN": token} if token else {}), **env)
+def loading(hub, *args):
+    return subprocess.run([sys.executable, *args], capture_output=True, text=True, env=hub.env)
 
 
 def test_published_loaded_back_and_certified(hub, folder, tmp_path):
@@ -55,9 +66,9 @@ def test_published_loaded_back_and_certified(hub, folder, tmp_path):
     assert REPO not in card
     assert TOKEN not in done.stdout + done.stderr
     code = "from datasets import load_dataset; print({s: len(d) for s, d in load_dataset('me/clue').items()})"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=hub.env)
+    loaded = loading(hub, "-c", code)
     assert "{'train': 6, 'validation': 2, 'test': 2}" in loaded.stdout, loaded.stderr
-    assert "10 of 10 puzzles" in run(hub, "puzzles.verify", "me/clue").stdout
+    assert "10 of 10 puzzles" in loading(hub, "-m", "puzzles.verify", "me/clue").stdout
 
 
 def test_a_dry_run_shows_everything_and_asks_nobody(hub, folder):
@@ -76,7 +87,7 @@ def test_what_stands_in_the_way_is_said_before_any_work(hub, folder, tmp_path):
         (["me/clue"], {"token": "hf_wrong"}, "does not accept the token (401)"),
         (["you/clue"], {}, "may not write for 'you', only for me"),
         (["me/taken"], {}, "me/taken exists already (2 files)"),
-        (["me/clue"], {"HF_ENDPOINT": "http://127.0.0.1:9"}, "http://127.0.0.1:9 cannot be reached"),
+        (["me/clue"], {"url": "http://127.0.0.1:9"}, "http://127.0.0.1:9 cannot be reached"),
         (["clue"], {}, "'clue' is no id on the Hub"),
         (["me/a b"], {}, "Repo id must use alphanumeric chars"),
         ([], {}, "where to? Name the repository"),
