@@ -439,7 +439,8 @@ DISCHARGES = re.compile(
 CLOSES = re.compile(r"(?:so |thus |hence |therefore )*(?:in (?:both|either|all|every|any)(?: of the)? cases?|either way),? ?")
 CORRECTS = re.compile(
     r"(?:(?:but|hmm+|oh|ah|ok|okay|so),? )*+(?:(?:no,? wait|no,? no|wait,? no"
-    r"|(?:actually,? )?wait(?: a (?:minute|second|moment|sec))?|actually|no|nope|no way|correction(?: needed)?|scratch that|scrap that|strike that|cancel that"
+    r"|(?:actually,? )?wait(?: a (?:minute|second|moment|sec))?|actually|no|nope|no way|correction(?: needed)?"
+    r"|scratch that|scrap that|strike that|cancel that"
     r"|hold on|hang on|oops|on second thought"
     r"|not (?:quite|so fast)|my (?:mistake|bad)|mistake|error|sorry|never ?mind)(?:[,:.!…—–-]+ ?|$)|(?:no,? wait|wait,? no) )"
 )
