@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from puzzles.clues import candidates, fill
 from puzzles.english import read_prompt, render
@@ -107,22 +107,31 @@ def questions_of(text: str) -> tuple[Question, ...] | None:
 @lru_cache(maxsize=1024)
 def names_of_the_game(answer: str) -> Names:
     """The candidates of an answer's kind where no puzzle tells: every name that the game has, or the answer alone, in full."""
-    times = tuple(f"{hour:02d}:{minute:02d} {half}M" for half in "AP" for hour in range(1, 13) for minute in range(60))
-    kinds = (SUSPECTS, WEAPONS, ROOMS, MOTIVES, times)
-    known = next((names for names in kinds if answer in names), None)
-    return Names(known or (answer,), known=known is not None)
+    return next((names for names in _kinds() if answer in names.candidates), Names((answer,), known=False))
+
+
+@cache
+def _kinds() -> tuple[Names, ...]:
+    times = [f"{hour:02d}:{minute:02d} {half}M" for half in "AP" for hour in range(1, 13) for minute in range(60)]
+    return tuple(map(Names, (SUSPECTS, WEAPONS, ROOMS, MOTIVES, times)))
 
 
 # ---------------------------------------------------------------- messages and thoughts
 
-# Tags around what a model thinks: <think>, [THINK] (Magistral), ◁think▷ (Kimi), <|begin_of_thought|> (OpenThinker),
-# <|START_THINKING|> (Command A), <|channel|>analysis (gpt-oss, whose channel "final" is the answer).
+# Tags around what a model thinks: <think>, <reasoning>, <|begin_of_thought|> (OpenThinker), <|START_THINKING|> (Command A) and
+# <|channel|>analysis (gpt-oss, whose channel "final" is the answer).
 THOUGHT = re.compile(
-    r"(?=[<\[◁])(?:<(?P<end>/?)(?:seed:)?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad)>|\[(?P<end2>/?)THINK\]|"
-    r"◁(?P<end3>/?)think▷|<\|(?:begin|(?P<end4>end))_of_thought\|>|<\|(?:start|(?P<end5>end))_thinking\|>|"
-    r"<\|channel\|>(?:analysis|commentary|(?P<end6>final))(?:<\|message\|>)?)",
+    r"<(?:(?P<end>/)?(?:seed:)?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad)>|"
+    r"\|(?:begin|(?P<end2>end))_of_thought\|>|\|(?:start|(?P<end3>end))_thinking\|>|"
+    r"\|channel\|>(?:analysis|commentary|(?P<end4>final))(?:<\|message\|>)?)",
     re.IGNORECASE,
 )
+OTHER_TAGS = (
+    ("[THINK]", "<think>"),
+    ("[/THINK]", "</think>"),
+    ("◁think▷", "<think>"),
+    ("◁/think▷", "</think>"),
+)  # Magistral, Kimi
 
 
 def spoken(text: str, begun: bool = False) -> str:
@@ -132,6 +141,8 @@ def spoken(text: str, begun: bool = False) -> str:
     Args:
         begun: whether the text goes on with a thought, so that all of it is one if it is never closed.
     """
+    for theirs, ours in OTHER_TAGS:
+        text = text.replace(theirs, ours)
     said: list[str] = []
     start = None if begun else 0  # of what is said; None within a thought
     for tag in THOUGHT.finditer(text):
@@ -148,9 +159,8 @@ def spoken(text: str, begun: bool = False) -> str:
 
 
 def begins_thought(prompt: str) -> bool:
-    """Whether a prompt, rendered as a model gets it, ends with the tag that begins a thought (R1-Distill, QwQ, Qwen3-Thinking)."""
-    tags = [*THOUGHT.finditer(prompt[-100:].rstrip())]
-    return bool(tags) and tags[-1].end() == len(tags[-1].string) and not any(tags[-1].groupdict().values())
+    """Whether a prompt, as rendered for a model, ends with the tag that begins a thought (R1-Distill, QwQ, Qwen3-Thinking)."""
+    return not spoken(f"{prompt[-100:].rstrip()}.").endswith(".")
 
 
 def text_of(completion: Completion) -> str:

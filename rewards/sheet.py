@@ -1,16 +1,16 @@
 """What a completion answers: for each question one of its candidates, or nothing.
 
 **Which lines.** An answer line begins with a question's letter and a mark (`A.` `A)` `(A)` `A:` `A -` `A |` `"A":` …), behind
-nothing but signs, numbering, tags and words such as "Answer". Lines whose letters ascend make a sheet; a letter that does not
-begins the next one, but for the same letter again with nothing between, which answers the same question twice. The last
+nothing but signs, numbering, tags and words such as "Answer". Lines whose letters ascend make a sheet; a letter that does
+not begins the next one, but for the same letter again with nothing between, which answers the same question twice. The last
 sheet with more than half of the letters counts, so that neither an earlier draft nor a remark afterwards ("A. was the
-hardest") does; where no sheet has as many, the last of those with most. Letters that have no line of their own are looked for
-in the line of the letter before ("A. … B. …", JSON), and the answer of a line that has none on the next line.
+hardest") does; where no sheet has as many, the last of those with most. Letters that have no line of their own are looked
+for in the line of the letter before ("A. … B. …", JSON), and the answer of a line that has none on the next line.
 
-**Which answer.** A line answers if, after a label or the question itself, it names one candidate and ends, or goes on to say why
-behind a comma, full stop, dash or bracket. It does not if it names another candidate too, other than in a reason, or if anything
-in it takes the answer back or leaves it open ("X or Y", "not X", "maybe X", "X?", "X, or so"): what is not surely an answer is
-none. How a text is read never depends on what is right: whatever somebody writes earns no more than one guess a question.
+**Which answer.** A line answers if, after a label or the question itself, it names one candidate and ends, or goes on to say
+why behind a comma, full stop, dash or bracket. It does not if it names another candidate too, other than in a reason, or if
+anything in it takes the answer back or leaves it open ("X or Y", "not X", "maybe X", "X?", "X, or so"): what is not surely an
+answer is none. How a text is read never depends on what is right, so whatever is written earns one guess a question at most.
 
 Time is linear in the length of the text.
 """
@@ -22,6 +22,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+TAIL = 4_000  # characters at the end of a text that are read first
 LONGEST = 2_000  # characters of an answer with its reason
 
 # ---------------------------------------------------------------- answer lines
@@ -40,19 +41,21 @@ INNER = re.compile(rf"(?:\b(?i:and|final|answer|question|to|q)\b[^\w\n]*+)*+(?<!
 ACROSS = re.compile(  # a table with the letters in its first row, and the answers in the next one
     r"\n([^\n|\w]*\|(?:\s*\w{2,}\s*\|)?[^\n|\w]*A[^\n|\w]*\|[^\n|\w]*B[^\n|\w]*\|[^\n]*)\n(?:[^\w\n]*\n)?([^\n]*\|[^\n]*)"
 )
-BLOCK = re.compile(r"<(?:/?(?:answer|final_answer|p|div|tr|li|ul|ol|table|tbody|thead|h\d)|br ?/?)(?:\s[^<>\n]*)?>", re.IGNORECASE)
-CELL = re.compile(r"</?t[dh](?:\s[^<>\n]*)?>", re.IGNORECASE)
+BLOCK = re.compile(r"<(?:/?(?:answer|final_answer|p|div|tr|li|[uo]l|table|tbody|thead|h\d)|br ?/?)(?:\s[^<>\n]*)?>")
+CELL = re.compile(r"</?t[dh](?:\s[^<>\n]*)?>")
 INLINE = re.compile(r"</?(?:b|i|u|em|strong|span|font|code|mark|center|sub|sup)(?:\s[^<>\n]*)?>")
 INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]+")
+NOT_SPACE = re.compile(r"\S")
 WIDE = re.compile("[\uff01-\uff5e]")  # Latin letters and signs as wide as Chinese ones
 
 
-@dataclass
+@dataclass(slots=True)
 class Line:
-    """An answer line: its question's number and letter, and where its answer starts and the line ends in the text."""
+    """An answer line: its question's number and letter, and where the line, its answer and the line break after it begin."""
 
     number: int
     letter: str
+    begin: int
     start: int
     end: int
 
@@ -61,27 +64,65 @@ def last_sheet(text: str, questions: int) -> dict[int, list[str]]:
     """The sheet of a text that counts: by the number of a question what stands behind its letter, mostly once, each time with
     the next line that has words after a line break, unless that is an answer line itself.
     """
-    text = _lay_out(text)
-    runs: list[list[Line]] = []
+    size = TAIL
+    while True:  # from the end, since mostly that is enough
+        first = text.find("\n", len(text) - size) + 1 if size < len(text) else 0
+        size *= 8
+        if first or size >= 8 * len(text):
+            tail = _lay_out(text[first:])
+            sheets = _sheets(tail, questions)
+            best: dict[int, list[str]] = {}
+            for run in reversed(sheets[1:] if first else sheets):  # the first one may have begun before
+                sheet = _entries(tail, run, questions)
+                if len(sheet) > len(best):
+                    best = sheet
+                if 2 * len(sheet) > questions:
+                    return sheet
+            if not first:
+                return best
+
+
+def _sheets(text: str, questions: int) -> list[list[Line]]:
+    """The answer lines of a text, a list for each sheet."""
+    sheets: list[list[Line]] = []
+    before = None
     for match in LINE.finditer(text):
         number = ord(match[1].upper()) - 65
         if number >= questions:
             continue
         end = text.find("\n", match.end())
-        line = Line(number, match[1], match.end(), len(text) if end < 0 else end)
-        before = runs[-1][-1] if runs else None
-        if before and (number > before.number or (number == before.number and not text[before.end : match.start()].strip())):
-            runs[-1].append(line)
+        line = Line(number, match[1], match.start(), match.end(), len(text) if end < 0 else end)
+        if before and (number > before.number or (number == before.number and not text[before.end : line.begin].strip())):
+            sheets[-1].append(line)
         else:
-            runs.append([line])
-    best: dict[int, list[str]] = {}
-    for run in reversed(runs):
-        sheet = _entries(text, run, questions)
-        if len(sheet) > len(best):
-            best = sheet
-        if 2 * len(sheet) > questions:
-            return sheet
-    return best
+            sheets.append([line])
+        before = line
+    return sheets
+
+
+def _entries(text: str, sheet: list[Line], questions: int) -> dict[int, list[str]]:
+    """What stands behind each letter of a sheet, as `last_sheet` gives it."""
+    entries: dict[int, list[str]] = {}
+    for line, after in zip(sheet, [*sheet[1:], None], strict=True):
+        number, start, last = line.number, line.start, after.number if after else questions
+        if last > number + 1:  # the letters between this line's and the next one's may stand within it
+            for inner in INNER.finditer(text, line.start, line.end):
+                found = ord(inner[1]) - ord(line.letter) + line.number
+                if number < found == number + 1 < last or line.number == found < number:  # the next one, or all once more
+                    entries.setdefault(number, []).append(text[start : inner.start()])
+                    number, start = found, inner.end()
+        below = "" if after and after.begin == line.end else _below(text, line.end)
+        entries.setdefault(number, []).append(text[start : line.end] + below)
+    return entries
+
+
+def _below(text: str, end: int) -> str:
+    """The next line that is not empty, if it is no answer line, with the line breaks before it."""
+    first = NOT_SPACE.search(text, end)
+    if not first or LINE.match(text, start := text.rfind("\n", 0, first.start())):
+        return ""
+    stop = text.find("\n", first.start())
+    return text[end:start] + text[start : min(len(text) if stop < 0 else stop, start + LONGEST)]
 
 
 def _lay_out(text: str) -> str:
@@ -99,32 +140,6 @@ def _down(table: re.Match) -> str:
     letters, answers = (row.strip().strip("|").split("|") for row in table.groups())
     return "".join(f"\n{letter} | {answer}" for letter, answer in zip(letters, answers, strict=False))
 
-
-def _entries(text: str, run: list[Line], questions: int) -> dict[int, list[str]]:
-    """What stands behind each letter of a sheet, as `last_sheet` gives it."""
-    entries: dict[int, list[str]] = {}
-    for line, after in zip(run, [*run[1:], None], strict=True):
-        number, start, last = line.number, line.start, after.number if after else questions
-        if last > number + 1:  # the letters between this line's and the next one's may stand within it
-            for inner in INNER.finditer(text, line.start, line.end):
-                found = ord(inner[1]) - ord(line.letter) + line.number
-                if number < found == number + 1 < last or line.number == found < number:  # the next one, or all once more
-                    entries.setdefault(number, []).append(text[start : inner.start()])
-                    number, start = found, inner.end()
-        entries.setdefault(number, []).append(text[start : line.end] + _below(text, line.end))
-    return entries
-
-
-def _below(text: str, end: int) -> str:
-    """The next line that is not empty, if it is no answer line, with the line breaks before it."""
-    first = NOT_SPACE.search(text, end)
-    if not first or LINE.match(text, start := text.rfind("\n", 0, first.start())):
-        return ""
-    stop = text.find("\n", first.start())
-    return text[end:start] + text[start : min(len(text) if stop < 0 else stop, start + LONGEST)]
-
-
-NOT_SPACE = re.compile(r"\S")
 
 # ---------------------------------------------------------------- names
 
@@ -212,12 +227,13 @@ STRUCK = "?¬≠~❌✗✘✖×🚫⛔👎❓❔🤔🤷%"  # signs of doubt or 
 JUNK = rf"[^\w{STRUCK}!+/]*"
 NOUNS = (
     "suspect|murderer|killer|culprit|perpetrator|murder weapon|weapon|murder room|room|location|place|crime scene|"
-    "scene(?: of the (?:crime|murder))?|murder time|time(?: of (?:the )?(?:murder|death))?|motive|reason|answer|final answer|value|name|"
-    "who|what|where|when|why"
+    "scene(?: of the (?:crime|murder))?|murder time|time(?: of (?:the )?(?:murder|death))?|motive|reason|answer|final answer|"
+    "value|name|who|what|where|when|why"
 )
 PREFACE = re.compile(
     rf"{JUNK}(?:(?:"
-    r"(?:who (?:murdered|killed|is motivated by)|what (?:weapon|motivates)|where was|when did|why did)\b[^?\n]{0,100}?(?:\?|:(?!\d)|\s[-–—|→=])|"
+    r"(?:who (?:murdered|killed|is motivated by)|what (?:weapon|motivates)|where was|when did|why did)\b[^?\n]{0,100}?"
+    r"(?:\?|:(?!\d)|\s[-–—|→=])|"
     rf"(?:the )?(?:{NOUNS})(?: (?:is|was))?(?!\w)|(?:it|this|that) (?:is|was)\b|"
     r"mr\.? boddy was (?:murdered|killed)(?: by)?\b|(?:the )?murder (?:was committed|took place|happened|occurred)\b|"
     rf"(?:in|at|inside|with|using|motivated by|out of|because of|due to)\b|the\b(?! (?:{'|'.join(TITLES)})\b)|an?\b"
@@ -225,21 +241,21 @@ PREFACE = re.compile(
 )
 AFTER = re.compile(
     rf"(?: (?:did it|committed the murder|(?:is|was) (?:the )?(?:{NOUNS})|hours|hrs)\b)?"
-    r"(?=(?P<why>\s*(?:[-–—(\[,.;:|→]\s*)*(?:because|since|given|due to|based on|per|according to|(?:from|by|as|see|via) clues?|"
-    r"clues?|as (?:per|he|she|it|they|all|the|only)|the only|thanks to)\b)?)"
+    r"(?=(?P<why>\s*(?:[-–—(\[,.;:|→]\s*)*(?:because|since|given|due to|based on|per|according to|"
+    r"(?:(?:from|by|as|see|via) )?clues?|as (?:per|he|she|it|they|all|the|only)|the only|thanks to)\b)?)"
 )
 SEPARATED = re.compile(r"\s*(?:[,.;:!|()\[\]–—→←\n…]|--|-\s)")
 HEDGE = re.compile(
-    r"\b(?:x?or|nor|either|neither|may|maybe|might|perhaps|(?<!only )possib\w*|probab\w*|(?:un)?likely|presum\w+|apparent\w*|suppos\w+|seem\w*|"
-    r"appears?|arguabl\w+|surely|sure|would|should|guess\w*|un(?:sure|certain\w*|clear|known|decided|determined|confirmed|verified)|"
-    r"ambiguous|tentative\w*|provisional\w*|placeholder|random\w*|coin|toss|tb[dc]|confiden\w+|percent|chance|odds|think|"
-    r"believe|i suspect|feel|assum\w+|hypothe\w+|if|unless|except|but|however|al?though|alternativ\w+|otherwise|instead|rather|"
-    r"actually|wait|hmm+|oops|scratch|correction|kidding|joke|versus|vs|wrong|false|incorrect|mistake\w*|nope|then again|"
-    r"one of|on second thought|could(?! not| n[o']t|n't))\b"
+    r"\b(?:x?or|nor|either|neither|may|maybe|might|perhaps|(?<!only )possib\w*|probab\w*|(?:un)?likely|presum\w+|apparent\w*|"
+    r"suppos\w+|seem\w*|appears?|arguabl\w+|surely|sure|would|should|could(?! not|n't)|guess\w*|ambiguous|tentative\w*|"
+    r"un(?:sure|certain\w*|clear|known|decided|determined|confirmed|verified)|provisional\w*|placeholder|random\w*|coin|toss|"
+    r"tb[dc]|confiden\w+|percent|chance|odds|think|believe|i suspect|feel|assum\w+|hypothe\w+|if|unless|except|but|however|"
+    r"al?though|alternativ\w+|otherwise|instead|rather|actually|wait|hmm+|oops|scratch|correction|kidding|joke|versus|vs|wrong|"
+    r"false|incorrect|mistake\w*|nope|then again|one of|on second thought)\b"
 )
 DENIAL = re.compile(
-    r"\b(?:not?|never|cannot|none|nobody|no one|\w+n't|impossib\w*|contradict\w*|exclud\w+|eliminat\w+|innocent|ruled out|others?|"
-    r"another|some(?:one|body)|any(?:one|body)|else|also|too|both|as well|etc)\b"
+    r"\b(?:not?|never|cannot|none|nobody|no one|\w+n't|impossib\w*|contradict\w*|exclud\w+|eliminat\w+|innocent|ruled out|"
+    r"others?|another|some(?:one|body)|any(?:one|body)|else|also|too|both|as well|etc)\b"
 )
 ASIDE = re.compile(r"\b(?:was|were|had|moved|went|stayed|carried)\b")
 CLAIM = re.compile(r"\b(?:murder\w*|kill\w*|culprit|guilty|did it|answers?|weapon|motives?|(?:it|this|that) (?:is|was))\b")
@@ -257,7 +273,7 @@ def plain(text: str) -> str:
 
 @dataclass(frozen=True)
 class Question:
-    """What answers a question: its candidates, and the words around them in a whole sentence, plain ("rope was", " at 11 pm")."""
+    """What answers a question: its candidates, and the plain words around one in a sentence ("rope was ", " at 11 pm")."""
 
     names: Names
     before: str = ""
@@ -310,6 +326,6 @@ def read_answers(text: str, questions: Sequence[Question]) -> list[str | None]:
     sheet = last_sheet(text, len(questions))
     answers: list[str | None] = []
     for number, question in enumerate(questions):
-        read = [_read_entry(entry, question) for entry in sheet.get(number, ())]
+        read = [_read_entry(entry, question) for entry in dict.fromkeys(sheet.get(number, ()))]
         answers.append(read[-1] if len({answer for answer in read if answer}) == 1 else None)
     return answers
