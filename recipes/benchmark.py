@@ -203,7 +203,7 @@ def of_api(name: str, config: GenerateConfig) -> Model:
         ValueError: if there is no such API, or its key, or a package that it needs, is missing.
     """
     try:
-        return get_model(name, config=config)
+        return get_model(name, config=config, memoize=False)
     except PrerequisiteError as error:  # with markup and empty lines
         raise ValueError(" ".join(Text.from_markup(str(error)).plain.split())) from error
     except ValueError as error:
@@ -231,16 +231,16 @@ def guess() -> Model:
 
 
 def template_begins_thought(url: str, name: str, kwargs: dict | None) -> bool:
-    """Whether the chat template of a vLLM server begins the model's thought; False for a server that cannot be asked."""
-    server, chat = url.removesuffix("/v1"), [{"role": "user", "content": "Who?"}]
+    """Whether the chat template of a vLLM server begins the model's thought; False for another server, which cannot tell."""
     headers = {"Authorization": f"Bearer {os.environ.get('SERVER_API_KEY', 'none')}"}
-    try:
-        asked = {"model": name, "messages": chat, "chat_template_kwargs": kwargs}
-        tokens = httpx.post(f"{server}/tokenize", json=asked, headers=headers, timeout=60).raise_for_status().json()["tokens"]
-        asked = {"model": name, "tokens": tokens}
-        return begins_thought(httpx.post(f"{server}/detokenize", json=asked, headers=headers, timeout=60).json()["prompt"])
-    except (httpx.HTTPError, KeyError, TypeError, ValueError):
-        return False
+    with httpx.Client(base_url=url.removesuffix("/v1"), headers=headers, timeout=60) as server:
+        models = server.get("/v1/models").json()["data"]
+        if not any(model["id"] == name and model.get("owned_by") == "vllm" for model in models):
+            return False
+        chat = {"model": name, "messages": [{"role": "user", "content": "Who?"}], "chat_template_kwargs": kwargs}
+        tokens = server.post("/tokenize", json=chat).raise_for_status().json()["tokens"]
+        prompt = server.post("/detokenize", json={"model": name, "tokens": tokens}).raise_for_status().json()["prompt"]
+    return begins_thought(prompt)
 
 
 # ---------------------------------------------------------------- the run

@@ -117,7 +117,7 @@ class PuzzleTrainer(PackedGRPOTrainer):
         return begins_thought(self._tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True, **kwargs))
 
     def _unfinished(self, completion: list[dict], ids: list[int]) -> bool:
-        """Whether a completion is a thought to its end. TRL may have parsed the thought out, or dropped tags that are special."""
+        """Whether a completion is a thought to its end. TRL may have parsed the thought out, or dropped special tags."""
         return not spoken(text_of(completion), begun=True) and not spoken(self._tokenizer.decode(ids), begun=True)
 
     def log(self, logs, start_time=None):

@@ -141,12 +141,11 @@ def spoken(text: str, begun: bool = False) -> str:
     Args:
         begun: whether the text goes on with a thought, so that all of it is one if it is never closed.
     """
-    for theirs, ours in OTHER_TAGS:
-        text = text.replace(theirs, ours)
+    text = _with_plain_tags(text)
     said: list[str] = []
     start = None if begun else 0  # of what is said; None within a thought
     for tag in THOUGHT.finditer(text):
-        if any(tag.groupdict().values()):  # it closes
+        if tag.lastgroup:  # it closes
             if start is not None:
                 said.clear()
             start = tag.end()
@@ -160,7 +159,14 @@ def spoken(text: str, begun: bool = False) -> str:
 
 def begins_thought(prompt: str) -> bool:
     """Whether a prompt, as rendered for a model, ends with the tag that begins a thought (R1-Distill, QwQ, Qwen3-Thinking)."""
-    return not spoken(f"{prompt[-100:].rstrip()}.").endswith(".")
+    end = _with_plain_tags(prompt[-100:].rstrip())
+    return any(tag.end() == len(end) and not tag.lastgroup for tag in THOUGHT.finditer(end))
+
+
+def _with_plain_tags(text: str) -> str:
+    for theirs, ours in OTHER_TAGS:
+        text = text.replace(theirs, ours)
+    return text
 
 
 def text_of(completion: Completion) -> str:

@@ -36,8 +36,8 @@ MARK = (
     r"(?!\.[mM]\b)(?:[^\S\n]*+\([^()\n]{0,100}+\))?+"  # not "a.m."; "A (SUSPECT):"
     rf"{CLOSING}*+(?:[^\S\n]*+(?:[.):\]|=&>．：）】、→⇒–—−]|->)|[^\S\n]*+-(?=\s)|(?<=[*_`\"'”’»])(?=[\s,])|[^\S\n]*+(?=\n|$))"
 )
-LINE = re.compile(rf"\n(?:[^A-Za-z0-9\n]|\d++[.):]|(?i:{WORDS})(?![A-Za-z]))*+([A-Za-z]){MARK}")
-INNER = re.compile(rf"(?:\b(?i:and|final|answer|question|to|q)\b[^\w\n]*+)*+(?<![A-Za-z0-9.])([A-Za-z]){MARK}")
+LINE = re.compile(rf"\n(?:[^A-Za-z0-9\n]|\d++[.):]|(?i:{WORDS})(?![A-Za-z]))*+([A-Za-z]){MARK}(?:[^\S\n]*+\1{MARK})?+")
+INNER = re.compile(rf"(?:\b(?i:and|final|answer|question|to|q)\b[^\w\n]*+){{0,3}}+(?<![A-Za-z0-9.])([A-Za-z]){MARK}")
 ACROSS = re.compile(  # a table with the letters in its first row, and the answers in the next one
     r"\n([^\n|\w]*\|(?:\s*\w{2,}\s*\|)?[^\n|\w]*A[^\n|\w]*\|[^\n|\w]*B[^\n|\w]*\|[^\n]*)\n(?:[^\w\n]*\n)?([^\n]*\|[^\n]*)"
 )
