@@ -29,19 +29,28 @@ LONGEST = 2_000  # characters of an answer with its reason
 
 WORDS = (
     "final|answers?|answering|questions?|q|sheet|solutions?|conclusions?|results?|summary|here|the|my|our|are|is|to|for|in|as|"
-    "order|follows|letter|option|part|item|key|boxed|fbox|text|textbf|textit|mathbf|mathrm|begin|aligned|array|json|so,? the"
+    "order|follows|letter|id|option|part|item|key|boxed|fbox|text|textbf|textit|mathbf|mathrm|begin|aligned|array|json|so,? the"
+)
+STRUCK = "?¬≠❌✗✘✖×🚫⛔👎❓❔🤔🤷~%"  # signs of doubt or denial
+NOUNS = (
+    "suspect|murderer|killer|culprit|perpetrator|murder weapon|weapon|murder room|room|location|place|crime scene|"
+    "scene(?: of the (?:crime|murder))?|murder time|time(?: of (?:the )?(?:murder|death))?|motive|reason|answer|final answer|"
+    "value|name|who|what|where|when|why"
 )
 CLOSING = r"[*_`\"'”’»$}\\]"
 MARK = (
-    r"(?!\.[mM]\b)(?:[^\S\n]*+\([^()\n]{0,100}+\))?+"  # not "a.m."; "A (SUSPECT):"
-    rf"{CLOSING}*+(?:[^\S\n]*+(?:[.):\]|=&>．：）】、→⇒–—−]|->)|[^\S\n]*+-(?=\s)|(?<=[*_`\"'”’»])(?=[\s,])|[^\S\n]*+(?=\n|$))"
+    rf"(?!\.[mM]\b)(?:[^\S\n]*+\((?i:(?:the )?(?:{NOUNS})|wh[^()\n]{{0,100}}\?)\))?+{CLOSING}*+"  # not "a.m."; "A (SUSPECT):"
+    r"(?:[^\S\n]*+(?:[.):\]|=&>。】⟩、→⇒–—−]|->|-(?=\s)|(?=\n|$))|[^\S\n]++is\b|(?=\t)|(?<=[*_`\"'”’»])(?=[\s,]))"
 )
-LINE = re.compile(rf"\n(?:[^A-Za-z0-9\n]|\d++[.):]|(?i:{WORDS})(?![A-Za-z]))*+([A-Za-z]){MARK}(?:[^\S\n]*+\1{MARK})?+")
+LINE = re.compile(
+    rf"\n(?:[^A-Za-z0-9\n{STRUCK[:-2]}]|\d++[.):]|(?i:{WORDS})(?![A-Za-z])|Q(?=[A-Z]\W))*+([A-Za-z]){MARK}(?:[^\S\n]*+\1{MARK})?+"
+)
 INNER = re.compile(rf"(?:\b(?i:and|final|answer|question|to|q)\b[^\w\n]*+){{0,3}}+(?<![A-Za-z0-9.])([A-Za-z]){MARK}")
 ACROSS = re.compile(  # a table with the letters in its first row, and the answers in the next one
     r"\n([^\n|\w]*\|(?:\s*\w{2,}\s*\|)?[^\n|\w]*A[^\n|\w]*\|[^\n|\w]*B[^\n|\w]*\|[^\n]*)\n(?:[^\w\n]*\n)?([^\n]*\|[^\n]*)"
 )
-BLOCK = re.compile(r"<(?:/?(?:answer|final_answer|p|div|tr|li|[uo]l|table|tbody|thead|h\d)|br ?/?)(?:\s[^<>\n]*)?>")
+ANSWER = re.compile(r"</?(?:final_)?answers?>", re.IGNORECASE)
+BLOCK = re.compile(r"<(?:/?(?:p|div|tr|li|[uo]l|table|tbody|thead|h\d)|br ?/?)(?:\s[^<>\n]*)?>")
 CELL = re.compile(r"</?t[dh](?:\s[^<>\n]*)?>")
 INLINE = re.compile(r"</?(?:b|i|u|em|strong|span|font|code|mark|center|sub|sup)(?:\s[^<>\n]*)?>")
 INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]+")
@@ -128,7 +137,7 @@ def _below(text: str, end: int) -> str:
 def _lay_out(text: str) -> str:
     """The text with a line break before its first line, HTML as lines and cells, and without invisible characters."""
     if "<" in text:
-        text = INLINE.sub("", CELL.sub("|", BLOCK.sub("\n", text)))
+        text = INLINE.sub("", CELL.sub("|", BLOCK.sub("\n", ANSWER.sub("\n", text))))
     if not text.isascii():
         text = WIDE.sub(lambda wide: chr(ord(wide[0]) - 0xFEE0), INVISIBLE.sub("", text))
     text = "\n" + text
@@ -220,20 +229,15 @@ def minutes(match: re.Match | None) -> list[int]:
 
 # ---------------------------------------------------------------- one answer
 
-LATEX = re.compile(r"\\(?:text\w*|math\w*|boxed|fbox|mbox|bf|it|rm|quad|qquad|end|[^a-z])|[{}$]")
+LATEX = re.compile(r"\\(?:text\w*|math\w*|boxed|fbox|mbox|bf|it|rm|quad|qquad|end|[^a-z])|[{}$]|(?<=[\w.])~(?=\w)")
 TAG_END = re.compile(r"</[^<>\n]*>")
 MARKDOWN = re.compile(r"[*_`\"“”„«»<>#^&]+")
-STRUCK = "?¬≠~❌✗✘✖×🚫⛔👎❓❔🤔🤷%"  # signs of doubt or denial
 JUNK = rf"[^\w{STRUCK}!+/]*"
-NOUNS = (
-    "suspect|murderer|killer|culprit|perpetrator|murder weapon|weapon|murder room|room|location|place|crime scene|"
-    "scene(?: of the (?:crime|murder))?|murder time|time(?: of (?:the )?(?:murder|death))?|motive|reason|answer|final answer|"
-    "value|name|who|what|where|when|why"
-)
+# What may stand before a name: a label, the question, "in the"; and behind it: "is the murderer", and why.
 PREFACE = re.compile(
     rf"{JUNK}(?:(?:"
     r"(?:who (?:murdered|killed|is motivated by)|what (?:weapon|motivates)|where was|when did|why did)\b[^?\n]{0,100}?"
-    r"(?:\?|:(?!\d)|\s[-–—|→=])|"
+    r"(?:\?|:(?!\d)|\s[-–—|→=])|(?:who|what|where|when|why)\?|"
     rf"(?:the )?(?:{NOUNS})(?: (?:is|was))?(?!\w)|(?:it|this|that) (?:is|was)\b|"
     r"mr\.? boddy was (?:murdered|killed)(?: by)?\b|(?:the )?murder (?:was committed|took place|happened|occurred)\b|"
     rf"(?:in|at|inside|with|using|motivated by|out of|because of|due to)\b|the\b(?! (?:{'|'.join(TITLES)})\b)|an?\b"
@@ -242,16 +246,22 @@ PREFACE = re.compile(
 AFTER = re.compile(
     rf"(?: (?:did it|committed the murder|(?:is|was) (?:the )?(?:{NOUNS})|hours|hrs)\b)?"
     r"(?=(?P<why>\s*(?:[-–—(\[,.;:|→]\s*)*(?:because|since|given|due to|based on|per|according to|"
-    r"(?:(?:from|by|as|see|via) )?clues?|as (?:per|he|she|it|they|all|the|only)|the only|thanks to)\b)?)"
+    r"(?:(?:from|by|as|see|via) )?clues?|by (?:process of )?(?:elimination|exclusion)|"
+    r"as (?:per|he|she|it|they|all|the|only)|the only|thanks to)\b)?)"
 )
-SEPARATED = re.compile(r"\s*(?:[,.;:!|()\[\]–—→←\n…]|--|-\s)")
+# What follows an answer has to stand apart from it. No word of HEDGE may be in it; one of DENIAL only in a reason ("because it
+# was not Green"); another candidate only in a reason, or in a remark on where it was (ASIDE) that makes no CLAIM.
+SEPARATED = re.compile(r"\s*(?://|[,.;:!|()\[\]–—→←\n…]|--|-\s)")
 HEDGE = re.compile(
     r"\b(?:x?or|nor|either|neither|may|maybe|might|perhaps|(?<!only )possib\w*|probab\w*|(?:un)?likely|presum\w+|apparent\w*|"
     r"suppos\w+|seem\w*|appears?|arguabl\w+|surely|sure|would|should|could(?! not|n't)|guess\w*|ambiguous|tentative\w*|"
     r"un(?:sure|certain\w*|clear|known|decided|determined|confirmed|verified)|provisional\w*|placeholder|random\w*|coin|toss|"
     r"tb[dc]|confiden\w+|percent|chance|odds|think|believe|i suspect|feel|assum\w+|hypothe\w+|if|unless|except|but|however|"
     r"al?though|alternativ\w+|otherwise|instead|rather|actually|wait|hmm+|oops|scratch|correction|kidding|joke|versus|vs|wrong|"
-    r"false|incorrect|mistake\w*|nope|then again|one of|on second thought)\b"
+    r"false|incorrect|mistake\w*|nope|then again|one of|on second thought|lean\w*|bet|certainty|(?:kind|sort) of|"
+    r"i'd say|pending|subject to|for now|draft|disput\w*|question\w*|doubt\w*|speculat\w*|unproven|candidates?|unresolved|weak|"
+    r"inconclusive|approx\w*|roughly|almost|nearly|insufficient|in theory|default|arbitrar\w*|hope\w*|plausib\w*|"
+    r"potential\w*|who knows|to be (?:checked|confirmed|determined|verified))\b"
 )
 DENIAL = re.compile(
     r"\b(?:not?|never|cannot|none|nobody|no one|\w+n't|impossib\w*|contradict\w*|exclud\w+|eliminat\w+|innocent|ruled out|"

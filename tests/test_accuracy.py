@@ -148,20 +148,27 @@ FORMS = r"""
 ‹L›. ‹X›¦‹L›) ‹X›¦(‹L›) ‹X›¦[‹L›] ‹X›¦‹L›: ‹X›¦‹L› : ‹X›¦‹L›.‹X›¦‹L› - ‹X›¦‹L› – ‹X›¦‹L› — ‹X›¦‹L›- ‹X›¦‹L› = ‹X›¦‹L› → ‹X›
 ‹L› -> ‹X›¦‹L› => ‹X›¦‹L›：‹X›¦‹L›、‹X›¦（‹L›） ‹X›¦‹l›) ‹X›¦‹l›. ‹X›¦(‹l›) ‹X›¦**‹L›:** ‹X›¦**‹L›**: ‹X›¦**‹L›.** ‹X›
 **‹L›** ‹X›¦`‹L›` ‹X›¦**‹L›. ‹X›**¦_‹L›. ‹X›_¦‹L›. *‹X›*¦‹L›. **‹X›**¦‹L›. __‹X›__¦‹L›. `‹X›`¦- ‹L›. ‹X›¦+ ‹L›. ‹X›
-* **‹L›.** ‹X›¦• ‹L›. ‹X›¦> ‹L›. ‹X›¦### ‹L›. ‹X›¦‹N›. ‹L›. ‹X›¦‹N›) ‹L›) ‹X›¦‹L›. ‹L›. ‹X›
-✅ ‹L›. ‹X›¦‹L›. 🔪 ‹X›¦‹L›. ‹X› ✅¦‹L›. ‹X›.
-‹L›. ‹X›;¦‹L›. ‹X›,¦‹L›. ‹X›!¦‹L›. ‹X›...¦‹L›. “‹X›”¦‹L›. "‹X›"¦‹L›. '‹X›'¦‹L›. [‹X›]¦‹L›. <‹X›>¦‹L›. ‹K›: ‹X›
+* **‹L›.** ‹X›¦• ‹L›. ‹X›¦> ‹L›. ‹X›¦### ‹L›. ‹X›¦‹N›. ‹L›. ‹X›¦‹N›) ‹L›) ‹X›¦‹L›. ‹L›. ‹X›¦✅ ‹L›. ‹X›¦‹L›. 🔪 ‹X›¦‹L›. ‹X› ✅
+‹L›. ‹X›.¦‹L›. ‹X›;¦‹L›. ‹X›,¦‹L›. ‹X›!¦‹L›. ‹X›...¦‹L›. “‹X›”¦‹L›. "‹X›"¦‹L›. '‹X›'¦‹L›. [‹X›]¦‹L›. <‹X›>¦‹L›. ‹K›: ‹X›
 ‹L›. **‹K›:** ‹X›¦‹L›. ‹K› – ‹X›¦‹L›. ‹K› ‹X›¦‹L› (‹K›): ‹X›¦‹L›. (‹K›) ‹X›¦‹L›. The ‹K› is ‹X›¦‹L›. Answer: ‹X›
 ‹L›. The answer is ‹X›¦‹L›. It was ‹X›¦‹L›. ‹Q› ‹X›¦‹L›. ‹Q› **‹X›**¦**‹L›. ‹Q›** ‹X›¦‹L›. ‹Q› - ‹X›¦‹L›. ‹Q›⏎‹X›
-‹L›. ‹Q›⏎   - ‹X›¦‹L›. ‹Q›⏎**Answer:** ‹X›¦### ‹L›. ‹Q›⏎⏎‹X›⏎¦**Question ‹L›:** ‹Q›⏎⏎**Answer:** ‹X›⏎¦‹L›.⏎‹X›¦**‹L›.**⏎⏎‹X›⏎
-### ‹L›⏎‹X›¦‹L›. ‹K›:⏎‹X›¦Answer ‹L›: ‹X›¦Question ‹L›: ‹X›¦Answer to ‹L›: ‹X›¦Answer to question ‹L›: ‹X›
+‹L›. ‹Q›⏎   - ‹X›¦‹L›. ‹Q›⏎**Answer:** ‹X›¦### ‹L›. ‹Q›⏎⏎‹X›⏎¦**Question ‹L›:** ‹Q›⏎⏎**Answer:** ‹X›⏎¦‹L›.⏎‹X›
+**‹L›.**⏎⏎‹X›⏎¦### ‹L›⏎‹X›¦‹L›. ‹K›:⏎‹X›¦Answer ‹L›: ‹X›¦Question ‹L›: ‹X›¦Answer to ‹L›: ‹X›¦Answer to question ‹L›: ‹X›
 Final answer ‹L›: ‹X›¦‹L›. ‹X› (clue 3)¦‹L›. ‹X› (clues 3 and 5)¦‹L›. ‹X› [clue 3]¦‹L›. ‹X› - from clue 3
 ‹L›. ‹X› because of clue 3¦‹L›. ‹X› — because ‹Y› was elsewhere¦‹L›. ‹X›, because ‹Y› was elsewhere
 ‹L›. ‹X›, since it is not ‹Y›¦‹L›. ‹X›. Because ‹Y› is out.¦‹L›. ‹X›. ‹Y› was elsewhere.¦‹L›. ‹X› (‹Y› was elsewhere)
 ‹L›. ‹X›, the only one left¦\boxed{‹L›. ‹X›}¦‹L›. \boxed{‹X›}¦‹L›. \text{‹X›}¦‹L›. $‹X›$¦$\text{‹L›. ‹X›}$
 \boxed{\text{‹L›. ‹X›}}¦‹L›. $\boxed{\text{‹X›}}$¦‹L› & ‹X› \\¦"‹L›": "‹X›",¦"‹L›.": "‹X›",¦"answer_‹L›": "‹X›",
 <answer>‹L›. ‹X›</answer>¦<b>‹L›.</b> ‹X›¦<li>‹L›. ‹X›</li>¦<tr><td>‹L›</td><td>‹X›</td></tr>¦<‹L›>‹X›</‹L›>¦‹L›. ‹X› <br>
-| ‹L› | ‹X› |¦|‹L›|‹X›|¦| **‹L›.** | **‹X›** |¦| ‹L› | ‹Q› | ‹X› |
+| ‹L› | ‹X› |¦|‹L›|‹X›|¦| **‹L›.** | **‹X›** |¦| ‹L› | ‹Q› | ‹X› |¦‹L›. ‹X› did it¦‹L›. ‹X› is the ‹K›¦‹L›. The ‹K› was ‹X›.
+‹L›. ‹X› (‹K›)¦‹L›. ‹K› = ‹X›¦‹L›. ‹X›. This was deduced.¦‹L›. ‹X› → clue 3¦‹L›.) ‹X›¦‹L›). ‹X›¦(‹L›.) ‹X›¦**(‹L›)** ‹X›
+**‹L›)** ‹X›¦*‹L›.* ‹X›¦Answer: ‹L›. ‹X›¦| ‹L› | ‹X› | clue 3 |¦| ‹L› | ‹X› | ✅ |¦| ‹L› | ‹K› | ‹X› |¦| ‹L› | Who? | ‹X› |
+\textbf{‹L›.} ‹X›¦\textbf{‹L›. ‹X›}¦\item[‹L›.] ‹X›¦\item ‹L›. ‹X›¦‹L›. \textbf{‹X›}¦<answer_‹L›>‹X›</answer_‹L›>
+<answer id="‹L›">‹X›</answer>¦The answer to ‹L› is ‹X›¦‹L› is ‹X›¦For ‹L›: ‹X›¦‹L›. (the ‹K›) ‹X›¦‹L›. ‹X› (as per clue 3)
+‹L› – ‹K› – ‹X›¦**‹L›**: **‹X›**¦‹L›. ‹X› // clue 3¦‹L›. ‹X›⏎   - because ‹Y› was elsewhere¦[‹L›: ‹X›]¦‹L›=‹X›¦‹L›:‹X›
+‹L›)‹X›¦【‹L›】‹X›¦‹L›。‹X›¦Q‹L›: ‹X›¦Q. ‹L›: ‹X›¦Part ‹L›: ‹X›¦‹L›. ‹Q› → ‹X›¦‹L›) ‹Q›: ‹X›¦- ‹L›. ‹Q›⏎  - ‹X›¦‹L›. ‹K›⏎‹X›
+**‹L›. ‹K›**⏎‹X›¦‹L›. ✔ ‹X›¦☑ ‹L›. ‹X›¦➡️ ‹L›. ‹X›¦‹L›. ‹X› (by elimination)¦‹L›. ‹X› – confirmed by clue 4
+‹L›. ‹X› (proved above)
 """.strip()  # ⏎: a line break
 FORMS = [form.replace("⏎", "\n") for form in re.split("[¦\n]", FORMS)]
 SPACES = ("\ufeff", "\u00a0", "\u200b", "\u3000", "\u2009", "\u202f", "\u2060", "\t", "  ", "\r")
@@ -209,23 +216,38 @@ def test_a_sheet_as_a_whole_is_read_in_every_layout(name):
 
 
 HEDGES = r"""
-‹X› or ‹Y›¦‹Y› or ‹X›¦not ‹X›¦maybe ‹X›¦perhaps ‹X›¦‹X›?¦‹X› (?)¦?‹X›¦either ‹X› or ‹Y›¦probably not ‹X›¦‹X›, or possibly ‹Y›
-‹X› / ‹Y›¦‹X›, ‹Y›¦‹X› (‹Y›)¦‹X› and ‹Y›¦‹X› & ‹Y›¦‹X› + ‹Y›¦‹X› ‹Y›¦‹X›; ‹Y›¦‹X›: ‹Y›¦‹X› - ‹Y›¦‹X› → ‹Y›
-‹X› is not the murderer¦anyone but ‹X›¦anything but ‹X›¦except ‹X›¦other than ‹X›¦‹X› or so¦‹X› or nobody¦‹X› (or ‹Y›)
-‹X› (not sure)¦‹X› (probably)¦‹X› (most likely)¦‹X›, I think¦‹X›, presumably¦‹X› (guess)¦‹X› (50 %)¦I guess ‹X›¦I think ‹X›
-could be ‹X›¦might be ‹X›¦‹X›. Actually ‹Y›.¦‹X›. No, ‹Y›.¦‹X›. It was ‹Y›.¦‹X›, not ‹Y›¦‹X› rather than ‹Y›¦‹X› but maybe ‹Y›
-‹X›, but ‹Y› is possible¦‹X› unless ‹Y›¦‹X› if clue 3 holds, else ‹Y›¦neither ‹X› nor ‹Y›¦between ‹X› and ‹Y›
-‹X› was ruled out¦‹X› (ruled out)¦‹X› (eliminated)¦‹X› is impossible¦‹X› (impossible)¦‹X› ❌¦❌ ‹X›¦~~‹X›~~¦\cancel{‹X›}
-<del>‹X›</del>¦¬‹X›¦!‹X›¦≠ ‹X›¦no ‹X›¦non-‹X›¦never ‹X›¦‹X› (wrong)¦‹X› is wrong¦‹X›, among others¦‹X› et al.¦‹X›, ‹Y› too
-‹X› as well as ‹Y›¦‹X›, as well as ‹Y›¦all of ‹X›, ‹Y›¦‹X› vs ‹Y›¦‹X› xor ‹Y›¦‹X›… or ‹Y›¦‹X› because ‹Y› is the murderer
-unknown (‹X›)¦‹X› (to be confirmed or not)¦it is not ‹X›¦The answer is not ‹X›¦isn't ‹X›¦‹X› didn't do it¦opposite of ‹X›
-‹X›⏎or ‹Y›¦‹X›⏎‹Y›¦‹X›⏎‹L›. ‹Y›¦["‹X›", "‹Y›"]¦‹X› | ‹Y›¦‹X› (alternatively ‹Y›)¦‹X›, otherwise ‹Y›
+‹X› (leaning)¦‹X› (my best bet)¦‹X›, kind of¦‹X›, I'd say¦‹X› for now¦‹X› (to be determined)¦Who knows? ‹X›¦Likely ‹X›
+Best guess: ‹X›¦I think it's ‹X›¦? ‹X›¦‹X› and/or ‹Y›¦‹X› (tie with ‹Y›)¦‹X›. ‹Y› did it.¦‹X›, same as ‹Y›¦It isn't ‹X›
+‹X› is out¦‹X› is innocent¦‹X›: no¦‹X› (no)¦Everyone except ‹X›¦‹X›, ‹X› or ‹Y›¦"‹X›" or "‹Y›"¦‹X› || ‹Y›¦‹X› > ‹Y›
+‹X› = ‹Y›¦from ‹X› to ‹Y›¦‹X› (previously ‹Y›)¦‹X›<br>‹Y›¦\boxed{‹X›} \boxed{‹Y›}¦‹X›\\‹Y›¦‹X›, with ‹Y›¦Both ‹X› and ‹Y›
+‹X› (also ‹Y›)¦nobody but ‹X›¦‹X›: 50, ‹Y›: 50¦‹X› is one possibility¦‹X› has an alibi¦‹X› (tentative)¦‹X› (assuming clue 3)
+‹X›, I believe¦‹X›. Not sure.¦‹X›. Hmm.¦‹X›. Wait.¦‹X›. Could also be ‹Y›.¦I'm unsure, ‹X›¦‹X› (doubtful)¦‹X› (unproven)
+‹X› (speculative)¦‹X› (in theory)¦‹X› (cannot tell)¦hopefully ‹X›¦‹X› (nearly certain)¦‹X› (arbitrary)¦‹X› (potentially)
+potentially ‹X›¦‹X› (a candidate)¦‹X› or ‹Y›¦‹Y› or ‹X›¦not ‹X›¦maybe ‹X›¦perhaps ‹X›¦‹X›?¦‹X› (?)¦?‹X›¦either ‹X› or ‹Y›
+probably not ‹X›¦‹X›, or possibly ‹Y›¦‹X› / ‹Y›¦‹X›, ‹Y›¦‹X› (‹Y›)¦‹X› and ‹Y›¦‹X› & ‹Y›¦‹X› + ‹Y›¦‹X› ‹Y›¦‹X›; ‹Y›¦‹X›: ‹Y›
+‹X› - ‹Y›¦‹X› → ‹Y›¦‹X› is not the murderer¦anyone but ‹X›¦anything but ‹X›¦except ‹X›¦other than ‹X›¦‹X› or so
+‹X› or nobody¦‹X› (or ‹Y›)¦‹X› (not sure)¦‹X› (probably)¦‹X› (most likely)¦‹X›, I think¦‹X›, presumably¦‹X› (guess)
+‹X› (50 %)¦I guess ‹X›¦I think ‹X›¦could be ‹X›¦might be ‹X›¦‹X›. Actually ‹Y›.¦‹X›. No, ‹Y›.¦‹X›. It was ‹Y›.¦‹X›, not ‹Y›
+‹X› rather than ‹Y›¦‹X› but maybe ‹Y›¦‹X›, but ‹Y› is possible¦‹X› unless ‹Y›¦‹X› if clue 3 holds, else ‹Y›
+neither ‹X› nor ‹Y›¦between ‹X› and ‹Y›¦‹X› was ruled out¦‹X› (ruled out)¦‹X› (eliminated)¦‹X› is impossible
+‹X› (impossible)¦‹X› ❌¦❌ ‹X›¦~~‹X›~~¦\cancel{‹X›}¦<del>‹X›</del>¦¬‹X›¦!‹X›¦≠ ‹X›¦no ‹X›¦non-‹X›¦never ‹X›¦‹X› (wrong)
+‹X› is wrong¦‹X›, among others¦‹X› et al.¦‹X›, ‹Y› too¦‹X› as well as ‹Y›¦‹X›, as well as ‹Y›¦all of ‹X›, ‹Y›¦‹X› vs ‹Y›
+‹X› xor ‹Y›¦‹X›… or ‹Y›¦‹X› because ‹Y› is the murderer¦unknown (‹X›)¦‹X› (to be confirmed or not)¦it is not ‹X›
+The answer is not ‹X›¦isn't ‹X›¦‹X› didn't do it¦opposite of ‹X›¦‹X›⏎or ‹Y›¦‹X›⏎‹Y›¦‹X›⏎‹L›. ‹Y›¦["‹X›", "‹Y›"]¦‹X› | ‹Y›
+‹X› (alternatively ‹Y›)¦‹X›, otherwise ‹Y›
 """.strip()
 
 
 @pytest.mark.parametrize("hedge", [hedge.replace("⏎", "\n") for hedge in re.split("[¦\n]", HEDGES)])
 def test_what_hedges_denies_or_names_two_is_no_answer(hedge):
     assert read(written("‹L›. " + hedge)) == [None] * len(KINDS)
+
+
+@pytest.mark.parametrize(
+    "form", ["‹L› (not sure): ‹X›", "❌ ‹L›. ‹X›", "Maybe ‹L›. ‹X›", "Not ‹L›. ‹X›", "~~‹L›. ‹X›~~", "‹L›? ‹X›"]
+)
+def test_a_letter_that_is_doubted_has_no_answer(form):
+    assert read(written(form)) == [None] * len(KINDS)
 
 
 def asked(**lists):
