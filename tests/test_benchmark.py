@@ -413,7 +413,7 @@ def test_claude_gets_its_budget_and_what_it_thinks_is_no_answer(rows, dataset, t
 def test_guessing_comes_out_at_the_level_of_chance(tmp_path, bench):
     count = 150
     recipe = ROOT / "recipes" / "tiny-cpu.yaml"
-    done = bench("guess", "--recipe", recipe, "--puzzles", count, "--seed", 77, "--output", tmp_path)
+    done = bench("guess", "--recipe", recipe, "--puzzles", count, "--samples", 1, "--seed", 77, "--output", tmp_path)
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "guess" / "result.json").read_text())
     args = benchmark.puzzles_of(recipe)
