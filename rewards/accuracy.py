@@ -84,7 +84,8 @@ def grade(text: str, answers: list[str], prompt: Prompt | None = None) -> list[b
         q if q and answer in q.names.candidates else Question(names_of_the_game(answer))
         for q, answer in zip(questions, answers, strict=True)
     ]
-    found = read_answers(spoken(text, begun=bool(prompt) and begins_thought(text_of(prompt))), questions)
+    goes_on = isinstance(prompt, str) or (isinstance(prompt, list) and prompt and prompt[-1].get("role") == "assistant")
+    found = read_answers(spoken(text, begun=bool(goes_on and begins_thought(text_of(prompt)))), questions)
     return [None if answer is None else answer == right for answer, right in zip(found, answers, strict=True)]
 
 

@@ -349,6 +349,7 @@ def test_what_is_thought_does_not_count(begin, end):
         assert accuracy([right], [SOLUTION], prompts=[prompted]) == [0.0]
     assert not begins_thought(f"Who?{begin}\n\n{end}\n\n")
     assert not begins_thought(f"Write {begin} first. Who?")
+    assert read(right, SOLUTION, chat(f"{PROMPT}\nThink after {begin}")) == all_right
     assert accuracy([right, right], [SOLUTION] * 2, unfinished_thought=[True, False]) == [0.0, 1.0]
     assert spoken("no tags, a < b and [1]") == "no tags, a < b and [1]"
 
