@@ -238,8 +238,15 @@ def template_begins_thought(url: str, name: str, kwargs: dict | None) -> bool:
         if not any(model["id"] == name and model.get("owned_by") == "vllm" for model in models):
             return False
         chat = {"model": name, "messages": [{"role": "user", "content": "Who?"}], "chat_template_kwargs": kwargs}
-        tokens = server.post("/tokenize", json=chat).raise_for_status().json()["tokens"]
-        prompt = server.post("/detokenize", json={"model": name, "tokens": tokens}).raise_for_status().json()["prompt"]
+        try:
+            tokens = server.post("/tokenize", json=chat).raise_for_status().json()["tokens"]
+            prompt = server.post("/detokenize", json={"model": name, "tokens": tokens}).raise_for_status().json()["prompt"]
+        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:  # behind a gateway, say
+            print(
+                f"WARNING: {url} does not tell its chat template ({error}): if that begins a thought which a response never ends,"
+            )
+            print("         a draft in it counts as the answer.")
+            return False
     return begins_thought(prompt)
 
 
