@@ -245,7 +245,7 @@ def template_begins_thought(url: str, name: str, kwargs: dict | None) -> bool:
             print(
                 f"WARNING: {url} does not tell its chat template ({error}): if that begins a thought which a response never ends,"
             )
-            print("         a draft in it counts as the answer.")
+            print("         ends counts as an answer.")
             return False
     return begins_thought(prompt)
 
