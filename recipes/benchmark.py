@@ -243,9 +243,9 @@ def template_begins_thought(url: str, name: str, kwargs: dict | None) -> bool:
             prompt = server.post("/detokenize", json={"model": name, "tokens": tokens}).raise_for_status().json()["prompt"]
         except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:  # behind a gateway, say
             print(
-                f"WARNING: {url} does not tell its chat template ({error}): if that begins a thought which a response never ends,"
+                f"WARNING: {url} does not tell its chat template ({error}). If that begins a thought, a draft in a thought that"
             )
-            print("         ends counts as an answer.")
+            print("         a response never ends counts as its answer.")
             return False
     return begins_thought(prompt)
 
