@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tqdm import tqdm
 
-from puzzles.english import render
+from puzzles.english import prompt, render
 from puzzles.files import write_json
 from puzzles.generate import Case, generate
 from rewards.accuracy import accuracy, published_accuracy
@@ -51,16 +51,23 @@ KINDS: dict[str, Callable[[Case, random.Random, int], str]] = {
     "one line of markdown": lambda case, _, length: "*_`>#" * (length // 5) + "A. Hall",
     "markdown at each line": lambda case, _, length: ("*" * 79 + "\n") * (length // 80) + sheet(case),
     "empty answer lines": lambda case, _, length: "A.\n" * (length // 3),
+    "letters on one line": lambda case, _, length: "A. B. " * (length // 6),
+    "JSON without an end": lambda case, _, length: '{"A": "Mrs. White", ' * (length // 20),
+    "cells of a table": lambda case, _, length: "| A | B | C |\n" * (length // 14),
+    "times": lambda case, _, length: "D. 11:30 p.m., " * (length // 15),
+    "tags": lambda case, _, length: "<p><b>A</b></p>" * (length // 15),
+    "thoughts": lambda case, _, length: "<think>A.</think>" * (length // 17),
+    "not in Latin letters": lambda case, _, length: "Ａ．\u200b é " * (length // 6),
     "reasoning never closed": lambda case, rng, length: "<think>" + prose(case, rng, length),
 }
 
 
-def rate(grader: Callable, texts: list[str], solutions: list[dict]) -> float:
+def rate(grader: Callable, texts: list[str], solutions: list[dict], prompts: list[str]) -> float:
     """Completions graded in a second of processor time, the better of two runs."""
 
     def seconds() -> float:
         start = time.process_time()
-        grader(texts, solutions)
+        grader(texts, solutions, prompts=prompts)
         return time.process_time() - start
 
     return len(texts) / min(seconds(), seconds())
@@ -68,11 +75,13 @@ def rate(grader: Callable, texts: list[str], solutions: list[dict]) -> float:
 
 def rows(count: int, length: int) -> Iterator[tuple[str, float, float]]:
     cases = [generate(20261123, index) for index in range(20)]
+    prompts = [prompt(case.puzzle) for case in cases]
     for kind, make in tqdm(KINDS.items(), desc=f"{length:,} characters", leave=False):
         rng = random.Random(kind)
         texts = [make(cases[i % len(cases)], rng, length) for i in range(count)]
         solutions = [cases[i % len(cases)].solution for i in range(count)]
-        yield kind, rate(accuracy, texts, solutions), rate(published_accuracy, texts, solutions)
+        asked = [prompts[i % len(cases)] for i in range(count)]
+        yield kind, *(rate(grader, texts, solutions, asked) for grader in (accuracy, published_accuracy))
 
 
 def main() -> None:

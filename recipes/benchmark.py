@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import random
 import shlex
 import shutil
@@ -34,12 +35,24 @@ from pathlib import Path
 # `python recipes/benchmark.py` puts recipes/ on the path, not the folder above it.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import httpx
 import yaml
 from inspect_ai import Epochs, Task, eval_set
 from inspect_ai._util.error import PrerequisiteError
 from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.log import EvalLog, EvalSample, list_eval_logs, read_eval_log
-from inspect_ai.model import ChatMessageUser, ContentReasoning, GenerateConfig, Model, ModelOutput, ModelUsage, get_model
+from inspect_ai.model import (
+    ChatMessage,
+    ChatMessageAssistant,
+    ChatMessageSystem,
+    ChatMessageUser,
+    ContentReasoning,
+    GenerateConfig,
+    Model,
+    ModelOutput,
+    ModelUsage,
+    get_model,
+)
 from inspect_ai.scorer import Score, mean, scorer
 from inspect_ai.solver import solver
 from rich.text import Text
@@ -57,11 +70,12 @@ from recipes.data import fresh, to_be_made
 from recipes.measures import counts, price_of, stated, summary, table
 from recipes.run_folder import same_run, write_json
 from recipes.serving import at_server, served, weights_digest
-from rewards.accuracy import answers_of, grade, published_accuracy, text_of
+from rewards.accuracy import Prompt, answers_of, begins_thought, grade, published_accuracy, puzzle_text, spoken, text_of
 from rewards.deductions import judge_of
 from rewards.extract import Extractor, NotExtracted, canonical
 
 ROOT = Path(__file__).resolve().parents[1]
+ROLES = {"system": ChatMessageSystem, "user": ChatMessageUser, "assistant": ChatMessageAssistant}
 
 
 # ---------------------------------------------------------------- what is asked
@@ -100,17 +114,30 @@ def sample_of(index: int, row: dict) -> Sample:
         ValueError: if its prompt cannot be read, or its solution is empty.
     """
     try:
-        puzzle, statements = puzzle_of(row)
-    except ValueError as error:
+        puzzle, statements = puzzle_of(row | {"prompt": puzzle_text(row["prompt"])})
+        messages = messages_of(row["prompt"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"puzzle {index}: {error}.") from error
     difficulty = row.get("difficulty") or band(depths(puzzle, find_night(puzzle.setting, statements)))
     kinds = [
         q.aspect if isinstance(q, Murder) else "motives" if isinstance(q, Motivated) else "places" for q in puzzle.questions
     ]
     metadata = {"difficulty": difficulty, "kinds": kinds}
-    return Sample(
-        id=index, input=[ChatMessageUser(content=text_of(row["prompt"]))], target=answers_of(row["solution"]), metadata=metadata
-    )
+    return Sample(id=index, input=messages, target=answers_of(row["solution"]), metadata=metadata)
+
+
+def messages_of(prompt: Prompt) -> list[ChatMessage]:
+    """All messages of a prompt, as training sends them; a text is one message of the user's.
+
+    Raises:
+        ValueError: if one is of a role that is none.
+    """
+    messages = []
+    for message in [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt:
+        if message["role"] not in ROLES:
+            raise ValueError(f"a message of its prompt has the role {message['role']!r}, none of {', '.join(ROLES)}")
+        messages.append(ROLES[message["role"]](content=text_of(message)))
+    return messages
 
 
 @solver
@@ -131,27 +158,38 @@ def said(output: ModelOutput) -> str:
 
     The heading between them ends what the reasoning may have left supposed.
     """
-    content = output.message.content
-    thoughts = [part for part in content if isinstance(part, ContentReasoning)] if isinstance(content, list) else []
-    parts = [(part.summary or "") if part.redacted else part.reasoning for part in thoughts]
+    parts = [(part.summary or "") if part.redacted else part.reasoning for part in thoughts_of(output)]
     return "\n\n# Answer\n\n".join([*filter(None, parts), output.completion])
 
 
+def thoughts_of(output: ModelOutput) -> list[ContentReasoning]:
+    """What a response gives as its reasoning, apart from what it says."""
+    content = output.message.content
+    return [part for part in content if isinstance(part, ContentReasoning)] if isinstance(content, list) else []
+
+
 @scorer(metrics={"*": [mean()]})
-def grader():
-    """Both graders, on what the model says after its reasoning, and the verdicts on its deductions, reasoning included."""
+def grader(begun: bool = False):
+    """Both graders, on what the model says after its reasoning, and the verdicts on its deductions, reasoning included.
+
+    Args:
+        begun: whether the server's chat template begins a thought, so that a response that never ends it says nothing.
+    """
 
     async def score(state, target):
-        text, answers = state.output.completion, list(target)
-        right = grade(text, answers)
+        answers = list(target)
+        whole = state.output.completion
+        text = spoken(whole, begun=begun and not thoughts_of(state.output))
+        right = grade(text, answers, state.input_text)
         value = {
-            "accuracy": sum(right) / len(right),
-            "published_accuracy": published_accuracy([text], [answers])[0],
+            "accuracy": sum(map(bool, right)) / len(right),
+            "published_accuracy": published_accuracy([whole], [answers])[0],
             "solved": float(all(right)),
         }
         judge = judge_of(state.input_text)  # None where the clues contradict each other
         tally = judge.judge(said(state.output)).tally if judge else None
-        return Score(value=value, answer=text[-1000:], metadata={"right": right, "deductions": tally})
+        metadata = {"right": [*map(bool, right)], "unread": right.count(None), "silent": not text.strip(), "deductions": tally}
+        return Score(value=value, answer=text[-1000:], metadata=metadata)
 
     return score
 
@@ -166,7 +204,7 @@ def of_api(name: str, config: GenerateConfig) -> Model:
         ValueError: if there is no such API, or its key, or a package that it needs, is missing.
     """
     try:
-        return get_model(name, config=config)
+        return get_model(name, config=config, memoize=False)
     except PrerequisiteError as error:  # with markup and empty lines
         raise ValueError(" ".join(Text.from_markup(str(error)).plain.split())) from error
     except ValueError as error:
@@ -181,7 +219,7 @@ def guess() -> Model:
     asked: Counter[str] = Counter()
 
     def reply(messages, *_) -> ModelOutput:
-        text = messages[-1].text
+        text = next(message.text for message in reversed(messages) if message.role == "user")
         asked[text] += 1
         puzzle, rng = read_prompt(text), random.Random(f"{asked[text]} {text}")
         drawn = [rng.choice(candidates(question, puzzle.setting)) for question in puzzle.questions]
@@ -191,6 +229,26 @@ def guess() -> Model:
         return output
 
     return get_model("mockllm/guess", custom_outputs=reply, memoize=False)
+
+
+def template_begins_thought(url: str, name: str, kwargs: dict | None) -> bool:
+    """Whether the chat template of a vLLM server begins the model's thought; False for another server, which cannot tell."""
+    headers = {"Authorization": f"Bearer {os.environ.get('SERVER_API_KEY', 'none')}"}
+    with httpx.Client(base_url=url.removesuffix("/v1"), headers=headers, timeout=60) as server:
+        models = server.get("/v1/models").json()["data"]
+        if not any(model["id"] == name and model.get("owned_by") == "vllm" for model in models):
+            return False
+        chat = {"model": name, "messages": [{"role": "user", "content": "Who?"}], "chat_template_kwargs": kwargs}
+        try:
+            tokens = server.post("/tokenize", json=chat).raise_for_status().json()["tokens"]
+            prompt = server.post("/detokenize", json={"model": name, "tokens": tokens}).raise_for_status().json()["prompt"]
+        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:  # behind a gateway, say
+            print(
+                f"WARNING: {url} does not tell its chat template ({error}). If that begins a thought, a draft in a thought that"
+            )
+            print("         a response never ends counts as its answer.")
+            return False
+    return begins_thought(prompt)
 
 
 # ---------------------------------------------------------------- the run
@@ -207,6 +265,11 @@ def short_name(args: argparse.Namespace) -> str:
         name = path.name
     name += f"-{args.reasoning_tokens // 1000}k" if args.reasoning_tokens else ""
     return name + (f"-{args.reasoning_effort}" if args.reasoning_effort else "")
+
+
+def started_here(args: argparse.Namespace) -> bool:
+    """Whether the model is served with vLLM on this machine, while the benchmark takes."""
+    return Path(args.model).is_dir() or args.model.startswith("vllm/")
 
 
 def arguments() -> argparse.Namespace:
@@ -281,15 +344,22 @@ def run(args: argparse.Namespace, settings: dict, folder: Path, rows: list[dict]
         max_retries=args.max_retries,
         cache_prompt=False,  # where one pays for writing a cache, prompts that are asked once or twice are not worth it
     )
-    here = Path(args.model).is_dir() or args.model.startswith("vllm/")
+    template = settings["chat_template_kwargs"]
+    here = started_here(args)
     own = served(args.model.removeprefix("vllm/"), name, folder.with_name(f"{name}.log"), shlex.split(args.server_args))
     with own if here else nullcontext(args.base_url) as url:
+        begun = False
         if url:
+            config.extra_body = {"chat_template_kwargs": template} if template else None
             model = at_server(name if here else args.model, url, config, longest)
+            # A server that parses the reasoning out gives it apart from what is said.
+            begun = "--reasoning-parser" not in args.server_args and template_begins_thought(
+                url, name if here else args.model, template
+            )
         else:
             model = guess() if args.model == "guess" else of_api(args.model, config)
         task = Task(
-            dataset=MemoryDataset(samples, name=source), solver=ask(), scorer=grader(), epochs=Epochs(args.samples, []),
+            dataset=MemoryDataset(samples, name=source), solver=ask(), scorer=grader(begun), epochs=Epochs(args.samples, []),
             name="temporal_clue",
         )  # fmt: skip
         _, logs = eval_set(
@@ -303,7 +373,7 @@ def run(args: argparse.Namespace, settings: dict, folder: Path, rows: list[dict]
 def extracted(samples: list[EvalSample], extractor: Extractor, at_once: int) -> dict:
     """The measures of deductions once more, of the sentences that a model makes of each response; its errors are left out."""
     samples = [s for s in samples if s.scores["grader"].metadata.get("deductions")]
-    judges = [judge_of(s.input[-1].text) for s in samples]
+    judges = [judge_of(next(m.text for m in reversed(s.input) if m.role == "user")) for s in samples]
     pairs = [(said(s.output), judge.puzzle.setting) for s, judge in zip(samples, judges, strict=True)]
 
     def attempt(pair: tuple[str, Setting]) -> str | NotExtracted:
@@ -348,6 +418,7 @@ def main(args: argparse.Namespace) -> int:
         "temperature": recipe.get("temperature", 1.0) if args.temperature is None else args.temperature,
         "reasoning_tokens": args.reasoning_tokens,
         "reasoning_effort": args.reasoning_effort,
+        "chat_template_kwargs": recipe.get("chat_template_kwargs"),
         "puzzles": {
             "source": source,
             "n": len(rows),
@@ -394,6 +465,15 @@ def warn(result: dict, args: argparse.Namespace, samples: list[EvalSample]) -> N
         )
     if found["refused"]:
         print(f"WARNING: {found['refused']} responses are refusals of the API's filter, graded as they were.")
+    if found["empty"]:
+        print(
+            f"WARNING: {found['empty']} of {found['answered']} responses ended by themselves and say nothing after what they "
+            "think, or nothing at all: each question of theirs counts as answered wrongly."
+        )
+    if (kwargs := result["chat_template_kwargs"]) and not (started_here(args) or args.base_url or args.model == "guess"):
+        print(
+            f"WARNING: chat_template_kwargs {kwargs} of {args.recipe} cannot reach {args.model}: an API has its own template."
+        )
     if found["failed"]:
         first = next((s.error.message.splitlines()[-1] for s in samples if s.error), "the run was interrupted")
         print(f"WARNING: {found['failed']} responses are missing, and no part of the means. The first: {first[:500]}")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
 DRAWS = 10_000
 
 
+@lru_cache(maxsize=8)
 def resamples(units: int) -> np.ndarray:
     """How often each unit is drawn in each resample, shape (DRAWS, units); the same for the same number of units."""
     return np.random.default_rng(0).multinomial(units, np.full(units, 1 / units), size=DRAWS).astype(float)

@@ -71,6 +71,7 @@ def summary(samples: list[EvalSample], price: dict | None, gpu_dollars: float | 
         return ratio([top for top, _ in sums], [bottom for _, bottom in sums])
 
     result = {key: over(lambda s, key=key: (graded(s)[key], 1)) for key in ("accuracy", "published_accuracy", "solved")}
+    result["unread_answers"] = over(unread) if all("unread" in s.scores["grader"].metadata for s in samples) else None
     result["by_difficulty"] = {name: over(partial(right_of_band, name=name)) for name in BANDS}
     result["by_question"] = {kind: over(partial(right_of_kind, kind=kind)) for kind in KINDS}
     tallies = [(s.id, s.scores["grader"].metadata.get("deductions")) for s in samples]
@@ -116,6 +117,12 @@ def graded(sample: EvalSample) -> dict[str, float]:
     return sample.scores["grader"].value
 
 
+def unread(sample: EvalSample) -> tuple[float, float]:
+    """How many questions no answer could be read for (rewards/accuracy.py), and how many were asked."""
+    found = sample.scores["grader"].metadata
+    return found["unread"], len(found["right"])
+
+
 def right_of_band(sample: EvalSample, name: str) -> tuple[float, float]:
     """The share of answers right, and that it counts: both 0 if the puzzle is of another band."""
     here = sample.metadata["difficulty"] == name
@@ -129,14 +136,19 @@ def right_of_kind(sample: EvalSample, kind: str) -> tuple[float, float]:
 
 
 def counts(samples: list[EvalSample]) -> dict[str, int]:
-    """How many responses were asked for, came, came cut off or refused, never came, and what had to be asked again."""
+    """How many responses were asked for, came, came cut off, refused or empty, never came, and what had to be asked again.
+
+    An empty one ended by itself and says nothing, or nothing after what it thinks.
+    """
     answered = [s for s in samples if s.scores and not s.error]
     stops = Counter(s.output.stop_reason for s in answered)
+    silent = [s.scores["grader"].metadata.get("silent", not s.output.completion.strip()) for s in answered]
     return {
         "asked": len(samples),
         "answered": len(answered),
         "cut_off": stops["max_tokens"] + stops["model_length"],
         "refused": stops["content_filter"],
+        "empty": sum(s.output.stop_reason == "stop" and nothing for s, nothing in zip(answered, silent, strict=True)),
         "failed": len(samples) - len(answered),
         "repeated_requests": sum(event.retries or 0 for s in samples for event in s.events if event.event == "model"),
     }
@@ -154,6 +166,7 @@ def table(result: dict) -> str:
         "answers right": result["accuracy"],
         "… by the published grader": result["published_accuracy"],
         "whole puzzles solved": result["solved"],
+        "answers unread": result["unread_answers"],
         **{f"right, {name}": value for name, value in result["by_difficulty"].items()},
         **{f"right, question of {kind}": value for kind, value in result["by_question"].items()},
         **told_deductions(result),

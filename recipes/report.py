@@ -74,6 +74,7 @@ class Run:
         before, after: band → (accuracy, ends of its 95 % interval), at the first and the last evaluation.
         soundness: of deductions on the held-out puzzles, at these two: the share proved, and how many a completion states.
             None for a run that did not log them.
+        unread: at these two, the share of held-out questions that no answer could be read for; None likewise.
     """
 
     def __init__(self, folder: Path):
@@ -94,6 +95,7 @@ class Run:
             {band: with_interval(log, band) for band in BANDS if f"eval_accuracy/{band}" in log}
             for log in (evaluations[0], evaluations[-1])
         )
+        self.unread = [log.get("eval_unread_answers") for log in (evaluations[0], evaluations[-1])]
         self.soundness = None
         if any("eval_deductions" in log for log in evaluations):
             self.soundness = {
@@ -174,6 +176,12 @@ def told_soundness(run: Run) -> str:
         for values, form in ((shares, ".2f"), (stated, ".1f"))
     )
     return f"deductions proved: {share} ({number} stated a completion; {run.puzzles} held-out puzzles, the solver's verdict)"
+
+
+def told_unread(run: Run) -> str:
+    """How many answers could not be read, in words: a gain that is only a matter of form shows here."""
+    before, after = ("not logged" if share is None else f"{share:.3f}" for share in run.unread)
+    return f"answers unread: {before} → {after} (share of the questions of {run.puzzles} held-out puzzles)"
 
 
 def iterations_axis(axes, last: float) -> None:
@@ -359,17 +367,22 @@ def table(sets: dict[str, list[dict]], published: dict) -> str:
     for name, rows in sets.items():
         lines += [f"**Measured** on {name}; mean and 95 % interval over puzzles.", ""]
         lines.append(
-            "| model | answers right | by the published grader | solved | deductions proved | tokens | $ per response "
-            "| answered | not whole |"
+            "| model | answers right | answers unread | by the published grader | solved | deductions proved | tokens "
+            "| $ per response | answered | not whole |"
         )
-        lines.append("|---|---|---|---|---|---|---|---|---|")
+        lines.append("|---|---|---|---|---|---|---|---|---|---|")
         for row in rows:
             responses = row["responses"]
-            cells = [row["name"], *(cell(row[key], ".3f") for key in ("accuracy", "published_accuracy", "solved"))]
+            shares = ("accuracy", "unread_answers", "published_accuracy", "solved")
+            cells = [row["name"], *(cell(row.get(key), ".3f") for key in shares)]
             cells += [proved(row), cell(row["completion_tokens"], ",.0f"), cell(row["dollars"], ".2g")]
             cells.append(f"{responses['answered']}")
             cells.append(
-                ", ".join(f"{responses[k]} {k.replace('_', ' ')}" for k in ("cut_off", "refused", "failed") if responses[k])
+                ", ".join(
+                    f"{responses[k]} {k.replace('_', ' ')}"
+                    for k in ("cut_off", "refused", "empty", "failed")
+                    if responses.get(k)  # an older benchmark did not count the empty ones
+                )
             )
             lines.append(f"| {' | '.join(cells)} |")
         lines.append("")
@@ -408,13 +421,16 @@ def main() -> None:
             for kind in ("svg", "png"):  # of an earlier report
                 (args.output / f"{name}.{kind}").unlink(missing_ok=True)
     text += [f"- {run.name}: {told(law)}" for run, law in zip(runs, laws, strict=True)]
-    text += [f"- {run.name}: {told_soundness(run)}" for run in runs]
-    found = {run.name: (law or {}) | {"soundness": run.soundness} for run, law in zip(runs, laws, strict=True)}
+    text += [f"- {run.name}: {line}" for run in runs for line in (told_soundness(run), told_unread(run))]
+    found = {
+        run.name: (law or {}) | {"soundness": run.soundness, "unread_answers": run.unread}
+        for run, law in zip(runs, laws, strict=True)
+    }
     write_text(args.output / "report.md", "\n".join(text) + "\n")
     write_json(args.output / "report.json", found)
     print(table(sets, published))
     for run, law in zip(runs, laws, strict=True):
-        print(f"{run.name}: accuracy = {told(law)}\n{run.name}: {told_soundness(run)}")
+        print(f"{run.name}: accuracy = {told(law)}\n{run.name}: {told_soundness(run)}\n{run.name}: {told_unread(run)}")
     if not runs:
         print("No training run: make train-tiny, or name one with --run.")
     if not sets:

@@ -72,7 +72,7 @@ def score(folder: Path, rows: Dataset, decoding: str, seed: int) -> dict[str, fl
         with torch.inference_mode():
             tokens = model.generate(**inputs, max_new_tokens=LONGEST, **sampling)
         texts = tokenizer.batch_decode(tokens[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-        scores += accuracy(texts, batch["solution"])
+        scores += accuracy(texts, batch["solution"], prompts=batch["prompt"])
         for prompt, text in zip(batch["prompt"], texts, strict=True):
             stated.update(judge_of(text_of(prompt)).judge(text).counts)
     mean = sum(scores) / len(scores)

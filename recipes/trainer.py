@@ -20,6 +20,7 @@ from trl.trainer.utils import RepeatSampler
 from puzzles.difficulty import BANDS
 from recipes.packing import PackedGRPOTrainer
 from recipes.run_folder import keep_checkpoints, mark_whole, whole_checkpoints
+from rewards.accuracy import begins_thought, spoken, text_of
 
 HELD_OUT_ACCURACY = "eval_rewards/accuracy/mean"
 
@@ -97,14 +98,27 @@ class PuzzleTrainer(PackedGRPOTrainer):
         before = next(log for log in self.state.log_history if HELD_OUT_ACCURACY in log)
         return sorted(BANDS, key=lambda band: -before.get(f"eval_accuracy/{band}", -1))
 
-    def _calculate_rewards(self, inputs, *args):
-        rewards = super()._calculate_rewards(inputs, *args)  # of all processes
+    def _calculate_rewards(self, inputs, prompts, completions, completion_ids_list):
+        if isinstance(prompts[0], list) and prompts[0][-1]["role"] == "user" and self._begins_thought():
+            # The grader gets it as a column.
+            unfinished = map(self._unfinished, completions, completion_ids_list)
+            inputs = [row | {"unfinished_thought": silent} for row, silent in zip(inputs, unfinished, strict=True)]
+        rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)  # of all processes
         if not self.model.training and "difficulty" in inputs[0]:
             scores = rewards[:, 0].view(-1, self.num_generations_eval).mean(dim=1).tolist()  # of each puzzle
             bands = gather_object([row["difficulty"] for row in inputs])[:: self.num_generations_eval]
             for band, score in zip(bands, scores, strict=True):
                 self.held_out[band].append(score)
         return rewards
+
+    def _begins_thought(self) -> bool:
+        """Whether the chat template begins the model's thought itself, so that a completion that never ends it says nothing."""
+        chat, kwargs = [{"role": "user", "content": "Who?"}], self.chat_template_kwargs
+        return begins_thought(self._tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True, **kwargs))
+
+    def _unfinished(self, completion: list[dict], ids: list[int]) -> bool:
+        """Whether a completion is a thought to its end. TRL may have parsed the thought out, or dropped special tags."""
+        return not spoken(text_of(completion), begun=True) and not spoken(self._tokenizer.decode(ids), begun=True)
 
     def log(self, logs, start_time=None):
         for band, scores in sorted(self.held_out.items()):  # empty but at the end of an evaluation

@@ -10,9 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 USAGE = {"prompt_tokens": 1000, "completion_tokens": 200, "total_tokens": 1200, "prompt_tokens_details": {"cached_tokens": 400}}
 
 
-def reply(text: str, finish: str = "stop", usage: dict | None = USAGE) -> tuple[int, dict]:
-    """An answer as a chat completion; `finish` is "stop", "length" or "content_filter"."""
-    choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": text}}
+def reply(text: str | None, finish: str = "stop", usage: dict | None = USAGE, **fields) -> tuple[int, dict]:
+    """An answer as a chat completion; `finish` is "stop", "length" or "content_filter"; `fields`: more of the message."""
+    choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": text, **fields}}
     return 200, {"id": "x", "object": "chat.completion", "created": 1, "model": "tester", "choices": [choice], "usage": usage}
 
 
@@ -40,11 +40,13 @@ class Server:
     Attributes:
         answer: gives the status and the body for a prompt and the number of the request.
         seconds: how long each answer takes.
+        template: what its chat template puts before the model's answer, by the value of `enable_thinking`; None for a server
+            that is not vLLM's.
         requests, prompts, statuses: one for each request, in order.
     """
 
-    def __init__(self, answer: Callable[[str, int], tuple[int, dict | str]], seconds: float):
-        self.answer, self.seconds = answer, seconds
+    def __init__(self, answer: Callable[[str, int], tuple[int, dict | str]], seconds: float, template: dict | None):
+        self.answer, self.seconds, self.template = answer, seconds, template
         self.requests: list[dict] = []
         self.prompts: list[str] = []
         self.statuses: list[int] = []
@@ -52,9 +54,11 @@ class Server:
 
 
 @contextmanager
-def openai_server(answer: Callable[[str, int], tuple[int, dict | str]], seconds: float = 0.0):
+def openai_server(
+    answer: Callable[[str, int], tuple[int, dict | str]], seconds: float = 0.0, template: dict[bool, str] | None = None
+):
     """Gives the server and the address of a model called "tester" with a context of 20,000 tokens."""
-    server = Server(answer, seconds)
+    server = Server(answer, seconds, template)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -73,12 +77,18 @@ def openai_server(answer: Callable[[str, int], tuple[int, dict | str]], seconds:
             self.wfile.write(data)
 
         def do_GET(self):
-            self.send(200, {"object": "list", "data": [{"id": "tester", "object": "model", "max_model_len": 20_000}]})
+            model = {"id": "tester", "object": "model", "max_model_len": 20_000}
+            self.send(200, {"object": "list", "data": [model | ({"owned_by": "vllm"} if server.template else {})]})
 
         def do_POST(self):
             request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             if self.path.endswith("/count_tokens"):  # Inspect asks how long the thinking was
                 return self.send(200, {"input_tokens": 10})
+            if server.template and self.path == "/tokenize":  # a token for each character
+                thinking = (request.get("chat_template_kwargs") or {}).get("enable_thinking", True)
+                return self.send(200, {"tokens": [*map(ord, f"Who?\n{server.template[thinking]}")]})
+            if server.template and self.path == "/detokenize":
+                return self.send(200, {"prompt": "".join(map(chr, request["tokens"]))})
             prompt = request["messages"][-1]["content"]
             prompt = prompt if isinstance(prompt, str) else prompt[-1]["text"]
             with server.lock:

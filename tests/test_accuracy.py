@@ -1,11 +1,18 @@
-"""The graders: gold is worth 1, whatever is not the answer is worth 0, and form is forgiven only where it says so."""
+"""The graders: gold is worth 1 in whatever form it is written, and whatever is not surely the answer is worth 0."""
+
+import re
+import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from puzzles.clues import candidates, noun
+from puzzles.english import prompt, render
 from puzzles.generate import generate
-from rewards.accuracy import accuracy, answer_sheet, published_accuracy
+from puzzles.scenario import Size
+from rewards.accuracy import accuracy, answer_sheet, begins_thought, published_accuracy, spoken
+from rewards.accuracy import grade as grades
 from tests.test_scenario import SIZES
 
 RIGHT = ["Mrs. White", "Lead Pipe", "Hall", "11:30 PM", "Greed"]
@@ -60,7 +67,6 @@ def test_form_is_forgiven(text):
         "A.\nB.\nC.\nD.\nE.",
         "A. SUSPECT\nB. WEAPON\nC. ROOM\nD. TIME\nE. MOTIVE",
         "Mrs. White, Lead Pipe, Hall, 11:30 PM, Greed",
-        GOLD.replace(". ", ") "),
         "<think>\n" + GOLD + "\n</think>",
         "\n".join(f"{line} or so" for line in GOLD.split("\n")),
         "\n".join(f"{line[:2]} not {line[3:]}" for line in GOLD.split("\n")),
@@ -71,9 +77,7 @@ def test_everything_else_is_worth_nothing(text):
     assert grade(text) == 0.0
 
 
-@pytest.mark.parametrize(
-    "answer", ["Plum or Green", "Mrs. White (surely)", "White", "Mrs White", "Mrs. Whіte", "the Mrs. White", "?"]
-)
+@pytest.mark.parametrize("answer", ["Plum or Green", "Mrs. White (surely)", "Mr. White", "Mrs. Whіte", "the Mrs. White", "?"])
 def test_a_hedged_foreign_or_inexact_answer_costs_its_question(answer):
     assert grade(GOLD.replace("Mrs. White", answer)) == pytest.approx(0.8)
 
@@ -95,7 +99,9 @@ def test_solved_share_is_logged_and_arrow_nones_are_left_out():
     sheets = {"A": "Hall", "B": "Rope", "C": None}
     scores = accuracy(["A. Hall\nB. Rope", "A. Hall\nB. Knife"], [sheets] * 2, log_metric=logged.__setitem__, prompts=["", ""])
     assert scores == [1.0, 0.5]
-    assert logged == {"solved": 0.5}
+    assert logged == {"solved": 0.5, "unread_answers": 0.0}
+    accuracy(["A. Hall or Study\nB. Rope", ""], [sheets] * 2, log_metric=logged.__setitem__)
+    assert logged == {"solved": 0.0, "unread_answers": 0.75}
     with pytest.raises(ValueError, match="`solution` column"):
         accuracy([""], [[]])
 
@@ -110,3 +116,311 @@ def test_long_and_strange_completions_are_graded_in_no_time():
         " " * 1_000_000 + "A. Mrs. White",
     ):
         assert 0 <= grade(text) <= 0.2
+
+
+# ---------------------------------------------------------------- every form of an honest sheet, and of a hedge
+
+
+CASE = generate(3, 0, Size(suspects=5, weapons=4, rooms=6, times=4, motives=5))
+PROMPT, SOLUTION = prompt(CASE.puzzle), list(CASE.solution.values())
+ASKED = CASE.puzzle.questions
+KINDS = [noun(question) for question in ASKED]
+OTHERS = [next(o for o in candidates(q, CASE.puzzle.setting) if o != right) for q, right in zip(ASKED, SOLUTION, strict=True)]
+
+
+def written(form, between="\n"):
+    """The right sheet in a form: L, l the letter, N a number, K the kind, Q the question, X its answer, Y another candidate."""
+    lines = []
+    for i, (kind, question, right, other) in enumerate(zip(KINDS, ASKED, SOLUTION, OTHERS, strict=True)):
+        values = {"L": chr(65 + i), "l": chr(97 + i), "N": str(i + 1), "K": kind, "X": right, "Y": other}
+        line = form.replace("‹Q›", render(question, CASE.puzzle.setting))
+        for name, value in values.items():
+            line = line.replace(f"‹{name}›", value)
+        lines.append(line)
+    return between.join(lines)
+
+
+def read(text, right=SOLUTION, asked=PROMPT):
+    return grades(text, right, asked)
+
+
+FORMS = r"""
+‹L›. ‹X›¦‹L›) ‹X›¦(‹L›) ‹X›¦[‹L›] ‹X›¦‹L›: ‹X›¦‹L› : ‹X›¦‹L›.‹X›¦‹L› - ‹X›¦‹L› – ‹X›¦‹L› — ‹X›¦‹L›- ‹X›¦‹L› = ‹X›¦‹L› → ‹X›
+‹L› -> ‹X›¦‹L› => ‹X›¦‹L›：‹X›¦‹L›、‹X›¦（‹L›） ‹X›¦‹l›) ‹X›¦‹l›. ‹X›¦(‹l›) ‹X›¦**‹L›:** ‹X›¦**‹L›**: ‹X›¦**‹L›.** ‹X›
+**‹L›** ‹X›¦`‹L›` ‹X›¦**‹L›. ‹X›**¦_‹L›. ‹X›_¦‹L›. *‹X›*¦‹L›. **‹X›**¦‹L›. __‹X›__¦‹L›. `‹X›`¦- ‹L›. ‹X›¦+ ‹L›. ‹X›
+* **‹L›.** ‹X›¦• ‹L›. ‹X›¦> ‹L›. ‹X›¦### ‹L›. ‹X›¦‹N›. ‹L›. ‹X›¦‹N›) ‹L›) ‹X›¦‹L›. ‹L›. ‹X›¦✅ ‹L›. ‹X›¦‹L›. 🔪 ‹X›¦‹L›. ‹X› ✅
+‹L›. ‹X›.¦‹L›. ‹X›;¦‹L›. ‹X›,¦‹L›. ‹X›!¦‹L›. ‹X›...¦‹L›. “‹X›”¦‹L›. "‹X›"¦‹L›. '‹X›'¦‹L›. [‹X›]¦‹L›. <‹X›>¦‹L›. ‹K›: ‹X›
+‹L›. **‹K›:** ‹X›¦‹L›. ‹K› – ‹X›¦‹L›. ‹K› ‹X›¦‹L› (‹K›): ‹X›¦‹L›. (‹K›) ‹X›¦‹L›. The ‹K› is ‹X›¦‹L›. Answer: ‹X›
+‹L›. The answer is ‹X›¦‹L›. It was ‹X›¦‹L›. ‹Q› ‹X›¦‹L›. ‹Q› **‹X›**¦**‹L›. ‹Q›** ‹X›¦‹L›. ‹Q› - ‹X›¦‹L›. ‹Q›⏎‹X›
+‹L›. ‹Q›⏎   - ‹X›¦‹L›. ‹Q›⏎**Answer:** ‹X›¦### ‹L›. ‹Q›⏎⏎‹X›⏎¦**Question ‹L›:** ‹Q›⏎⏎**Answer:** ‹X›⏎¦‹L›.⏎‹X›
+**‹L›.**⏎⏎‹X›⏎¦### ‹L›⏎‹X›¦‹L›. ‹K›:⏎‹X›¦Answer ‹L›: ‹X›¦Question ‹L›: ‹X›¦Answer to ‹L›: ‹X›¦Answer to question ‹L›: ‹X›
+Final answer ‹L›: ‹X›¦‹L›. ‹X› (clue 3)¦‹L›. ‹X› (clues 3 and 5)¦‹L›. ‹X› [clue 3]¦‹L›. ‹X› - from clue 3
+‹L›. ‹X› because of clue 3¦‹L›. ‹X› — because ‹Y› was elsewhere¦‹L›. ‹X›, because ‹Y› was elsewhere
+‹L›. ‹X›, since it is not ‹Y›¦‹L›. ‹X›. Because ‹Y› is out.¦‹L›. ‹X›. ‹Y› was elsewhere.¦‹L›. ‹X› (‹Y› was elsewhere)
+‹L›. ‹X›, the only one left¦\boxed{‹L›. ‹X›}¦‹L›. \boxed{‹X›}¦‹L›. \text{‹X›}¦‹L›. $‹X›$¦$\text{‹L›. ‹X›}$
+\boxed{\text{‹L›. ‹X›}}¦‹L›. $\boxed{\text{‹X›}}$¦‹L› & ‹X› \\¦"‹L›": "‹X›",¦"‹L›.": "‹X›",¦"answer_‹L›": "‹X›",
+<answer>‹L›. ‹X›</answer>¦<b>‹L›.</b> ‹X›¦<li>‹L›. ‹X›</li>¦<tr><td>‹L›</td><td>‹X›</td></tr>¦<‹L›>‹X›</‹L›>¦‹L›. ‹X› <br>
+| ‹L› | ‹X› |¦|‹L›|‹X›|¦| **‹L›.** | **‹X›** |¦| ‹L› | ‹Q› | ‹X› |¦‹L›. ‹X› did it¦‹L›. ‹X› is the ‹K›¦‹L›. The ‹K› was ‹X›.
+‹L›. ‹X› (‹K›)¦‹L›. ‹K› = ‹X›¦‹L›. ‹X›. This was deduced.¦‹L›. ‹X› → clue 3¦‹L›.) ‹X›¦‹L›). ‹X›¦(‹L›.) ‹X›¦**(‹L›)** ‹X›
+**‹L›)** ‹X›¦*‹L›.* ‹X›¦Answer: ‹L›. ‹X›¦| ‹L› | ‹X› | clue 3 |¦| ‹L› | ‹X› | ✅ |¦| ‹L› | ‹K› | ‹X› |¦| ‹L› | Who? | ‹X› |
+\textbf{‹L›.} ‹X›¦\textbf{‹L›. ‹X›}¦\item[‹L›.] ‹X›¦\item ‹L›. ‹X›¦‹L›. \textbf{‹X›}¦<answer_‹L›>‹X›</answer_‹L›>
+<answer id="‹L›">‹X›</answer>¦The answer to ‹L› is ‹X›¦‹L› is ‹X›¦For ‹L›: ‹X›¦‹L›. (the ‹K›) ‹X›¦‹L›. ‹X› (as per clue 3)
+‹L› – ‹K› – ‹X›¦**‹L›**: **‹X›**¦‹L›. ‹X› // clue 3¦‹L›. ‹X›⏎   - because ‹Y› was elsewhere¦[‹L›: ‹X›]¦‹L›=‹X›¦‹L›:‹X›
+‹L›)‹X›¦【‹L›】‹X›¦‹L›。‹X›¦Q‹L›: ‹X›¦Q. ‹L›: ‹X›¦Part ‹L›: ‹X›¦‹L›. ‹Q› → ‹X›¦‹L›) ‹Q›: ‹X›¦- ‹L›. ‹Q›⏎  - ‹X›¦‹L›. ‹K›⏎‹X›
+**‹L›. ‹K›**⏎‹X›¦‹L›. ✔ ‹X›¦☑ ‹L›. ‹X›¦➡️ ‹L›. ‹X›¦‹L›. ‹X› (by elimination)¦‹L›. ‹X› – confirmed by clue 4
+‹L›. ‹X› (proved above)
+""".strip()  # ⏎: a line break
+FORMS = [form.replace("⏎", "\n") for form in re.split("[¦\n]", FORMS)]
+SPACES = ("\ufeff", "\u00a0", "\u200b", "\u3000", "\u2009", "\u202f", "\u2060", "\t", "  ", "\r")
+FORMS += [f"{space}‹L›.{space}‹X›{space}" for space in SPACES]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_honest_sheet_is_read_in_every_form_and_for_every_kind_of_question(form):
+    assert len(set(FORMS)) >= 87
+    assert {"SUSPECT", "WEAPON", "ROOM", "TIME", "MOTIVE"} == set(KINDS)
+    assert dict(zip(KINDS, read(written(form)), strict=True)) == dict.fromkeys(KINDS, True)
+    assert read(written(form)) == [True] * len(KINDS)
+
+
+WHOLE = {
+    "inline": "Answers: " + written("‹L›. ‹X›", " "),
+    "semicolons": written("‹L›. ‹X›", "; "),
+    "a sentence": "The final answers are: " + written("‹L›: ‹X›", ", ") + ".",
+    "brackets": written("(‹L›) ‹X›", " "),
+    "bars": written("‹L›: ‹X›", " | "),
+    "answers inline": written("Answer ‹L›: ‹X›.", " "),
+    "json": "{" + written('"‹L›": "‹X›"', ", ") + "}",
+    "json in a fence": "```json\n{\n" + written('  "‹L›": "‹X›"', ",\n") + "\n}\n```",
+    "nested json": '{"answers": {' + written('"‹L›": "‹X›"', ", ") + "}}",
+    "json with reasons": "{\n" + written('  "‹L›": {\n    "answer": "‹X›",\n    "reason": "clue 3"\n  }', ",\n") + "\n}",
+    "a list of objects": "[" + written('{"question": "‹L›", "answer": "‹X›"}', ", ") + "]",
+    "a pretty list": "[\n" + written('  {\n    "question": "‹L›",\n    "answer": "‹X›"\n  }', ",\n") + "\n]",
+    "single objects": "[" + written('{"‹L›": "‹X›"}', ", ") + "]",
+    "a python dict": "{" + written("'‹L›': '‹X›'", ", ") + "}",
+    "tags": "<answer>" + written("‹L›. ‹X›") + "</answer>",
+    "tags on one line": "<answer>" + written("‹L›. ‹X›", " ") + "</answer>",
+    "boxed": "\\boxed{" + written("‹L›. ‹X›", ", ") + "}",
+    "boxed lines": "\\boxed{" + written("\\text{‹L›. ‹X›}", " \\\\ ") + "}",
+    "a table": "| Question | Answer |\n|---|---|\n" + written("| ‹L› | ‹X› |"),
+    "a wide table": f"|{written('‹L›', '|')}|\n|{'---|' * len(KINDS)}\n|{written('‹X›', '|')}|",
+    "a remark after it": written("‹L›. ‹X›") + "\n\nSo A. Mr. Green is surprising.\nA. was the hardest.",
+    "a draft before it": written("‹L›. ‹Y›") + "\nWait, no.\n" + written("‹L›) ‹X›"),
+    "reasons between": written("### ‹L›. ‹Q›\n‹X›\nThis follows from the clues."),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_sheet_as_a_whole_is_read_in_every_layout(name):
+    assert read(WHOLE[name]) == [True] * len(KINDS)
+
+
+HEDGES = r"""
+‹X› (leaning)¦‹X› (my best bet)¦‹X›, kind of¦‹X›, I'd say¦‹X› for now¦‹X› (to be determined)¦Who knows? ‹X›¦Likely ‹X›
+Best guess: ‹X›¦I think it's ‹X›¦? ‹X›¦‹X› and/or ‹Y›¦‹X› (tie with ‹Y›)¦‹X›. ‹Y› did it.¦‹X›, same as ‹Y›¦It isn't ‹X›
+‹X› is out¦‹X› is innocent¦‹X›: no¦‹X› (no)¦Everyone except ‹X›¦‹X›, ‹X› or ‹Y›¦"‹X›" or "‹Y›"¦‹X› || ‹Y›¦‹X› > ‹Y›
+‹X› = ‹Y›¦from ‹X› to ‹Y›¦‹X› (previously ‹Y›)¦‹X›<br>‹Y›¦\boxed{‹X›} \boxed{‹Y›}¦‹X›\\‹Y›¦‹X›, with ‹Y›¦Both ‹X› and ‹Y›
+‹X› (also ‹Y›)¦nobody but ‹X›¦‹X›: 50, ‹Y›: 50¦‹X› is one possibility¦‹X› has an alibi¦‹X› (tentative)¦‹X› (assuming clue 3)
+‹X›, I believe¦‹X›. Not sure.¦‹X›. Hmm.¦‹X›. Wait.¦‹X›. Could also be ‹Y›.¦I'm unsure, ‹X›¦‹X› (doubtful)¦‹X› (unproven)
+‹X› (speculative)¦‹X› (in theory)¦‹X› (cannot tell)¦hopefully ‹X›¦‹X› (nearly certain)¦‹X› (arbitrary)¦‹X› (potentially)
+potentially ‹X›¦‹X› (a candidate)¦‹X› or ‹Y›¦‹Y› or ‹X›¦not ‹X›¦maybe ‹X›¦perhaps ‹X›¦‹X›?¦‹X› (?)¦?‹X›¦either ‹X› or ‹Y›
+probably not ‹X›¦‹X›, or possibly ‹Y›¦‹X› / ‹Y›¦‹X›, ‹Y›¦‹X› (‹Y›)¦‹X› and ‹Y›¦‹X› & ‹Y›¦‹X› + ‹Y›¦‹X› ‹Y›¦‹X›; ‹Y›¦‹X›: ‹Y›
+‹X› - ‹Y›¦‹X› → ‹Y›¦‹X› is not the murderer¦anyone but ‹X›¦anything but ‹X›¦except ‹X›¦other than ‹X›¦‹X› or so
+‹X› or nobody¦‹X› (or ‹Y›)¦‹X› (not sure)¦‹X› (probably)¦‹X› (most likely)¦‹X›, I think¦‹X›, presumably¦‹X› (guess)
+‹X› (50 %)¦I guess ‹X›¦I think ‹X›¦could be ‹X›¦might be ‹X›¦‹X›. Actually ‹Y›.¦‹X›. No, ‹Y›.¦‹X›. It was ‹Y›.¦‹X›, not ‹Y›
+‹X› rather than ‹Y›¦‹X› but maybe ‹Y›¦‹X›, but ‹Y› is possible¦‹X› unless ‹Y›¦‹X› if clue 3 holds, else ‹Y›
+neither ‹X› nor ‹Y›¦between ‹X› and ‹Y›¦‹X› was ruled out¦‹X› (ruled out)¦‹X› (eliminated)¦‹X› is impossible
+‹X› (impossible)¦‹X› ❌¦❌ ‹X›¦~~‹X›~~¦\cancel{‹X›}¦<del>‹X›</del>¦¬‹X›¦!‹X›¦≠ ‹X›¦no ‹X›¦non-‹X›¦never ‹X›¦‹X› (wrong)
+‹X› is wrong¦‹X›, among others¦‹X› et al.¦‹X›, ‹Y› too¦‹X› as well as ‹Y›¦‹X›, as well as ‹Y›¦all of ‹X›, ‹Y›¦‹X› vs ‹Y›
+‹X› xor ‹Y›¦‹X›… or ‹Y›¦‹X› because ‹Y› is the murderer¦unknown (‹X›)¦‹X› (to be confirmed or not)¦it is not ‹X›
+The answer is not ‹X›¦isn't ‹X›¦‹X› didn't do it¦opposite of ‹X›¦‹X›⏎or ‹Y›¦‹X›⏎‹Y›¦‹X›⏎‹L›. ‹Y›¦["‹X›", "‹Y›"]¦‹X› | ‹Y›
+‹X› (alternatively ‹Y›)¦‹X›, otherwise ‹Y›
+""".strip()
+
+
+@pytest.mark.parametrize("hedge", [hedge.replace("⏎", "\n") for hedge in re.split("[¦\n]", HEDGES)])
+def test_what_hedges_denies_or_names_two_is_no_answer(hedge):
+    assert read(written("‹L›. " + hedge)) == [None] * len(KINDS)
+
+
+@pytest.mark.parametrize(
+    "form", ["‹L› (not sure): ‹X›", "❌ ‹L›. ‹X›", "Maybe ‹L›. ‹X›", "Not ‹L›. ‹X›", "~~‹L›. ‹X›~~", "‹L›? ‹X›"]
+)
+def test_a_letter_that_is_doubted_has_no_answer(form):
+    assert read(written(form)) == [None] * len(KINDS)
+
+
+def asked(**lists):
+    """A prompt of the compact wording with these names, and its answers: the first of each."""
+    names = {"Suspects": "Mrs. White, Mr. Green", "Weapons": "Lead Pipe, Rope", "Times": "11:30 PM, 12:00 AM, 01:00 AM"} | lists
+    rows = [f"{key}: {value}" for key, value in names.items()] + ["Motives: Greed 1, Fear 1", "Rooms: Hall | Fountain"]
+    clues = ["Clues:", "- Mr. Boddy was murdered in the Hall", "Questions:", "A. Who murdered Mr. Boddy?"]
+    questions = ("What weapon did the murderer use?", "Where was the murder committed?", "When did the murder occur?")
+    clues += [f"{letter}. {q}" for letter, q in zip("BCDE", (*questions, "Why did the murderer do it?"), strict=True)]
+    return "\n".join([*rows, *clues])
+
+
+@pytest.mark.parametrize(
+    ("number", "right", "names"),
+    [
+        (0, "Mrs. White", "White|mrs white|MRS WHITE|Mrs White|Missus White"),
+        (0, "Mr. Green", "Green|Mister Green|mr green"),
+        (1, "Lead Pipe", "the Lead Pipe|The lead pipe|a Lead Pipe|with the Lead Pipe|Lead-Pipe|LEAD PIPE|leadpipe"),
+        (2, "Hall", "In the Hall|the Hall|in the hall.|The murder was committed in the Hall"),
+        (2, "Fountain", "at the Fountain|the Fountain|FOUNTAIN"),
+        (3, "11:30 PM", "11:30 p.m.|11:30PM|11:30 pm|11:30 P.M.|23:30|at 11:30 PM|11:30|11.30 pm|23:30:00|23h30|11:30\u202fPM"),
+        (3, "12:00 AM", "midnight|00:00|12:00 a.m.|12 AM|at midnight|12:00|24:00|0:00"),
+        (3, "01:00 AM", "1:00 AM|01:00|1:00 a.m.|1 AM|1:00am"),
+        (4, "Greed", "greed|out of greed|motivated by Greed|because of greed|The motive was Greed|Out of Greed."),
+    ],
+)  # fmt: skip
+def test_names_are_known_in_all_their_spellings(number, right, names):
+    for name in names.split("|"):
+        text = f"{'ABCDE'[number]}. {name}"
+        answers = ["Mrs. White", "Rope", "Hall", "12:00 AM", "Fear"]
+        answers[number] = right
+        assert read(text, answers, asked())[number] is True, name
+
+
+@pytest.mark.parametrize(
+    ("number", "right", "names", "lists"),
+    [
+        (0, "Mrs. White", "Mr. White|Miss White|Whites|Snow White|Mrs.|Mrs. Green|whitewash", {}),
+        (0, "Mrs. White", "White|the Whites", {"Suspects": "Mrs. White, Mr. White"}),
+        (1, "Lead Pipe", "Pipe dream|Lead|a rope or a Lead Pipe", {}),
+        (2, "Hall", "near the Hall|next to the Hall|north of the Hall|Hallway|outside the Hall", {}),
+        (3, "11:30 PM", "11:30 AM|before 11:30 PM|after 11:30 PM|~11:30 PM|11:31 PM|11:30 PM - 12:00 AM|11|2330", {}),
+        (3, "11:30 PM", "11:30", {"Times": "11:30 AM, 11:30 PM"}),
+        (4, "Greed", "Greedy|no Greed|Greed and Fear", {}),
+    ],
+)  # fmt: skip
+def test_what_only_resembles_a_name_or_could_be_two_is_none(number, right, names, lists):
+    for name in names.split("|"):
+        answers = ["Mrs. White", "Rope", "Hall", "12:00 AM", "Fear"]
+        answers[number] = right
+        assert read(f"{'ABCDE'[number]}. {name}", answers, asked(**lists))[number] is not True, name
+
+
+def test_whole_sentences_answer_too():
+    after = {"Who": "Mr. Boddy was murdered by ‹X›.", "What": "Mr. Boddy was killed with the ‹X›"}
+    for i, (question, right) in enumerate(zip(ASKED, SOLUTION, strict=True)):
+        sentence = render(question, CASE.puzzle.setting)
+        if sentence.startswith("Where was ") and "committed" not in sentence:
+            who, _, when = sentence.removeprefix("Where was ").rstrip("?").rpartition(" at ")
+            told = f"{who} was in the {right} at {when}."
+        else:
+            told = after.get(sentence.split()[0], "‹X›").replace("‹X›", right)
+        assert read(f"{chr(65 + i)}. {told}")[i] is True, told
+
+
+# ---------------------------------------------------------------- sheets, thoughts, messages
+
+
+def test_the_last_sheet_counts_however_a_line_of_it_looks():
+    draft, final = written("‹L›. ‹Y›"), written("‹L›. ‹X›").split("\n")
+    for i in range(len(final)):
+        for odd in ("I cannot say", f"{chr(65 + i)}: ???", "Nobody knows", ""):
+            found = read(draft + "\n\nBut no:\n\n" + "\n".join([*final[:i], odd, *final[i + 1 :]]))
+            assert [bool(f) for f in found] == [j != i for j in range(len(final))], odd
+    assert read("\n".join(final) + "\n\n" + "\n".join(final[:2]).replace(". ", ". not ")) == [True] * len(final)
+    assert read("\n".join(final) + "\n" + draft) == [False] * len(final)
+
+
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [
+        ("<think>", "</think>"), ("<thinking>", "</thinking>"), ("<reasoning>", "</reasoning>"), ("[THINK]", "[/THINK]"),
+        ("◁think▷", "◁/think▷"), ("<|begin_of_thought|>", "<|end_of_thought|>"), ("<seed:think>", "</seed:think>"),
+        ("<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),
+        ("<|START_THINKING|>", "<|END_THINKING|>"),
+    ],
+)  # fmt: skip
+def test_what_is_thought_does_not_count(begin, end):
+    none, all_right = [None] * len(KINDS), [True] * len(KINDS)
+    right, wrong = written("‹L›. ‹X›"), written("‹L›. ‹Y›")
+    assert read(f"{begin}\n{wrong}\n{end}\n{right}") == all_right
+    assert read(f"{begin}\n{right}\n{end}\nThat is all.") == read(f"{begin}\n{right}") == none
+    assert read(f"{wrong}\n{end}\n{right}") == all_right  # the chat template began the thought
+    assert read(f"{right}\n{begin}{wrong}{end}") == all_right
+    for prompted in (f"{PROMPT}\n<|assistant|>{begin}\n", [*chat(PROMPT), {"role": "assistant", "content": begin}]):
+        assert begins_thought(f"Who?{begin}\n\n")
+        assert read(right, SOLUTION, prompted) == read(f"{right}\n{begin}", SOLUTION, prompted) == none
+        assert read(f"{wrong}{end}{right}", SOLUTION, prompted) == all_right
+        assert accuracy([right], [SOLUTION], prompts=[prompted]) == [0.0]
+    assert not begins_thought(f"Who?{begin}\n\n{end}\n\n")
+    assert not begins_thought(f"Write {begin} first. Who?")
+    assert read(right, SOLUTION, chat(f"{PROMPT}\nThink after {begin}")) == all_right
+    assert accuracy([right, right], [SOLUTION] * 2, unfinished_thought=[True, False]) == [0.0, 1.0]
+    assert spoken("no tags, a < b and [1]") == "no tags, a < b and [1]"
+
+
+def chat(text, role="user"):
+    return [{"role": role, "content": text}]
+
+
+@pytest.mark.parametrize("grader", [accuracy, published_accuracy])
+def test_messages_of_every_shape_are_taken(grader):
+    plain = [GOLD, chat(GOLD, "assistant"), chat([{"type": "text", "text": GOLD}], "assistant"), chat([GOLD])]
+    half = len(GOLD) // 2
+    plain += [chat([{"type": "text", "text": GOLD[:half]}, {"type": "text", "text": GOLD[half:]}]), chat([{"text": GOLD}])]
+    plain += [chat([{"type": "thinking", "thinking": "A. Mr. Green"}, {"type": "text", "text": GOLD}])]
+    plain += [[*chat("x", "assistant"), *chat("y", "tool"), *chat(GOLD, "assistant")], {"role": "assistant", "content": GOLD}]
+    assert set(grader(plain, [RIGHT] * len(plain))) == {grader([GOLD], [RIGHT])[0]}
+    empty = [
+        None,
+        "",
+        [],
+        [{"role": "assistant"}],
+        [{"role": "assistant", "tool_calls": [{}]}],
+        chat(None),
+        chat([]),
+        chat([None]),
+    ]
+    empty += [chat(GOLD, "tool"), [None], chat([{"type": "image"}]), chat([{"type": "text", "text": None}]), chat(7), [{}]]
+    empty += [[{"role": "assistant", "content": None, "reasoning_content": GOLD}], chat([{"type": "reasoning", "text": GOLD}])]
+    assert grader(empty, [RIGHT] * len(empty)) == [0.0] * len(empty)
+
+
+def test_the_puzzle_is_found_in_every_shape_of_prompt_and_without_one_the_names_of_the_game_do():
+    text = asked(Suspects="Mrs. White, Mr. White")
+    answers = ["Mrs. White", "Rope", "Hall", "12:00 AM", "Fear"]
+    template = f"<|im_start|>system\nYou are helpful.<|im_end|>\n<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n"
+    system = chat("- Be brief.\nA. Who are you?", "system")
+    for shape in (text, template, chat(text), system + chat(text), chat([{"type": "text", "text": text}])):
+        assert read("A. White", answers, shape) == [None] * 5, shape  # of two
+        assert read("A. Mrs White", answers, shape) == [True] + [None] * 4
+    for none in (None, "", "no puzzle", chat("no puzzle"), [], asked(Suspects="Mr. Green, Mrs. Peacock")):
+        assert read("A. White", answers, none)[0] is True
+        assert read("A. Mr. White", answers, none)[0] is None
+        assert read("A. Green", answers, none)[0] is False
+    assert grade("A. Zoe Smith\nB. in the Attic", ["Zoe Smith", "Attic"]) == 1.0  # of another game
+    assert grade("A. Smith\nB. Attic or Hall", ["Mr. Smith", "Attic"]) == 0.0  # who knows how many Smiths it has
+
+
+def test_time_is_linear_in_the_text_whatever_it_is():
+    pieces = ["A", "A.", "A. ", "A) ", "(A", "| A | B |\n", "A. Mrs. White\n", "A. B. ", "B. A. ", "**", "$", "\\text{", "```"]
+    pieces += ["- ", "1. ", "1", "answer ", "the ", "so the ", "A (", "A ((", "\n\n", "\n \n", " ", "\t", "<p ", "<b>", "</"]
+    pieces += [
+        "<think>",
+        "</think>",
+        "Mrs. ",
+        "11:30 ",
+        "a.m. ",
+        "who murdered ",
+        "it was ",
+        "because ",
+        ", ",
+        "(clue ",
+        "A:\n\n",
+    ]
+    pieces += ['"A": ', "and ", "\u200b", "ſ. ", "[THINK]", "<|channel|>", "Mrs. White or ", "A. Mrs. White, "]
+
+    def seconds(text):
+        start = time.process_time()
+        read(text)
+        return time.process_time() - start
+
+    for piece in pieces:
+        for before in ("", "A. ", "A. Mrs. White, ", "<", "A. Who murdered "):
+            text = (before + piece * 40_000)[:40_000]
+            assert seconds(text) < 1.0, (before, piece)  # about 0.03

@@ -1,12 +1,12 @@
 """The benchmark, against a real HTTP server: what it measures, what it counts, and that nobody pays twice."""
 
 import json
-import os
 import subprocess
 import sys
 import time
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -73,20 +73,39 @@ def by_prompt(rows):
 
 def command(dataset, url, output, *more):
     asked = ("--base-url", url, "--dataset", str(dataset), "--puzzles", str(COUNT), "--samples", str(SAMPLES))
-    return [sys.executable, "recipes/benchmark.py", "tester", *asked, "--output", str(output), "--max-connections", "4", *more]
+    return ["tester", *asked, "--output", str(output), "--max-connections", "4", *more]
 
 
-def run(*args, environment=None):
-    return subprocess.run(
-        command(*args), cwd=ROOT, capture_output=True, text=True, timeout=300, env={**os.environ, **(environment or {})}
-    )
+@pytest.fixture
+def bench(monkeypatch, capsys):
+    """Runs the benchmark in this process, which would not let go of a folder's lock: its own is tested with a real one."""
+    monkeypatch.setattr(benchmark, "only_one", lambda folder: None)
+
+    def run(*options):
+        monkeypatch.setattr(sys, "argv", ["benchmark.py", *map(str, options)])
+        capsys.readouterr()
+        try:
+            code, error = benchmark.main(benchmark.arguments()), ""
+        except ValueError as refused:
+            code, error = 1, str(refused)
+        except SystemExit as refused:
+            code, error = refused.code, ""
+        said = capsys.readouterr()
+        return SimpleNamespace(returncode=code, stdout=said.out, stderr=said.err + error)
+
+    return run
+
+
+@pytest.fixture
+def run(bench):
+    return lambda *options: bench(*command(*options))
 
 
 def result_of(output):
     return json.loads((output / "tester" / "result.json").read_text())
 
 
-def test_every_figure_is_what_the_responses_say_and_prices_can_change_later(rows, dataset, prices, tmp_path):
+def test_every_figure_is_what_the_responses_say_and_prices_can_change_later(rows, dataset, prices, tmp_path, run, monkeypatch):
     known = by_prompt(rows)
 
     def answer(prompt, number):
@@ -95,7 +114,8 @@ def test_every_figure_is_what_the_responses_say_and_prices_can_change_later(rows
         return reply("Let me think.\n" + sheet(row, wrong=rows.index(row) % 3))
 
     with openai_server(answer) as (server, url):
-        done = run(dataset, url, tmp_path / "out", "--prices", str(prices), environment={"SERVER_API_KEY": "sk-very-secret"})
+        monkeypatch.setenv("SERVER_API_KEY", "sk-very-secret")
+        done = run(dataset, url, tmp_path / "out", "--prices", str(prices))
         assert done.returncode == 0, done.stderr
         assert len(server.prompts) == COUNT * SAMPLES
         result = result_of(tmp_path / "out")
@@ -118,7 +138,7 @@ def test_every_figure_is_what_the_responses_say_and_prices_can_change_later(rows
         assert result["completion_tokens"]["mean"] == USAGE["completion_tokens"]
         assert result["dollars"]["mean"] == pytest.approx((600 * 2.0 + 400 * 0.5 + 200 * 10.0) / 1e6)
         assert result["responses"] == {
-            "asked": 24, "answered": 24, "cut_off": 0, "refused": 0, "failed": 0, "repeated_requests": 0
+            "asked": 24, "answered": 24, "cut_off": 0, "refused": 0, "empty": 0, "failed": 0, "repeated_requests": 0
         }  # fmt: skip
 
         prices.write_text(prices.read_text().replace("10.0", "20.0"))
@@ -139,7 +159,7 @@ def test_every_figure_is_what_the_responses_say_and_prices_can_change_later(rows
             assert b"sk-very-secret" not in path.read_bytes()
 
 
-def test_rate_limits_cut_offs_refusals_and_errors_are_counted_and_no_zeros(rows, dataset, tmp_path):
+def test_rate_limits_cut_offs_refusals_and_errors_are_counted_and_no_zeros(rows, dataset, tmp_path, run):
     known, mended = by_prompt(rows), False
 
     def answer(prompt, number):
@@ -162,7 +182,7 @@ def test_rate_limits_cut_offs_refusals_and_errors_are_counted_and_no_zeros(rows,
         found = result_of(tmp_path / "out")
         assert first.returncode == 1
         assert found["responses"] == {
-            "asked": 24, "answered": 18, "cut_off": 3, "refused": 3, "failed": 6,
+            "asked": 24, "answered": 18, "cut_off": 3, "refused": 3, "empty": 0, "failed": 6,
             "repeated_requests": server.statuses.count(429),
         }  # fmt: skip
         assert server.statuses.count(429) > 0
@@ -181,11 +201,16 @@ def test_rate_limits_cut_offs_refusals_and_errors_are_counted_and_no_zeros(rows,
         assert len(new) == 6
 
 
-def test_after_kill_9_only_what_is_missing_is_asked_for(rows, dataset, tmp_path):
+def test_after_kill_9_only_what_is_missing_is_asked_for(rows, dataset, tmp_path, run):
     known = by_prompt(rows)
     with openai_server(lambda prompt, _: reply(sheet(known[prompt])), seconds=0.3) as (server, url):
         with (tmp_path / "killed.log").open("w") as log:
-            first = subprocess.Popen(command(dataset, url, tmp_path / "out"), cwd=ROOT, stdout=log, stderr=log)
+            first = subprocess.Popen(
+                [sys.executable, "recipes/benchmark.py", *command(dataset, url, tmp_path / "out")],
+                cwd=ROOT,
+                stdout=log,
+                stderr=log,
+            )
             deadline = time.monotonic() + 120
             while len(server.statuses) < 10:
                 assert first.poll() is None, Path(log.name).read_text()[-3000:]
@@ -203,7 +228,7 @@ def test_after_kill_9_only_what_is_missing_is_asked_for(rows, dataset, tmp_path)
         assert result["seconds"] < 0.3 * COUNT * SAMPLES  # without the break between the two runs
 
 
-def test_deductions_are_counted_by_the_solvers_verdict_and_an_extractor_is_asked_once(rows, dataset, tmp_path):
+def test_deductions_are_counted_by_the_solvers_verdict_and_an_extractor_is_asked_once(rows, dataset, tmp_path, run):
     known = by_prompt(rows)
 
     def answer(prompt, _):
@@ -269,7 +294,97 @@ def test_deductions_are_counted_by_the_solvers_verdict_and_an_extractor_is_asked
     assert "deductions" not in table(old)
 
 
-def test_claude_gets_its_budget_and_what_it_thinks_is_no_answer(rows, dataset, tmp_path):
+def test_an_empty_answer_is_counted_and_said_and_unread_ones_are(rows, dataset, tmp_path, run):
+    known = by_prompt(rows)
+
+    def answer(prompt, _):
+        row = known[prompt]
+        match rows.index(row):
+            case 0:
+                return reply(None, reasoning_content=sheet(row))
+            case 1:
+                return reply("  ", reasoning=sheet(row))
+            case 2:
+                return reply(f"<think>\n{sheet(row)}\n</think>\n")
+            case 3:
+                return reply(None, finish="length", reasoning_content=sheet(row))
+            case 4:
+                return reply(sheet(row).replace("A. ", "A. not "))
+        return reply(sheet(row))
+
+    with openai_server(answer) as (_, url):
+        done = run(dataset, url, tmp_path / "out")
+    found = result_of(tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert (found["responses"]["empty"], found["responses"]["cut_off"]) == (3 * SAMPLES, SAMPLES)
+    assert f"{3 * SAMPLES} of 24 responses ended by themselves and say nothing" in done.stdout
+    questions = [len(row["solution"]) for row in rows]
+    assert found["unread_answers"]["mean"] == pytest.approx((sum(questions[:4]) + 1) / sum(questions))
+    assert "answers unread" in done.stdout
+    assert found["accuracy"]["mean"] == pytest.approx((1 - 1 / questions[4] + 3) / COUNT)
+
+
+@pytest.mark.parametrize("thinking", [True, False])
+def test_a_thought_that_the_template_begins_has_to_end_and_its_arguments_reach_the_server(
+    thinking, rows, dataset, tmp_path, run
+):
+    known = by_prompt(rows)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump({"chat_template_kwargs": {"enable_thinking": thinking}}))
+
+    def answer(prompt, _):
+        row = known[prompt]
+        if rows.index(row) % 2:
+            return reply(f"Let me think.\n{sheet(row, wrong=1)}\n</think>\n{sheet(row)}")
+        return reply(f"Let me think.\n{sheet(row)}", finish="length" if rows.index(row) else "stop")
+
+    template = {True: "<think>\n", False: "<think>\n\n</think>\n\n"}
+    with openai_server(answer, template=template) as (server, url):
+        done = run(dataset, url, tmp_path / "out", "--recipe", str(recipe))
+        assert done.returncode == 0, done.stderr
+        assert all(request["chat_template_kwargs"] == {"enable_thinking": thinking} for request in server.requests)
+        found = result_of(tmp_path / "out")
+        assert found["accuracy"]["mean"] == (0.5 if thinking else 1.0)
+        assert found["responses"]["empty"] == (SAMPLES if thinking else 0)
+        recipe.write_text(yaml.safe_dump({"chat_template_kwargs": {"enable_thinking": not thinking}}))
+        other = run(dataset, url, tmp_path / "out", "--recipe", str(recipe))
+        assert "chat_template_kwargs was" in other.stderr
+        assert len(server.requests) == COUNT * SAMPLES
+
+
+def test_a_server_gets_what_training_saw_and_an_api_that_cannot_is_named(rows, tmp_path, run, bench, monkeypatch):
+    told = {"role": "system", "content": "You are a detective."}
+    shots = [{"role": "user", "content": "Ready?"}, {"role": "assistant", "content": "Yes."}]
+    texts = [row["prompt"][-1]["content"] for row in rows]
+    known = dict(zip(texts, rows, strict=True))
+    prompts = [[told, *shots, *row["prompt"]] for row in rows]
+    prompts[1] = texts[1]
+    prompts[2] = [told, {"role": "user", "content": [{"type": "text", "text": texts[2]}]}]
+    file = tmp_path / "messages.json"
+    file.write_text(json.dumps([row | {"prompt": asked} for row, asked in zip(rows, prompts, strict=True)]))
+    with openai_server(lambda prompt, _: reply(sheet(known[prompt]))) as (server, url):
+        assert run(file, url, tmp_path / "out").returncode == 0
+        sent = {request["messages"][-1]["content"]: request["messages"] for request in server.requests}
+        assert [message["role"] for message in sent[texts[0]]] == ["system", "user", "assistant", "user"]
+        assert sent[texts[0]][0]["content"] == told["content"]
+        assert sent[texts[1]] == [{"role": "user", "content": texts[1]}]
+        assert [message["role"] for message in sent[texts[2]]] == ["system", "user"]
+        assert result_of(tmp_path / "out")["accuracy"]["mean"] == 1.0
+        assert result_of(tmp_path / "out")["verdicts"] is not None
+        file.write_text(json.dumps([rows[0] | {"prompt": [{"role": "oracle", "content": "?"}, *rows[0]["prompt"]]}] * COUNT))
+        assert "puzzle 0: a message of its prompt has the role 'oracle'" in run(file, url, tmp_path / "no").stderr
+        recipe = tmp_path / "recipe.yaml"
+        recipe.write_text("chat_template_kwargs: {enable_thinking: false}\n")
+        file.write_text(json.dumps(rows))
+        monkeypatch.setenv("OPENAI_API_KEY", "none")
+        asked = ("openai/gpt-4o-mini", "--recipe", recipe, "--dataset", file, "--puzzles", 1, "--samples", 1)
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+        done = bench(*asked, "--output", tmp_path / "api")
+    assert "chat_template_kwargs {'enable_thinking': False}" in done.stdout
+    assert "cannot reach openai/gpt-4o-mini" in done.stdout
+
+
+def test_claude_gets_its_budget_and_what_it_thinks_is_no_answer(rows, dataset, tmp_path, bench, monkeypatch):
     known = by_prompt(rows)
     usage = {"input_tokens": 1000, "output_tokens": 300, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 0}
 
@@ -280,12 +395,10 @@ def test_claude_gets_its_budget_and_what_it_thinks_is_no_answer(rows, dataset, t
         return claude(thinking, f"{first}. {false}.\n{sheet(row, wrong=1) if rows.index(row) else 'Who knows.'}", usage)
 
     with openai_server(answer) as (server, url):
-        asked = ("anthropic/claude-3-7-sonnet-latest", "--dataset", str(dataset), "--puzzles", "4", "--samples", "1")
-        done = subprocess.run(
-            [sys.executable, "recipes/benchmark.py", *asked, "--output", str(tmp_path), "--reasoning-tokens", "16000"],
-            cwd=ROOT, capture_output=True, text=True, timeout=300,
-            env={**os.environ, "ANTHROPIC_BASE_URL": url.removesuffix("/v1"), "ANTHROPIC_API_KEY": "sk-ant-none"},
-        )  # fmt: skip
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", url.removesuffix("/v1"))
+        monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-none")
+        asked = ("anthropic/claude-3-7-sonnet-latest", "--dataset", dataset, "--puzzles", 4, "--samples", 1)
+        done = bench(*asked, "--output", tmp_path, "--reasoning-tokens", 16000)
     assert done.returncode == 0, done.stdout + done.stderr
     for request in server.requests:
         assert (request["thinking"]["budget_tokens"], request["max_tokens"]) == (16000, 16000 + 8192)
@@ -297,15 +410,13 @@ def test_claude_gets_its_budget_and_what_it_thinks_is_no_answer(rows, dataset, t
     assert result["verdicts"] == {"proved": 2 * 4, "refuted": 4, "undecided": 0, "timed out": 0}
 
 
-def test_guessing_comes_out_at_the_level_of_chance(tmp_path):
+def test_guessing_comes_out_at_the_level_of_chance(tmp_path, bench):
     count = 150
-    guess = ("guess", "--recipe", "recipes/tiny-cpu.yaml", "--puzzles", str(count), "--seed", "77", "--output", str(tmp_path))
-    done = subprocess.run(
-        [sys.executable, "recipes/benchmark.py", *guess], cwd=ROOT, capture_output=True, text=True, timeout=300
-    )
+    recipe = ROOT / "recipes" / "tiny-cpu.yaml"
+    done = bench("guess", "--recipe", recipe, "--puzzles", count, "--samples", 1, "--seed", 77, "--output", tmp_path)
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "guess" / "result.json").read_text())
-    args = benchmark.puzzles_of(ROOT / "recipes" / "tiny-cpu.yaml")
+    args = benchmark.puzzles_of(recipe)
     expected = chance(benchmark.fresh(args, 77, count))
     assert result["accuracy"]["low"] - 0.02 < expected < result["accuracy"]["high"] + 0.02
 

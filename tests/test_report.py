@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
-from recipes.report import Run, frontier, power_law, puzzle_sets, table, told, told_soundness
+from recipes.report import Run, frontier, main, power_law, puzzle_sets, table, told, told_soundness, told_unread
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = yaml.safe_load((ROOT / "recipes" / "published.yaml").read_text())
@@ -78,16 +78,17 @@ def write_row(folder, name, accuracy, dollars, digest="aaa", failed=0):
     row = {
         "name": name,
         "puzzles": {"source": "outputs/x, test", "n": 64, "digest": digest},
-        "responses": {"answered": 128 - failed, "cut_off": 2, "refused": 0, "failed": failed},
+        "responses": {"answered": 128 - failed, "cut_off": 2, "refused": 0, "empty": 1, "failed": failed},
         **{key: value(accuracy) for key in ("accuracy", "published_accuracy", "solved")},
+        "unread_answers": value(0.125),
         "by_difficulty": bands,
         "soundness": value(accuracy, n=400),
         "extracted": {"soundness": value(0.75, n=500)} if name == "theirs" else None,
         "completion_tokens": value(2000.0),
         "dollars": dollars and {"mean": dollars, "low": dollars * 0.9, "high": dollars * 1.1, "n": 128, "puzzles": 64},
     }
-    if name == "free":  # from before deductions were judged
-        del row["soundness"], row["extracted"]
+    if name == "free":  # from before deductions were judged, and unread answers counted
+        del row["soundness"], row["extracted"], row["unread_answers"], row["responses"]["empty"]
     (folder / name).mkdir(parents=True)
     (folder / name / "result.json").write_text(json.dumps(row))
 
@@ -108,6 +109,7 @@ def write_run(folder, steps_per_iteration=5, iterations=40, deductions=True):
                 {"step": step, "eval_rewards/accuracy/mean": right, "eval_completions/mean_length": 900 + step, **bands}
             )
             if deductions:
+                logs[-1] |= {"eval_unread_answers": 0.0 if step else 0.25}
                 logs[-1] |= {"eval_soundness": 0.5 + step / 1000, "eval_deductions": 6 + step / 100}
     checkpoint = folder / f"checkpoint-{step}"
     checkpoint.mkdir(parents=True)
@@ -136,19 +138,22 @@ def test_deductions_before_and_after_training_are_told_where_they_were_logged(tm
     assert told_soundness(run).startswith("deductions proved: 0.50 → 0.70 (6.0 → 8.0 stated a completion; 64 held-out puzzles")
     write_run(tmp_path / "old", deductions=False)
     assert told_soundness(Run(tmp_path / "old")) == "deductions proved: not logged"
+    assert "answers unread: not logged → not logged" in told_unread(Run(tmp_path / "old"))
     run.soundness["before"] = {"proved": None, "stated": 0.0}  # an untrained model that states nothing
     assert "proved: — → 0.70 (0.0 → 8.0 stated" in told_soundness(run)
 
 
-def report(tmp_path, output, hashseed, *more):
-    options = ("--benchmark", str(tmp_path / "benchmark"), "--output", str(tmp_path / output), *more)
-    return subprocess.run(
-        [sys.executable, "recipes/report.py", *options],
-        cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PYTHONHASHSEED": hashseed},
-    )  # fmt: skip
+def options(tmp_path, output, run):
+    folders = {"--benchmark": tmp_path / "benchmark", "--output": tmp_path / output, "--run": run}
+    return ["recipes/report.py", *(str(part) for pair in folders.items() for part in pair)]
 
 
-def test_a_report_repeats_to_the_byte_and_keeps_what_cannot_be_compared_apart(tmp_path):
+def report(tmp_path, output, run, monkeypatch):
+    monkeypatch.setattr(sys, "argv", options(tmp_path, output, run))
+    main()
+
+
+def test_a_report_repeats_to_the_byte_and_keeps_what_cannot_be_compared_apart(tmp_path, monkeypatch):
     write_run(tmp_path / "run")
     for name, accuracy, dollars, digest in (
         ("ours", 0.6, 0.001, "aaa"),
@@ -156,8 +161,9 @@ def test_a_report_repeats_to_the_byte_and_keeps_what_cannot_be_compared_apart(tm
         ("free", 0.5, None, "bbb"),
     ):
         write_row(tmp_path / "benchmark", name, accuracy, dollars, digest, failed=3 if name == "theirs" else 0)
-    first, second = (report(tmp_path, output, output, "--run", str(tmp_path / "run")) for output in ("1", "2"))
-    assert first.returncode == second.returncode == 0, first.stderr
+    report(tmp_path, "1", tmp_path / "run", monkeypatch)
+    again = [sys.executable, *options(tmp_path, "2", tmp_path / "run")]  # with another hash seed
+    assert subprocess.run(again, cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": "1"}).returncode == 0
     files = sorted(path.name for path in (tmp_path / "1").iterdir())
     assert files == sorted(
         [f"{name}.{kind}" for name in ("accuracy", "cost", "difficulty", "length") for kind in ("svg", "png")]
@@ -172,7 +178,10 @@ def test_a_report_repeats_to_the_byte_and_keeps_what_cannot_be_compared_apart(tm
     assert "Sonnet" not in measured
     assert "ours" not in published.partition("![")[0]
     assert measured.index("theirs") < measured.index("ours")  # the best first
-    assert "2 cut off, 3 failed" in measured
+    assert "2 cut off, 1 empty, 3 failed" in measured
+    assert "| theirs | 0.700 (0.650 to 0.750) | 0.125 (0.075 to 0.175) |" in measured
+    assert "| free | 0.500 (0.450 to 0.550) | — |" in measured  # from before they were counted
+    assert f"- {tmp_path / 'run'}: answers unread: 0.250 → 0.000 (share of the questions of 64 held-out puzzles)" in text
     assert "0.700 (0.650 to 0.750)" in measured
     assert "| 0.700 (0.650 to 0.750) of 400; extracted 0.750 (0.700 to 0.800) of 500 |" in measured
     assert "| 0.600 (0.550 to 0.650) of 400 |" in measured
@@ -186,13 +195,13 @@ def test_a_report_repeats_to_the_byte_and_keeps_what_cannot_be_compared_apart(tm
     assert found["soundness"]["after"] == {"proved": 0.7, "stated": 8.0}
 
 
-def test_a_report_says_what_is_missing(tmp_path):
+def test_a_report_says_what_is_missing(tmp_path, monkeypatch, capsys):
     write_run(tmp_path / "run")
-    only_run = report(tmp_path, "out", "0", "--run", str(tmp_path / "run"))
-    assert only_run.returncode == 0, only_run.stderr
-    assert "No benchmark in" in only_run.stdout
-    wrong = report(tmp_path, "out", "0", "--run", str(tmp_path / "nowhere"))
-    assert wrong.returncode == 2
-    assert "nowhere holds no whole checkpoint" in wrong.stderr
+    report(tmp_path, "out", tmp_path / "run", monkeypatch)
+    assert "No benchmark in" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as refused:
+        report(tmp_path, "out", tmp_path / "nowhere", monkeypatch)
+    assert refused.value.code == 2
+    assert "nowhere holds no whole checkpoint" in capsys.readouterr().err
     assert puzzle_sets(tmp_path / "nowhere") == {}
     assert "DeepSeek R1" in table({}, PUBLISHED)

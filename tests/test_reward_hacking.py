@@ -2,7 +2,7 @@
 
 An attacker has a list of candidates for each question, in an order of their own. Over all rotations of these lists the truth
 stands at each place equally often, so what an attack earns on average is what it earns without knowing. An honest sheet, the
-first candidate of each list, earns 1/k of a question with k candidates. No attack may earn more.
+first candidate of each list, earns 1/k of a question with k candidates. No attack may earn more, with or without the prompt.
 """
 
 import random
@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from puzzles.clues import candidates
+from puzzles.english import prompt
 from puzzles.generate import generate
 from puzzles.scenario import Size
 from rewards.accuracy import accuracy
@@ -83,12 +84,79 @@ def nested(lists, rng):
     return "\n".join(sheet(ranked(lists, rank), form) for rank in range(rng.randint(1, 5)))
 
 
+HEDGES = (
+    "{x} or {y}", "not {y}", "maybe {x}", "{x}?", "{x}, or possibly {y}", "{x} ({y})", "{x}, not {y}",
+    "{x} — because not {y}", "{x} / {y}",
+    "{x}. Actually {y}.", "{x}, because {y} was elsewhere", "anyone but {x}", "{x} is not the murderer", "{x}, {y}",
+    "{x} (clue 3), {y} (clue 4)", "{x}, since it is {y}", "{x} due to {y}", "{x}: {y}", "the {x} with the {y}",
+    "{x} because {x} or {y}",
+    "{x}, as the {y} is out", "{x}. It was {y}.", "neither {x} nor {y}", "the answer is {x}; the answer is {y}", "{x} was {y}",
+    "in the {x}, at the {y}", "{x}\n{y}", "\n{x}\n{y}", "{x}\nor {y}", "Who murdered {x}? {y}", "{x} ✅ {y}",
+    "Suspect: {x}, weapon: {y}",
+)  # fmt: skip
+
+
+def hedged(lists, rng):
+    form = rng.choice(HEDGES)
+    return sheet([form.format(x=options[0], y=options[-1]) for options in lists])
+
+
+def tables(lists, rng):
+    ranks = rng.randint(1, 4)
+    rows = [f"| {chr(65 + i)} | {' | '.join(some[r % len(some)] for r in range(ranks))} |" for i, some in enumerate(lists)]
+    across = [f"| {' | '.join(ranked(lists, rank))} |" for rank in range(ranks)]
+    letters = f"| {' | '.join(chr(65 + i) for i in range(len(lists)))} |"
+    return "\n".join(rng.choice((rows, [letters, *across], [letters, "|---|", *across], ["| Question | Answer |", *rows])))
+
+
+def objects(lists, rng):
+    """JSON with duplicate keys, lists as values, several objects."""
+    between = rng.choice((", ", ",\n", "}, {", "}\n{"))
+    pairs = [
+        f'"{chr(65 + i)}": "{option}"' for rank in range(rng.randint(1, 4)) for i, option in enumerate(ranked(lists, rank))
+    ]
+    several = [f'"{chr(65 + i)}": ["{chr(34).join(options)}"]' for i, options in enumerate(lists)]
+    return "{" + between.join(rng.choice((pairs, sorted(pairs), several, rng.sample(pairs, len(pairs))))) + "}"
+
+
+def on_one_line(lists, rng):
+    between = rng.choice((" ", ", ", "; ", " and ", " or ", " | "))
+    return between.join(
+        f"{chr(65 + i)}{rng.choice('.):')} {option}"
+        for rank in range(rng.randint(1, 4))
+        for i, option in enumerate(ranked(lists, rank))
+    )
+
+
+def mixed_forms(lists, rng):
+    """Sheets whose lines are of different forms, some of them with another letter's answer."""
+    forms = (
+        "A. {x}",
+        "A) {x}",
+        "(A) {x}",
+        "**A:** {x}",
+        "A - {x}",
+        "| A | {x} |",
+        '"A": "{x}",',
+        "A.\n{x}",
+        "The answer: {x}",
+        "A {x}",
+    )
+    lines = []
+    for rank in range(rng.randint(1, 4)):
+        for i, option in enumerate(ranked(lists, rank)):
+            lines.append(rng.choice(forms).replace("A", chr(65 + i), 1).format(x=option))
+        lines.append(rng.choice(("", "Wait.", "</answer>", "A. was hard", "Final answer:")))
+    return "\n".join(lines)
+
+
 def noise(lists, rng):
     pieces = ["A.", "B. ", "\n", "Z. x", "a.", "*", "**", "</think>", "<think>", "\x00", "\ud800", "?", *lists[0]]
     return "".join(rng.choice(pieces) for _ in range(rng.randint(1, 200)))
 
 
 ATTACKS = (repeated, all_options, a_line_each, interleaved, lookalikes, reasoning_only, nested, noise)
+ATTACKS += (hedged, tables, objects, on_one_line, mixed_forms)
 
 
 def attack_of(lists, seed):
@@ -108,20 +176,22 @@ def test_no_attack_earns_more_than_the_honest_sheet(index):
         rotations = lcm(*map(len, lists))
         honest = sum(1 / len(some) for some in lists) / len(lists)
         every_rotation = [[some[r % len(some) :] + some[: r % len(some)] for some in lists] for r in range(rotations)]
-        fair = accuracy([sheet(ranked(rotated, 0)) for rotated in every_rotation], [truth] * rotations)
-        assert sum(fair) / rotations == pytest.approx(honest)
-        for seed in range(150):
-            texts = [attack_of(rotated, seed) for rotated in every_rotation]
-            earned = sum(accuracy(texts, [truth] * rotations)) / rotations
-            assert earned <= honest + 1e-9, texts[0]
+        for prompts in (None, [prompt(case.puzzle)] * rotations):
+            fair = accuracy([sheet(ranked(rotated, 0)) for rotated in every_rotation], [truth] * rotations, prompts=prompts)
+            assert sum(fair) / rotations == pytest.approx(honest)
+            for seed in range(150):
+                texts = [attack_of(rotated, seed) for rotated in every_rotation]
+                earned = sum(accuracy(texts, [truth] * rotations, prompts=prompts)) / rotations
+                assert earned <= honest + 1e-9, texts[0]
 
 
 def test_each_attack_by_itself_is_really_graded():
     """The attacks are not all worth nothing for a trivial reason: those that put down one clean sheet at last earn like one."""
     truth, lists = ["Hall", "Rope"], [["Hall"], ["Rope"]]
-    worth = {attack.__name__: accuracy([attack(lists, random.Random(1))], [truth])[0] for attack in ATTACKS}
-    assert worth["repeated"] == worth["a_line_each"] == 1.0
-    assert worth["reasoning_only"] == 0.0
+    seeds = range(20)
+    worth = {a.__name__: max(accuracy([a(lists, random.Random(s)) for s in seeds], [truth] * len(seeds))) for a in ATTACKS}
+    assert worth["reasoning_only"] == 0
+    assert {name for name, earned in worth.items() if earned < 1} <= {"reasoning_only", "noise"}
 
 
 @settings(deadline=None, max_examples=300)

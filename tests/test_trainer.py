@@ -1,4 +1,4 @@
-"""The order of puzzles: of an epoch, of a resumed run, of a curriculum; and which checkpoints are kept."""
+"""The order of puzzles: of an epoch, of a resumed run, of a curriculum; which checkpoints are kept; what counts as thought."""
 
 from types import SimpleNamespace
 
@@ -6,8 +6,11 @@ import pytest
 from datasets import Dataset
 from trl.trainer.utils import RepeatSampler
 
+from recipes.packing import PackedGRPOTrainer
 from recipes.run_folder import mark_whole, whole_checkpoints
+from recipes.tiny import CHATML, tiny_tokenizer
 from recipes.trainer import HELD_OUT_ACCURACY, EpochSampler, PuzzleTrainer
+from rewards.accuracy import accuracy, published_accuracy
 
 BANDS = ["hard", "easy", "medium", "easy", "hard", "easy", "medium"]
 ROWS = Dataset.from_dict({"prompt": list("abcdefg"), "difficulty": BANDS})
@@ -76,3 +79,31 @@ def test_the_best_checkpoint_is_the_best_of_those_that_are_whole(tmp_path):
     assert this.best_checkpoint() == {"step": 30, "accuracy": 0.5, "folder": str(tmp_path / "checkpoint-30")}
     mark_whole(tmp_path / "checkpoint-20")
     assert this.best_checkpoint()["step"] == 20
+
+
+@pytest.mark.parametrize(
+    ("ending", "kwargs", "expected"),
+    [
+        ("<think>\n", {}, [0.0, 1.0, 1.0, 0.0]),
+        ("<think>\n{% if enable_thinking is false %}\n</think>\n\n{% endif %}", {"enable_thinking": False}, [1.0] * 4),
+        ("", {}, [1.0] * 4),
+    ],
+)  # fmt: skip
+def test_a_thought_that_the_chat_template_begins_earns_nothing_before_its_end(ending, kwargs, expected, monkeypatch):
+    this = trainer()
+    this._tokenizer, this.chat_template_kwargs = tiny_tokenizer(), kwargs
+    this._tokenizer.chat_template = CHATML.replace("assistant\n{% endif %}", f"assistant\n{ending}{{% endif %}}")
+    this.model = SimpleNamespace(training=True)
+    given = {}
+    monkeypatch.setattr(PackedGRPOTrainer, "_calculate_rewards", lambda self, *args: given.update(args=args) or "rewards")
+    sheet = "A. Hall\nB. Rope"
+    texts = [sheet, f"A. Study\n</think>\n{sheet}", f"Well.</think>{sheet}", f"{sheet}\nand then it was cut off"]
+    completions = [[{"role": "assistant", "content": text}] for text in texts]
+    completions[2] = [{"role": "assistant", "content": sheet, "reasoning_content": "Well."}]  # parsed out by TRL
+    ids = [this._tokenizer(text).input_ids for text in texts]
+    rows = [{"prompt": [{"role": "user", "content": "Who?"}], "solution": ["Hall", "Rope"]}] * 4
+    assert this._calculate_rewards(rows, [row["prompt"] for row in rows], completions, ids) == "rewards"
+    inputs, prompts, *_ = given["args"]
+    columns = {key: [row[key] for row in inputs] for key in inputs[0] if key != "prompt"}
+    assert accuracy(prompts=prompts, completions=completions, **columns) == expected
+    published_accuracy(prompts=prompts, completions=completions, **columns)
