@@ -5,12 +5,14 @@ nothing but signs, numbering, tags and words such as "Answer". Lines whose lette
 not begins the next one, but for the same letter again with nothing between, which answers the same question twice. The last
 sheet with more than half of the letters counts, so that neither an earlier draft nor a remark afterwards ("A. was the
 hardest") does; where no sheet has as many, the last of those with most. Letters that have no line of their own are looked
-for in the line of the letter before ("A. … B. …", JSON), and the answer of a line that has none on the next line.
+for in the line of the letter before ("A. … B. …", JSON), and the answer of a line that has none on the lines below it, up to
+the next letter.
 
 **Which answer.** A line answers if, after a label or the question itself, it names one candidate and ends, or goes on to say
 why behind a comma, full stop, dash or bracket. It does not if it names another candidate too, other than in a reason, or if
-anything in it takes the answer back or leaves it open ("X or Y", "not X", "maybe X", "X?", "X, or so"): what is not surely an
-answer is none. How a text is read never depends on what is right, so whatever is written earns one guess a question at most.
+anything in it takes the answer back or leaves it open ("X or Y", "not X", "maybe X", "X?", "X, or so"), or if a line below,
+before the next letter, gives another (a list, "or Y", "Second guess: Y"): what is not surely an answer is none. How a text is
+read never depends on what is right, so whatever is written earns one guess a question at most.
 
 Time is linear in the length of the text.
 """
@@ -301,15 +303,15 @@ HEDGE = re.compile(
     r"potential\w*|who knows|to be (?:checked|confirmed|determined|verified))\b"
 )
 DENIAL = re.compile(
-    r"\b(?:not?|never|cannot|none|nobody|no one|\w+n't|impossib\w*|contradict\w*|exclud\w+|eliminat\w+|innocent|ruled out|"
+    r"\b(?:not?|never|cannot|none|nobody|no one|\w+n't|impossib\w*|contradict\w*|exclud\w+|eliminat\w+|innocent|ruled out|(?:is|are) out|"
     r"others?|another|some(?:one|body)|any(?:one|body)|else|also|too|both|as well|etc)\b"
 )
 ASIDE = re.compile(r"\b(?:was|were|had|moved|went|stayed|carried)\b")
 CLAIM = re.compile(r"\b(?:murder\w*|kill\w*|culprit|guilty|did it|answers?|weapon|motives?|(?:it|this|that) (?:is|was))\b")
 CLAIMED = re.compile(r"\W*(?:is|was|must be)?\s*(?:the )?(?:murderer|killer|culprit|guilty|did it|answer|murder weapon)\b")
 OPEN = re.compile(
-    r"\W*(?:or|else|maybe|perhaps|possibly|alternatively|otherwise|(?:(?:i'm|i am|but|this is|it is|it's|just|only|not|a|an) ){0,4}"
-    r"(?:sure|unsure|(?:un)?certain|guess(?:ing)?))\b"
+    r"\W*(?:or|else|maybe|perhaps|possibly|alternatively|otherwise|"
+    r"(?:(?:i'm|i am|but|this is|it is|it's|just|only|not|a|an) ){0,4}(?:sure|unsure|(?:un)?certain|guess(?:ing)?))\b"
 )
 
 
