@@ -346,7 +346,7 @@ ANNOUNCES = re.compile(
 )
 
 # What opens a supposition, which holds until it is closed: "Suppose …", "Case 2: …", "Trying: …".
-NUMBER = one_of(r"\d[\d.]*[a-z]?, [a-z], [ivx]+, one, two, three, four, five")
+NUMBER = one_of(r"\d[\d.]*[a-z]?, [a-z]\d*, [ivx]+, one, two, three, four, five")
 BRANCH = one_of(
     """
     scenario, (?:sub-?)?case, option, possibility, alternative, branch, hypothesis, attempt, trial, candidate, combination,

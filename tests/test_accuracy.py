@@ -252,7 +252,11 @@ def test_a_letter_that_is_doubted_has_no_answer(form):
 
 def asked(**lists):
     """A prompt of the compact wording with these names, and its answers: the first of each."""
-    names = {"Suspects": "Mrs. White, Mr. Green", "Weapons": "Lead Pipe, Rope", "Times": "11:30 PM, 12:00 AM, 01:00 AM"} | lists
+    names = {
+        "Suspects": "Mrs. White, Mr. Green",
+        "Weapons": "Lead Pipe, Rope",
+        "Times": "11:30 PM, 12:00 AM, 12:30 AM, 01:00 AM",
+    } | lists
     rows = [f"{key}: {value}" for key, value in names.items()] + ["Motives: Greed 1, Fear 1", "Rooms: Hall | Fountain"]
     clues = ["Clues:", "- Mr. Boddy was murdered in the Hall", "Questions:", "A. Who murdered Mr. Boddy?"]
     questions = ("What weapon did the murderer use?", "Where was the murder committed?", "When did the murder occur?")
@@ -290,7 +294,7 @@ def test_names_are_known_in_all_their_spellings(number, right, names):
         (1, "Lead Pipe", "Pipe dream|Lead|a rope or a Lead Pipe", {}),
         (2, "Hall", "near the Hall|next to the Hall|north of the Hall|Hallway|outside the Hall", {}),
         (3, "11:30 PM", "11:30 AM|before 11:30 PM|after 11:30 PM|~11:30 PM|11:31 PM|11:30 PM - 12:00 AM|11|2330", {}),
-        (3, "11:30 PM", "11:30", {"Times": "11:30 AM, 11:30 PM"}),
+        (3, "12:00 AM", "12:00", {"Times": ", ".join([f"{12 if h == 0 else h:02d}:00 PM" for h in range(12)] + ["12:00 AM"])}),
         (4, "Greed", "Greedy|no Greed|Greed and Fear", {}),
     ],
 )  # fmt: skip
