@@ -38,14 +38,14 @@ from rewards.deductions import deductions
 
 def scores(log: dict[str, float]) -> dict[str, float]:
     """What an evaluation says of a model: mean fraction of answers right by both graders and by difficulty, share of whole
-    puzzles solved, tokens in a completion.
+    puzzles solved, tokens in a completion, share of answers that could not be read, and of stated deductions that are proved.
     """
     named = {
         "accuracy": HELD_OUT_ACCURACY,
         "published_accuracy": "eval_rewards/published_accuracy/mean",
         "solved": "eval_solved",
         "completion_length": "eval_completions/mean_length",
-    } | ({"soundness": "eval_soundness"} if "eval_soundness" in log else {})
+    } | {name: f"eval_{name}" for name in ("unread_answers", "soundness") if f"eval_{name}" in log}
     bands = {key.removeprefix("eval_"): key for key in log if key.startswith("eval_accuracy/")}
     return {name: log[key] for name, key in (named | bands).items()}
 
