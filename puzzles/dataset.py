@@ -516,7 +516,7 @@ def is_there(output: Path, unfinished: Path, spec: dict) -> bool:
     if not (output / "dataset.json").exists():
         return False
     check_whole(output)
-    tidy(output)  # after a run that was killed with its last breath
+    tidy(output)  # after a run that was killed just before it did so itself
     print(f"{output} is there already, and whole.")
     return True
 

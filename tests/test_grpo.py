@@ -79,7 +79,8 @@ def test_three_steps_of_grpo_and_what_they_leave_behind(tmp_path):
     assert launched.returncode == 0, launched.stderr
     assert "held-out accuracy" in launched.stdout
     result = json.loads((tmp_path / "run" / "result.json").read_text())
-    assert set(result["before"]) == set(result["after"]) >= {"accuracy", "solved", "unread_answers", "soundness"}
+    assert set(result["before"]) == set(result["after"])
+    assert set(result["after"]) >= {"accuracy", "published_accuracy", "solved", "unread_answers", "soundness"}
     assert type(AutoTokenizer.from_pretrained(tmp_path / "run" / "model")) is Qwen2Tokenizer
     assert {"accuracy/easy", "accuracy/medium"} & set(result["before"])
     state = json.loads((tmp_path / "run" / "checkpoint-3" / "trainer_state.json").read_text())
