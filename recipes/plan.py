@@ -236,6 +236,12 @@ def rounded_away(config: PreTrainedConfig, args: GRPOConfig, model_args: ModelCo
     """
     if {"dtype", "torch_dtype"} & set(args.model_init_kwargs or {}):
         return ["model_init_kwargs holds a dtype: give it as dtype alone."]
+    for name in ("bf16_full_eval", "fp16_full_eval"):
+        if getattr(args, name):
+            return [f"{name}: true would leave the trained weights in 16 bits after the last evaluation: leave it out."]
+    for name in ("load_in_4bit", "load_in_8bit"):
+        if getattr(model_args, name):
+            return [f"{name}: true has no effect here, weights are loaded as dtype says: leave it out."]
     dtype = loaded_in(config, model_args)
     trained = not model_args.use_peft or model_args.lora_modules_to_save
     if dtype.itemsize > 2 or not trained or machine.masters:
