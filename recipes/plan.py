@@ -11,6 +11,7 @@ Times and dollars are no better than the throughput that you state: put in your 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import sys
@@ -29,7 +30,15 @@ import yaml
 from datasets import Dataset
 from huggingface_hub import constants as hub
 from jinja2 import TemplateError
-from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase, Qwen2Config, Qwen3Config
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoConfig,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedTokenizerBase,
+    Qwen2Config,
+    Qwen3Config,
+)
 from trl import GRPOConfig, ModelConfig
 
 from recipes.arguments import PuzzleArguments, RunArguments, parse
@@ -254,6 +263,29 @@ def rounded_away(config: PreTrainedConfig, args: GRPOConfig, model_args: ModelCo
     ]
 
 
+def untargeted(config: PreTrainedConfig, model_args: ModelConfig) -> list[str]:
+    """The fault of a LoRA without a rank, or whose target modules are not in the model."""
+    if not model_args.use_peft:
+        return []
+    if model_args.lora_r < 1:
+        return [f"lora_r: {model_args.lora_r} is too few: 1 or more."]
+    targets = model_args.lora_target_modules
+    if not targets or targets == "all-linear":
+        return []
+    with torch.device("meta"):
+        names = [name for name, _ in MODEL_FOR_CAUSAL_LM_MAPPING[type(config)](config).named_modules()]
+    if isinstance(targets, str):  # of a list of one TRL makes a text, which PEFT takes for a pattern
+        if any(re.fullmatch(targets, name) for name in names):
+            return []
+        return [
+            f"lora_target_modules: {targets} alone is a pattern for the whole name of a module, and no module has such a name "
+            f"(one is {names[-2]}): try '.*{targets}', or name two modules or more."
+        ]
+    ends = {name.rpartition(".")[2] for name in names} | {*names}
+    missing = [target for target in targets if target not in ends and not any(name.endswith(f".{target}") for name in names)]
+    return [f"lora_target_modules: the model has no {', '.join(missing)}."] if missing else []
+
+
 def model_config(model_args: ModelConfig, offline: bool) -> PreTrainedConfig:
     """The model's shape.
 
@@ -339,7 +371,7 @@ def check(
     lengths = prompt_lengths(args, tokenizer, train, held_out)
     faults = geometry(run_args, args, machine.processes, len(held_out))[1]
     faults += too_long(args, config, lengths, len(held_out)) + unreachable_server(args)
-    faults += rounded_away(config, args, model_args, machine)
+    faults += rounded_away(config, args, model_args, machine) + untargeted(config, model_args)
     faults += unsupported(config, args, model_args.attn_implementation) if run_args.packing else []
     trackers = {"trackio", "wandb"} & set(args.report_to)
     faults += [f"report_to: {name} is not installed: pip install {name}." for name in trackers if not find_spec(name)]
@@ -438,7 +470,7 @@ def main(
     for machine in machines:
         rows = {"GPUs": f"{machine.processes // machine.nodes} × {machine.nodes} node(s)"}
         wrong = too_long(args, config, lengths, len(held_out)) + unreachable_server(args)
-        wrong += rounded_away(config, args, model_args, machine)
+        wrong += rounded_away(config, args, model_args, machine) + untargeted(config, model_args)
         wrong += unsupported(config, args, model_args.attn_implementation) if run_args.packing else []
         for part, more in (
             geometry(run_args, args, machine.processes, len(held_out)),

@@ -345,9 +345,21 @@ def hub(monkeypatch):
 
 
 def test_one_copy_of_the_model_goes_to_the_hub(tmp_path, train, hub):
-    said = train("--push_to_hub", "true", "--hub_model_id", "me/detective", "--max_steps", "2", "--hub_private_repo", "true")
+    said = train(
+        "--push_to_hub",
+        "true",
+        "--hub_model_id",
+        "me/detective",
+        "--max_steps",
+        "2",
+        "--hub_private_repo",
+        "true",
+        "--hub_revision",
+        "v2",
+    )
     assert f"uploaded: {hub.url}" in said
     assert hub.private == {"me/detective": True}
+    assert hub.branches == [("me/detective", "v2")]
     there, model = hub.repos["me/detective"], tmp_path / "run" / "model"
     files = {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
     assert {*there} == files | {"chat_template.jinja", "README.md"}
@@ -373,6 +385,33 @@ def test_what_stands_in_the_way_of_an_upload_is_said_before_training(monkeypatch
     more = ("--hub_model_id", how.get("id", "me/detective"), "--hub_strategy", how.get("strategy", "every_save"))
     with pytest.raises(SystemExit, match=complaint):
         train("--push_to_hub", "true", *more)
+    assert not hub.repos
+
+
+@pytest.mark.parametrize(
+    ("lora", "complaint"),
+    [
+        (("--lora_target_modules", "q_proj"), r"q_proj alone is a pattern for the whole name .* try '\.\*q_proj', or name two"),
+        (("--lora_target_modules", "q_proj", "k", "x_proj"), "lora_target_modules: the model has no k, x_proj"),
+        (("--lora_r", "0"), "lora_r: 0 is too few"),
+    ],
+)
+def test_lora_of_nothing_is_refused(tmp_path, train, lora, complaint):
+    with pytest.raises(SystemExit, match=complaint):
+        train("--use_peft", "true", *lora)
+    assert not (tmp_path / "run").exists()
+
+
+def test_lora_of_one_module_is_trained_as_the_message_says(tmp_path, train):
+    train("--use_peft", "true", "--lora_target_modules", ".*q_proj")
+    assert {name.split(".")[-3] for name in load_file(tmp_path / "run" / "model" / "adapter_model.safetensors")} == {"q_proj"}
+
+
+def test_a_finished_run_says_how_to_upload_it(monkeypatch, tmp_path, train, hub):
+    monkeypatch.setattr(grpo, "only_one", lambda _: None)  # this process keeps its lock
+    train()
+    said = train("--push_to_hub", "true", "--hub_model_id", "me/detective")
+    assert f"Nothing is uploaded now. To do so: hf upload me/detective {tmp_path / 'run' / 'model'} --exclude" in said
     assert not hub.repos
 
 
