@@ -46,6 +46,7 @@ from recipes.data import puzzles, to_be_made
 from recipes.memory import GiB, Machine, Parameters, cut_by_tokens, disk, loaded_in, memory, parameters
 from recipes.packing import unsupported
 
+THE_TRAINERS = ("conversation", "tools", "chat_template", "add_generation_prompt", "tokenize", "return_dict")
 CHARACTERS_PER_TOKEN = 2.5  # of a prompt, at least: 2.88 was the least of 5,500 with Qwen2.5's vocabulary, 3.23 the mean
 
 # From each model's config.json on the Hub, for a machine that does not reach it.
@@ -201,6 +202,8 @@ def prompt_lengths(args: GRPOConfig, tokenizer: PreTrainedTokenizerBase | None, 
     Raises:
         ValueError: naming the first prompt that does not go into the chat template.
     """
+    if taken := {*THE_TRAINERS} & {*(args.chat_template_kwargs or {})}:
+        raise ValueError(f"chat_template_kwargs holds {taken.pop()}, which the trainer sets: leave it out.")
     prompts = [*train["prompt"], *held_out["prompt"]]
     if tokenizer is None:
         characters = [sum(len(message["content"]) for message in prompt) for prompt in prompts]
@@ -351,7 +354,8 @@ def this_machine(args: GRPOConfig) -> Machine:
         gpu=torch.cuda.get_device_properties(0).total_memory if gpu else None,
         cpu=psutil.virtual_memory().total,
         disk=shutil.disk_usage(place).free + taken,
-        masters=deepspeed or (environment.get("ACCELERATE_USE_FSDP") == "true" and (args.bf16 or args.fp16)),
+        masters=(deepspeed and environment.get("ZERO_STAGE") != "0")
+        or ((deepspeed or environment.get("ACCELERATE_USE_FSDP") == "true") and (args.bf16 or args.fp16)),
     )
 
 
@@ -434,7 +438,8 @@ def machine_of(path: Path, plan: PlanArguments) -> Machine:
         gpu=plan.gpu_gib * GiB,
         cpu=plan.cpu_gib * GiB,
         disk=plan.disk_gib and plan.disk_gib * GiB,
-        masters=bool(deepspeed) or (content.get("distributed_type") == "FSDP" and content.get("mixed_precision") != "no"),
+        masters=bool(deepspeed.get("zero_stage"))
+        or ((deepspeed or content.get("distributed_type") == "FSDP") and content.get("mixed_precision") != "no"),
     )
 
 

@@ -19,7 +19,7 @@ from puzzles.scenario import Size
 from recipes import grpo
 from recipes.arguments import PuzzleArguments, RunArguments, parse
 from recipes.data import as_answers, as_messages, puzzles
-from recipes.plan import prompt_lengths
+from recipes.plan import model_config, prompt_lengths, rounded_away, this_machine
 from tests.hub import TOKEN, local_hub
 
 ROOT = Path(__file__).parents[1]
@@ -310,6 +310,15 @@ def test_weights_in_16_bits_without_float32_copies_are_refused(tmp_path, train, 
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(("stage", "bf16", "refused"), [("0", "false", True), ("0", "true", False), ("1", "false", False)])
+def test_deepspeed_without_zero_keeps_float32_copies_in_mixed_precision_alone(monkeypatch, stage, bf16, refused):
+    args = GRPOConfig("outputs/none", use_cpu=True, bf16=bf16 == "true")
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    monkeypatch.setenv("ACCELERATE_DEEPSPEED_ZERO_STAGE", stage)
+    model = ModelConfig(str(TINY), dtype="bfloat16")
+    assert bool(rounded_away(model_config(model, True), args, model, this_machine(args))) == refused
+
+
 def test_a_step_of_6e_6_changes_weights_in_float32_and_would_not_in_bfloat16(monkeypatch, tmp_path, train):
     train("--dtype", "float32", "--bf16", "true", "--learning_rate", "6e-6")
     assert changed(tmp_path) > 0.95
@@ -394,9 +403,10 @@ def test_what_stands_in_the_way_of_an_upload_is_said_before_training(monkeypatch
         (("--lora_target_modules", "q_proj"), r"q_proj alone is a pattern for the whole name .* try '\.\*q_proj', or name two"),
         (("--lora_target_modules", "q_proj", "k", "x_proj"), "lora_target_modules: the model has no k, x_proj"),
         (("--lora_r", "0"), "lora_r: 0 is too few"),
+        (("--chat_template_kwargs", '{"tokenize": true}'), "chat_template_kwargs holds tokenize, which the trainer sets"),
     ],
 )
-def test_lora_of_nothing_is_refused(tmp_path, train, lora, complaint):
+def test_lora_of_nothing_and_arguments_of_the_trainers_are_refused(tmp_path, train, lora, complaint):
     with pytest.raises(SystemExit, match=complaint):
         train("--use_peft", "true", *lora)
     assert not (tmp_path / "run").exists()
