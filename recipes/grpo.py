@@ -28,7 +28,7 @@ from puzzles.files import only_one
 from recipes.arguments import PuzzleArguments, RunArguments, parse
 from recipes.callbacks import Watch
 from recipes.data import puzzles
-from recipes.hub import repository, upload
+from recipes.hub import by_hand, repository, upload
 from recipes.plan import accumulate, as_text, check, this_machine
 from recipes.run_folder import checkpoint_to_resume, keep_checkpoints, same_run, whole_checkpoints, write_json
 from recipes.trainer import HELD_OUT_ACCURACY, PuzzleTrainer
@@ -76,6 +76,10 @@ def main(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args: GR
                     print(
                         f"This run is finished: see {result_file}. To run again, choose another output_dir or delete that file."
                     )
+                    if training_args.push_to_hub:
+                        name = training_args.hub_model_id or output_dir.absolute().name
+                        how = by_hand(name, output_dir / "model", training_args.hub_revision)
+                        print(f"Nothing is uploaded now. To do so: {how}")
                 return
             if training_args.should_save:
                 keep_checkpoints(output_dir, set(whole_checkpoints(output_dir)))

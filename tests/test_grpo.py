@@ -227,7 +227,7 @@ def test_a_missing_gpu_is_named(monkeypatch, capsys):
         (("--model_name_or_path", "no/such-model"), "'no/such-model' is neither a folder with a model nor one that the Hub"),
         (
             ("--max_completion_length", "1000"),
-            "prompts are too long: .*row .* has .* tokens, and the model's context 1,024 less",
+            "prompts are too long: (held-out )?row .* has .* tokens, and the model's context 1,024 less",
         ),
         (("--packed_tokens", "0"), "packed_tokens 0 is too few"),
         (("--attn_implementation", "eager"), "packing does not support attn_implementation: eager .* packing: false gives"),
