@@ -21,15 +21,17 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 TAIL = 4_000  # characters at the end of a text that are read first
 LONGEST = 2_000  # characters of an answer with its reason
+SHORT = 60  # characters of a list's item
 
 # ---------------------------------------------------------------- answer lines
 
 WORDS = (
     "final|answers?|answering|questions?|q|sheet|solutions?|conclusions?|results?|summary|here|the|my|our|are|is|to|for|in|as|"
-    "order|follows|letter|id|option|part|item|key|boxed|fbox|text|textbf|textit|mathbf|mathrm|begin|aligned|array|json|so,? the"
+    "order|follows|letter|id|option|part|item|key|name|arguments|parameters|assistant|response|output|boxed|fbox|text|textbf|textit|mathbf|mathrm|begin|aligned|array|json|so,? the"
 )
 STRUCK = "?¬≠❌✗✘✖×🚫⛔👎❓❔🤔🤷~%"  # signs of doubt or denial
 NOUNS = (
@@ -40,10 +42,10 @@ NOUNS = (
 CLOSING = r"[*_`\"'”’»$}\\]"
 MARK = (
     rf"(?!\.[mM]\b)(?:[^\S\n]*+\((?i:(?:the )?(?:{NOUNS})|wh[^()\n]{{0,100}}\?)\))?+{CLOSING}*+"  # not "a.m."; "A (SUSPECT):"
-    r"(?:[^\S\n]*+(?:[.):\]|=&>。】⟩、→⇒–—−]|->|-(?=\s)|(?=\n|$))|[^\S\n]++is\b|(?=\t)|(?<=[*_`\"'”’»])(?=[\s,]))"
+    r"(?:[^\S\n]*+(?:[.):\]|=&>。】⟩、→⇒–—−]|->|-(?=[\sA-Z0-9])|,(?=[A-Z0-9\"])|(?=\n|$))|[^\S\n]++is\b|(?=\t)|(?<=[*_`\"'”’»])(?=[\s,]))"
 )
 LINE = re.compile(
-    rf"\n(?:[^A-Za-z0-9\n{STRUCK[:-2]}]|\d++[.):]|(?i:{WORDS})(?![A-Za-z])|Q(?=[A-Z]\W))*+([A-Za-z]){MARK}(?:[^\S\n]*+\1{MARK})?+"
+    rf"\n(?:\[[xX]\]|\{{[lcr|]++\}}|[^A-Za-z0-9\n{STRUCK[:-2]}]|\d++[.):]|(?i:{WORDS})(?![A-Za-z])|Q(?=[A-Z]\W))*+([A-Za-z]){MARK}(?:[^\S\n]*+\1{MARK})?+"
 )
 INNER = re.compile(rf"(?:\b(?i:and|final|answer|question|to|q)\b[^\w\n]*+){{0,3}}+(?<![A-Za-z0-9.])([A-Za-z]){MARK}")
 ACROSS = re.compile(  # a table with the letters in its first row, and the answers in the next one
@@ -53,8 +55,9 @@ ANSWER = re.compile(r"</?(?:final_)?answers?>", re.IGNORECASE)
 BLOCK = re.compile(r"<(?:/?(?:p|div|tr|li|[uo]l|table|tbody|thead|h\d)|br ?/?)(?:\s[^<>\n]*)?>")
 CELL = re.compile(r"</?t[dh](?:\s[^<>\n]*)?>")
 INLINE = re.compile(r"</?(?:b|i|u|em|strong|span|font|code|mark|center|sub|sup)(?:\s[^<>\n]*)?>")
+ITEM = re.compile(r"[^\w.:?!]*(?:\d+[.)]\s*)?[\w\s.'’:]*[^\w.?!:]*$")
 INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]+")
-NOT_SPACE = re.compile(r"\S")
+SPACE = re.compile("&(?:nbsp|ensp|emsp|thinsp|#160|#xa0);", re.IGNORECASE)
 WIDE = re.compile("[\uff01-\uff5e]")  # Latin letters and signs as wide as Chinese ones
 
 
@@ -71,7 +74,9 @@ class Line:
 
 def last_sheet(text: str, questions: int) -> dict[int, list[str]]:
     """The sheet of a text that counts: by the number of a question what stands behind its letter, mostly once, each time with
-    the next line that has words after a line break, unless that is an answer line itself.
+    the lines below it, up to the next letter or, below the last one, to the end of the paragraph and of a list that follows.
+
+    A sheet without some letters is completed by the one before it if that has just these ("Bonus answers first: F. …").
     """
     size = TAIL
     while True:  # from the end, since mostly that is enough
@@ -81,11 +86,17 @@ def last_sheet(text: str, questions: int) -> dict[int, list[str]]:
             tail = _lay_out(text[first:])
             sheets = _sheets(tail, questions)
             best: dict[int, list[str]] = {}
-            for run in reversed(sheets[1:] if first else sheets):  # the first one may have begun before
-                sheet = _entries(tail, run, questions)
+            stop = len(tail)
+            for i in range(len(sheets) - 1, 0 if first else -1, -1):  # the first one may have begun before
+                sheet = _entries(tail, sheets[i], stop, questions)
+                stop = sheets[i][0].begin
                 if len(sheet) > len(best):
                     best = sheet
                 if 2 * len(sheet) > questions:
+                    if len(sheet) < questions and i > (1 if first else 0):
+                        missing = _entries(tail, sheets[i - 1], stop, questions)
+                        if len(missing) + len(sheet) == questions and not missing.keys() & sheet.keys():
+                            sheet |= missing
                     return sheet
             if not first:
                 return best
@@ -109,8 +120,8 @@ def _sheets(text: str, questions: int) -> list[list[Line]]:
     return sheets
 
 
-def _entries(text: str, sheet: list[Line], questions: int) -> dict[int, list[str]]:
-    """What stands behind each letter of a sheet, as `last_sheet` gives it."""
+def _entries(text: str, sheet: list[Line], stop: int, questions: int) -> dict[int, list[str]]:
+    """What stands behind each letter of a sheet, as `last_sheet` gives it; the next sheet begins at `stop`."""
     entries: dict[int, list[str]] = {}
     for line, after in zip(sheet, [*sheet[1:], None], strict=True):
         number, start, last = line.number, line.start, after.number if after else questions
@@ -120,22 +131,35 @@ def _entries(text: str, sheet: list[Line], questions: int) -> dict[int, list[str
                 if number < found == number + 1 < last or line.number == found < number:  # the next one, or all once more
                     entries.setdefault(number, []).append(text[start : inner.start()])
                     number, start = found, inner.end()
-        below = "" if after and after.begin == line.end else _below(text, line.end)
-        entries.setdefault(number, []).append(text[start : line.end] + below)
+        end = after.begin if after else stop
+        entries.setdefault(number, []).append(text[start:end] if after else _paragraph(text, start, line.end, end))
     return entries
 
 
-def _below(text: str, end: int) -> str:
-    """The next line that is not empty, if it is no answer line, with the line breaks before it."""
-    first = NOT_SPACE.search(text, end)
-    if not first or LINE.match(text, start := text.rfind("\n", 0, first.start())):
-        return ""
-    stop = text.find("\n", first.start())
-    return text[end:start] + text[start : min(len(text) if stop < 0 else stop, start + LONGEST)]
+def _paragraph(text: str, start: int, end: int, stop: int) -> str:
+    """What stands behind the last letter of a sheet: its line with the paragraph below, and the short lines of a list, which
+    blank lines may part. What is said after that is no part of the sheet.
+    """
+    said = bool(WORD.search(text, start, end))
+    gap = False
+    while end < stop:
+        after = text.find("\n", end + 1, stop)
+        after = stop if after < 0 else after
+        line = text[end + 1 : after]
+        if not line.strip():
+            gap = True
+        elif (gap and said and not (len(line) < SHORT and ITEM.match(line))) or LINE.match(text, end):
+            break
+        else:
+            said, gap = True, gap and not said
+        end = after
+    return text[start:end]
 
 
 def _lay_out(text: str) -> str:
     """The text with a line break before its first line, HTML as lines and cells, and without invisible characters."""
+    if "&" in text:
+        text = SPACE.sub(" ", text)
     if "<" in text:
         text = INLINE.sub("", CELL.sub("|", BLOCK.sub("\n", ANSWER.sub("\n", text))))
     if not text.isascii():
@@ -158,6 +182,7 @@ TITLES = {
 }  # fmt: skip
 TIME = re.compile(
     r"(?P<word>midnight|noon)\b|(?P<hour>\d{1,2})(?:[:.h](?P<minute>\d\d)(?::00)?)?(?:\s*(?P<half>[ap])(?:\.\s?m\b\.?|\s?m\b))?(?![\w:])"
+    r"(?:,? (?P<day>in the morning|in the (?:afternoon|evening)|(?:at )?(?:mid)?night\b))?"
 )
 GAP = re.compile(r"[\s.'’-]*")
 WORD = re.compile(r"[^\W_]+")
@@ -218,10 +243,15 @@ def minutes(match: re.Match | None) -> list[int]:
     if match["word"]:
         return [0 if match["word"] == "midnight" else 720]
     hour, minute = int(match["hour"]), int(match["minute"] or 0)
-    if not (match["minute"] or match["half"]) or minute > 59 or hour > 24:
+    half, day = match["half"], match["day"]
+    if not (match["minute"] or half or day) or minute > 59 or hour > 24:
         return []
-    if match["half"]:
-        return [hour % 12 * 60 + minute + 720 * (match["half"] == "p")] if 1 <= hour <= 12 else []
+    if day and not half and 1 <= hour <= 12:
+        if day.endswith("midnight") and (hour, minute) != (12, 0):
+            return []
+        half = "a" if day.endswith("morning") or (day.endswith("night") and (hour < 6 or hour == 12)) else "p"
+    if half:
+        return [hour % 12 * 60 + minute + 720 * (half == "p")] if 1 <= hour <= 12 else []
     if 1 <= hour <= 12:
         return [hour % 12 * 60 + minute, hour % 12 * 60 + minute + 720]
     return [hour % 24 * 60 + minute]
@@ -229,7 +259,9 @@ def minutes(match: re.Match | None) -> list[int]:
 
 # ---------------------------------------------------------------- one answer
 
-LATEX = re.compile(r"\\(?:text\w*|math\w*|boxed|fbox|mbox|bf|it|rm|quad|qquad|end|[^a-z])|[{}$]|(?<=[\w.])~(?=\w)")
+LATEX = re.compile(
+    r"\\(?:begin|end)\{\w*\}|\\(?:text\w*|math\w*|boxed|fbox|mbox|bf|it|rm|quad|qquad|end|[^a-z])|[{}$]|(?<=[\w.])~(?=\w)"
+)
 TAG_END = re.compile(r"</[^<>\n]*>")
 MARKDOWN = re.compile(r"[*_`\"“”„«»<>#^&]+")
 JUNK = rf"[^\w{STRUCK}!+/]*"
@@ -238,13 +270,17 @@ PREFACE = re.compile(
     rf"{JUNK}(?:(?:"
     r"(?:who (?:murdered|killed|is motivated by)|what (?:weapon|motivates)|where was|when did|why did)\b[^?\n]{0,100}?"
     r"(?:\?|:(?!\d)|\s[-–—|→=])|(?:who|what|where|when|why)\?|"
+    r"(?:s?he|they|the (?:murderer|killer|culprit|perpetrator)) (?:was|were|used|acted|did it)\b|"
+    r"(?:the murderer|(?:[a-z]+\.? )?[a-z]+)'s (?:motive|weapon) (?:is|was)\b|"
+    r"driven by\b|for\b|because\b(?= (?:s?he|they|the murderer) )|\d{1,2}[.)](?=\s)|"
     rf"(?:the )?(?:{NOUNS})(?: (?:is|was))?(?!\w)|(?:it|this|that) (?:is|was)\b|"
     r"mr\.? boddy was (?:murdered|killed)(?: by)?\b|(?:the )?murder (?:was committed|took place|happened|occurred)\b|"
     rf"(?:in|at|inside|with|using|motivated by|out of|because of|due to)\b|the\b(?! (?:{'|'.join(TITLES)})\b)|an?\b"
     rf"){JUNK})*+"
 )
 AFTER = re.compile(
-    rf"(?: (?:did it|committed the murder|(?:is|was) (?:the )?(?:{NOUNS})|hours|hrs)\b)?"
+    rf"(?: (?:did it|committed the murder|(?:killed|murdered) (?:him|mr\.? boddy|the victim)|hours|hrs|sharp|exactly)\b"
+    rf"|(?:'s| is| was) (?:guilty|(?:the )?(?:{NOUNS}))\b(?: (?:drove|motivated) (?:him|her|them|the murderer)\b)?)?"
     r"(?=(?P<why>\s*(?:[-–—(\[,.;:|→]\s*)*(?:because|since|given|due to|based on|per|according to|"
     r"(?:(?:from|by|as|see|via) )?clues?|by (?:process of )?(?:elimination|exclusion)|"
     r"as (?:per|he|she|it|they|all|the|only)|the only|thanks to)\b)?)"
@@ -273,6 +309,24 @@ CLAIMED = re.compile(r"\W*(?:is|was|must be)?\s*(?:the )?(?:murderer|killer|culp
 OPEN = re.compile(r"\W*(?:or|maybe|perhaps|possibly|alternatively|otherwise)\b")
 
 
+# In a reason or remark, what only says that there is no other answer, or where the other candidates were, denies nothing.
+SAFE = re.compile(
+    r"\b(?:(?:nobody|no ?one|anyone|anybody|nothing) else(?: (?:could|can) (?:have )?(?:been|be|done|do)\b)?|"
+    r"never (?:left|moved)\b|"
+    rf"(?:the|all) other (?:(?:two|three|four|five|\d) )?(?:(?:{NOUNS})s )?(?:were|had)\b(?! (?:also|too|guilty|possible|not)))"
+)
+AGAIN = re.compile(r"[\s=,.;:()\[\]|–—-]+(?:(?:in|at|with) )?(?:the )?")
+# Of the lines below an answer those that give another: a list of names, a label with one, "or", "also".
+JOINED = re.compile(r"(?:[^\w]|\d+[.)]|(?:and|or|also|even|just|plus|then|the|an?|in|at|with|too|\d+ ?%)\b)*+")
+LABEL = re.compile(r"[^:\n\d]{1,60}:(?!\d)")
+ALSO = re.compile(
+    r"\b(?:also (?:possible|plausible|fits?|works?|an?|the)|(?:could|might|may) (?:also|equally|(?:just )?as well|be|have done)|"
+    r"maybe|perhaps|alternativ\w+|(?:is|are|remains?) (?:also |equally |just as )?(?:possible|plausible|likely)|did it too|"
+    r"(?:second|next|other|another) (?:guess|choice|option|answer|candidate|possibility|one))\b"
+)
+ANSWERED = re.compile(r"\W*(?:final |the |my |correct )*answer(?: is\b|\W{0,4}:)")
+
+
 def plain(text: str) -> str:
     """A text in small letters, without markdown, LaTeX, quotation marks and typographic variants."""
     if not text.isascii():
@@ -289,16 +343,39 @@ class Question:
     before: str = ""
     behind: str = ""
 
+    @cached_property
+    def label(self) -> re.Pattern | None:
+        """Whom or what it is about, and maybe when, in front of a colon, a dash or in brackets ("Rope at 11 pm:")."""
+        what = re.sub(r" (?:was|is motivated by) ?$", "", self.before) if self.before else self.behind
+        if not what or "boddy" in what:
+            return None
+        when = _spaced(self.behind) if self.before else ""
+        when = rf"(?:\W{{0,3}}(?:(?:was )?at )?{when.removeprefix('at[^a-z0-9]+')})?" if when else ""
+        return re.compile(rf"[(\[]?(?:the )?{_spaced(what)}{when}(?: was\b)?\s?(?:[)\]:→=]+|[–—-]\s)\W*")
+
+
+def _spaced(text: str) -> str:
+    return "[^a-z0-9]+".join(map(re.escape, WORD.findall(text)))
+
+
+def _begin(text: str, question: Question) -> int:
+    """Where a plain text that may name an answer does so: behind labels, the question and the words of a sentence."""
+    start = PREFACE.match(text).end()
+    if question.label and (label := question.label.match(text, start) or question.label.match(text)):
+        start = PREFACE.match(text, label.end()).end()
+    if question.before and text.startswith(question.before, start):
+        start = PREFACE.match(text, start + len(question.before)).end()
+    return start
+
 
 def _read_answer(text: str, question: Question) -> str | None:
     """The one candidate that a text names as its answer, or None."""
     text = plain(text)
-    start = PREFACE.match(text).end()
-    if question.before and text.startswith(question.before, start):
-        start = PREFACE.match(text, start + len(question.before)).end()
-    if not (found := question.names.at(text, start)):
+    if not (found := question.names.at(text, _begin(text, question))):
         return None
     name, end = found
+    while (gap := AGAIN.match(text, end)) and (again := question.names.at(text, gap.end())) and again[0] == name:
+        end = again[1]
     if question.behind and text.startswith(question.behind, end):
         end += len(question.behind)
     after = AFTER.match(text, end)
@@ -306,7 +383,8 @@ def _read_answer(text: str, question: Question) -> str | None:
     if not WORD.search(rest):
         return None if any(sign in STRUCK for sign in rest) else name
     why = after["why"]
-    doubtful = any(sign in STRUCK for sign in rest) or HEDGE.search(rest) or (not why and DENIAL.search(rest))
+    told = SAFE.sub(" ", rest) if why or SEPARATED.match(rest) else rest
+    doubtful = any(sign in STRUCK for sign in rest) or HEDGE.search(told) or (not why and DENIAL.search(told))
     if doubtful or not (why or SEPARATED.match(rest)):
         return None
     others = [*question.names.others(rest, name)]
@@ -315,20 +393,42 @@ def _read_answer(text: str, question: Question) -> str | None:
     return None if any(CLAIMED.match(rest, end) for end in others) else name
 
 
+def _gives_another(line: str, question: Question, name: str) -> bool:
+    """Whether a line below an answer gives another candidate too, rather than a reason."""
+    text = plain(line)
+    if OPEN.match(text):
+        return True
+    others = [*question.names.others(text, name)]
+    if not others:
+        return False
+    for start in {0, *(label.end() for label in [LABEL.match(text)] if label and not DENIAL.search(label[0]))}:
+        if _read_answer(text[start:], question) not in (None, name):
+            return True
+        end = JOINED.match(text, start).end()
+        while found := question.names.at(text, end):
+            end = JOINED.match(text, found[1]).end()
+        if end == len(text):  # nothing but names
+            return True
+    return bool(ALSO.search(text)) or any(CLAIMED.match(text, end) for end in others)
+
+
 def _read_entry(text: str, question: Question) -> str | None:
-    """The answer of an answer line, or of the line below one that says nothing itself. Two different answers are none."""
-    line, _, below = text.partition("\n")
-    if max(len(line), len(below)) > LONGEST:
+    """The answer of an answer line, or of those below one that says nothing itself: the line that begins with "Answer:", or
+    else the first. It is none if a line below gives another.
+    """
+    line, *below = text.split("\n")
+    below = [some for some in below if some.strip()]
+    if max(map(len, (line, *below))) > LONGEST:
         return None
     said = plain(line)
-    if not WORD.search(said, PREFACE.match(said).end()):
-        return _read_answer(below, question)
-    answer = _read_answer(line, question)
-    if answer and below and not below.startswith("\n"):  # right below it
-        other = _read_answer(below, question)
-        if OPEN.match(plain(below)) or (other and other != answer):
+    if not WORD.search(said, _begin(said, question)):
+        marked = [i for i, some in enumerate(below) if ANSWERED.match(plain(some))]
+        if not below:
             return None
-    return answer
+        first = marked[0] if marked else next((i for i, some in enumerate(below) if WORD.search(some)), 0)
+        line, below = below[first], below[first + 1 :]
+    answer = _read_answer(line, question)
+    return None if answer and any(_gives_another(some, question, answer) for some in below) else answer
 
 
 def read_answers(text: str, questions: Sequence[Question]) -> list[str | None]:
