@@ -136,6 +136,7 @@ class _Reading:
     def __init__(self, reader: _Reader, text: str):
         self.reader = reader
         self.sentences: list[Sentence] = []
+        self.standing: list[int] = []  # those of them that have not been taken back: each can be only once
         self.supposed: list[_Supposition] = []  # those that are open, the innermost last
         self.contradicted, self.refuted = False, 0  # the innermost of them, and in which line
         self.doubted = self.unsure = False  # the last sentence, and so what spells it out, or even what follows from it
@@ -175,7 +176,7 @@ class _Reading:
         if not body or grammar.ANSWER_LINE.fullmatch(body):
             return
         times = re.findall(r"<T\d+>", body)
-        aside = body.endswith(":") and any(
+        aside = grammar.HEADS.search(body) and any(
             pattern.search(body) for pattern in (grammar.ASIDE, grammar.OPENS, grammar.REJECTS, grammar.LISTS)
         )
         if re.fullmatch(r"(?:at )?<T\d+>", body) or (body.endswith(":") and len(times) == body.count("<") == 1 and not aside):
@@ -189,7 +190,7 @@ class _Reading:
             sentences[0] = f"case: {sentences[0]}"
         for sentence in sentences:
             self.sentence(sentence.strip(), context)
-        self.conditional = body.endswith(",") and (self.conditional or self.doubted)
+        self.conditional = bool(grammar.GOES_ON.search(body)) and (self.conditional or self.doubted)
 
     def head_list(self, rank: tuple[int, bool] | None, aside: bool) -> None:
         """Whether a line heads a list of what is set aside, is in one, or ends it. An item's `rank` is its indent and kind."""
@@ -234,12 +235,14 @@ class _Reading:
     def add(self, assertions: tuple[Assertion, ...], fate: str, follows: bool = False) -> None:
         if not follows:
             self.chain = len(self.sentences)
+        self.standing.append(len(self.sentences))
         self.sentences.append(Sentence(*self.span, assertions, fate))
 
     def take_back(self, start: int) -> None:
         """What was asserted since then does not count, though not what was said before the supposition that is open."""
         start = max(start, self.supposed[-1].start) if self.supposed else start
-        for i in range(start, len(self.sentences)):
+        while self.standing and self.standing[-1] >= start:
+            i = self.standing.pop()
             said = self.sentences[i]
             self.sentences[i] = Sentence(said.start, said.end, (), "aside")
         self.chain = len(self.sentences)

@@ -233,6 +233,9 @@ def test_what_takes_nothing_back_is_read():
         (f"✗ {denied}\n✓ {x}", [this]),
         ("| Piece | 12:00 AM |\n|---|---|\n| Plum | Study |\n| Rope | ??? |", [this]),
         (f"Given clue 3, {x}.", [this]),
+        (f"{x}. This is not a problem.", [this]),
+        (f"At first, {x}.", [this]),
+        (f"If {denied}, then\n- {y}\n\nSo much for that. {x}.", [this]),
         (f"<think>\nSuppose {denied}.\n</think>\n{x}.", [this]),
     ):  # fmt: skip
         assert stated(text) == wanted, text
@@ -381,6 +384,8 @@ REPEATED = (  # each to be cut to 100,000 characters
     "".join(f"Hall a{i}\n" for i in range(9_000)),
     "".join(f"Plum; Rope a{i}. " for i in range(6_000)),
     f"{'so ' * 320}Plum was in the Hall at 12:00 AM. " * 100,
+    "Plum was in the Hall at 12:00 AM. Suppose Green is the murderer. " + "Hall. Impossible. " * 6_000,  # taken back each time
+    "Plum. By cases on Green.\n" + "Hall.\nImpossible.\n" * 6_000,
 )
 
 
