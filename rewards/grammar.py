@@ -258,7 +258,16 @@ TURNED = (  # one turn of phrase for where somebody is, and for what is denied
     (r"\b(?:rule|ruled) out (<S\d+>|(?:the )?<[WR]\d+>) as (?=the murder)", r"\1 is not "),
 )
 REWORDED = tuple((re.compile(pattern), new) for pattern, new in SPELLED + NAMED + TURNED)
-ANY_REWORDED = re.compile("|".join(re.sub(r"\\1", "", pattern.pattern) for pattern, _ in REWORDED))
+
+
+def _any_of(patterns: list[str]) -> re.Pattern:
+    """One pattern for all of them, which asks once at a place what those that begin alike ask there."""
+    by_start = {start: [p.removeprefix(start) for p in patterns if p.startswith(start)] for start in (r"\b", "^", "")}
+    by_start[""] = [p for p in patterns if not p.startswith((r"\b", "^"))]
+    return re.compile("|".join(f"{start}(?:{'|'.join(rest)})" for start, rest in by_start.items() if rest))
+
+
+ANY_REWORDED = _any_of([pattern.pattern for pattern, _ in REWORDED])  # a quick look: most sentences have none of them
 OF_ONE_NAME = re.compile("murder|kill|culprit|crime|death|died|guilty|innocent|did it|weapon|room|time|motive")  # what it takes
 AHEAD = re.compile(r"[a-z, ]*+(?<=\bat )(<T\d+>),? (?=[^<]*+<)")  # a time for all clauses
 VERB_AHEAD = one_of("is, was, must, cannot, could, has, killed, took, happened, moved, are, were")

@@ -402,7 +402,8 @@ class _Reader:
             sentence = sentence[corrects.end() :]
         if closes := grammar.CLOSES.match(sentence):
             sentence = sentence[closes.end() :]
-        conditional, doubted = grammar.IF.match(sentence), grammar.DOUBTED.search(sentence)
+        conditional, aside = grammar.IF.match(sentence), grammar.ASIDE.search(sentence)
+        doubted = aside and grammar.DOUBTED.search(sentence)
         rejects, rest, before, refuted = bool(grammar.REJECTS.search(sentence)), sentence, False, False
         if rejects:
             rest, before, refuted = self.rejected(sentence)
@@ -418,7 +419,7 @@ class _Reader:
             whole = False
         elif rest and "<" in rest:
             asserted, whole = self.clauses(rest)
-        unread = not whole and (asserted or not grammar.ASIDE.search(sentence))
+        unread = not whole and (asserted or not aside)
         return _Said(
             asserted=asserted,
             fate="" if "<" not in sentence else "unread" if unread else "read",
@@ -469,19 +470,25 @@ class _Reader:
 
     def clauses(self, sentence: str) -> tuple[tuple[Assertion, ...], bool]:
         """What a sentence asserts, clause by clause, and whether all clauses that name something have a known form."""
-        if not self.may_be_read(sentence) or grammar.IN_BRACKETS.search(sentence) or grammar.DOUBTED.search(sentence):
+        if not self.may_be_read(sentence) or grammar.IN_BRACKETS.search(sentence):
+            return (), False
+        aside = grammar.ASIDE.search(sentence)
+        if aside and grammar.DOUBTED.search(sentence):
             return (), False
         if grammar.ANY_REWORDED.search(sentence):
             for pattern, new in grammar.REWORDED:
                 sentence = pattern.sub(new, sentence)
-        if grammar.ASIDE.search(sentence):
+            aside = grammar.ASIDE.search(sentence)
+        if aside:
             return (), False
         for way in (self.clause, self.listed):
             if (found := way(sentence)) is not None:
                 return tuple(found), True
         found, whole = [], True
         ahead = " and " in sentence and grammar.AHEAD.match(sentence)
-        for clause in filter(None, grammar.JOINTS.split(sentence)):
+        if len(parts := grammar.JOINTS.split(sentence)) == 1 and not ahead:
+            return (), False
+        for clause in filter(None, parts):
             if "<" in clause:
                 part = self.clause(f"{clause.rstrip(' .!')} at {ahead[1]}" if ahead and "<T" not in clause else clause)
                 whole &= part is not None
