@@ -31,7 +31,8 @@ SHORT = 60  # characters of a list's item
 
 WORDS = (
     "final|answers?|answering|questions?|q|sheet|solutions?|conclusions?|results?|summary|here|the|my|our|are|is|to|for|in|as|"
-    "order|follows|letter|id|option|part|item|key|name|arguments|parameters|assistant|response|output|boxed|fbox|text|textbf|textit|mathbf|mathrm|begin|aligned|array|json|so,? the"
+    "order|follows|letter|id|option|part|item|key|name|arguments|parameters|assistant|response|output|"
+    "boxed|fbox|text|textbf|textit|mathbf|mathrm|begin|aligned|array|json|so,? the"
 )
 STRUCK = "?¬≠❌✗✘✖×🚫⛔👎❓❔🤔🤷~%"  # signs of doubt or denial
 NOUNS = (
@@ -55,7 +56,7 @@ ANSWER = re.compile(r"</?(?:final_)?answers?>", re.IGNORECASE)
 BLOCK = re.compile(r"<(?:/?(?:p|div|tr|li|[uo]l|table|tbody|thead|h\d)|br ?/?)(?:\s[^<>\n]*)?>")
 CELL = re.compile(r"</?t[dh](?:\s[^<>\n]*)?>")
 INLINE = re.compile(r"</?(?:b|i|u|em|strong|span|font|code|mark|center|sub|sup)(?:\s[^<>\n]*)?>")
-ITEM = re.compile(r"[^\w.:?!]*(?:\d+[.)]\s*)?[\w\s.'’:]*[^\w.?!:]*$")
+ITEM = re.compile(r"[^\w.:?!]*(?:\d+[.)]\s*)?[\w\s.'’:]*[^\w?!:]*$")
 INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]+")
 SPACE = re.compile("&(?:nbsp|ensp|emsp|thinsp|#160|#xa0);", re.IGNORECASE)
 WIDE = re.compile("[\uff01-\uff5e]")  # Latin letters and signs as wide as Chinese ones
@@ -140,7 +141,7 @@ def _paragraph(text: str, start: int, end: int, stop: int) -> str:
     """What stands behind the last letter of a sheet: its line with the paragraph below, and the short lines of a list, which
     blank lines may part. What is said after that is no part of the sheet.
     """
-    said = bool(WORD.search(text, start, end))
+    said = WORD.search(text, start, end) and not text[start:end].rstrip(" \t*_`|").endswith(("?", ":"))
     gap = False
     while end < stop:
         after = text.find("\n", end + 1, stop)
@@ -306,7 +307,10 @@ DENIAL = re.compile(
 ASIDE = re.compile(r"\b(?:was|were|had|moved|went|stayed|carried)\b")
 CLAIM = re.compile(r"\b(?:murder\w*|kill\w*|culprit|guilty|did it|answers?|weapon|motives?|(?:it|this|that) (?:is|was))\b")
 CLAIMED = re.compile(r"\W*(?:is|was|must be)?\s*(?:the )?(?:murderer|killer|culprit|guilty|did it|answer|murder weapon)\b")
-OPEN = re.compile(r"\W*(?:or|maybe|perhaps|possibly|alternatively|otherwise)\b")
+OPEN = re.compile(
+    r"\W*(?:or|else|maybe|perhaps|possibly|alternatively|otherwise|"
+    r"(?:(?:i'm|i am|but|this is|it is|it's|just|only|not|a|an) ){0,4}(?:sure|unsure|(?:un)?certain|guess(?:ing)?))\b"
+)
 
 
 # In a reason or remark, what only says that there is no other answer, or where the other candidates were, denies nothing.
@@ -320,10 +324,12 @@ AGAIN = re.compile(r"[\s=,.;:()\[\]|–—-]+(?:(?:in|at|with) )?(?:the )?")
 JOINED = re.compile(r"(?:[^\w]|\d+[.)]|(?:and|or|also|even|just|plus|then|the|an?|in|at|with|too|\d+ ?%)\b)*+")
 LABEL = re.compile(r"[^:\n\d]{1,60}:(?!\d)")
 ALSO = re.compile(
-    r"\b(?:also (?:possible|plausible|fits?|works?|an?|the)|(?:could|might|may) (?:also|equally|(?:just )?as well|be|have done)|"
+    r"\b(?:also (?:possible|plausible|fits?|works?|an?|the)|"
+    r"(?:could|might|may) (?:also|equally|(?:just )?as well|be|have done)|"
     r"maybe|perhaps|alternativ\w+|(?:is|are|remains?) (?:also |equally |just as )?(?:possible|plausible|likely)|did it too|"
     r"(?:second|next|other|another) (?:guess|choice|option|answer|candidate|possibility|one))\b"
 )
+NO = re.compile(r"^\W*(?:no|if not)\b")
 ANSWERED = re.compile(r"\W*(?:final |the |my |correct )*answer(?: is\b|\W{0,4}:)")
 
 
@@ -409,7 +415,8 @@ def _gives_another(line: str, question: Question, name: str) -> bool:
             end = JOINED.match(text, found[1]).end()
         if end == len(text):  # nothing but names
             return True
-    return bool(ALSO.search(text)) or any(CLAIMED.match(text, end) for end in others)
+    told = DENIAL.search(NO.sub("", text)) or ASIDE.search(text) or AFTER.match(text)["why"]
+    return (len(text) < SHORT and not told) or bool(ALSO.search(text)) or any(CLAIMED.match(text, end) for end in others)
 
 
 def _read_entry(text: str, question: Question) -> str | None:

@@ -243,11 +243,81 @@ def test_what_hedges_denies_or_names_two_is_no_answer(hedge):
     assert read(written("‹L›. " + hedge)) == [None] * len(KINDS)
 
 
+TWO = r"""
+‹L›.⏎- ‹X›⏎- ‹Y›¦‹L›. ‹X›⏎- ‹Y›¦‹L›. ‹X›⏎⏎- ‹Y›¦‹L›.⏎⏎- ‹X›⏎⏎- ‹Y›⏎¦‹L›. ‹K›:⏎  1. ‹X›⏎  2. ‹Y›¦‹L›.⏎- ‹X›⏎  - ‹Y›
+‹L›.⏎<ul><li>‹X›</li><li>‹Y›</li></ul>¦‹L›. ‹X›⏎‹K›: ‹Y›¦‹L›. ‹X›⏎Answer: ‹Y›¦‹L›.⏎Answer: ‹X›⏎Answer: ‹Y›
+"‹L›": [⏎ "‹X›",⏎ "‹Y›"⏎],¦"‹L›": {⏎ "first": "‹X›",⏎ "second": "‹Y›"⏎},¦‹L›. ‹X›⏎Second guess: ‹Y›¦‹L›. ‹X›⏎Also ‹Y›
+‹L›. ‹X›⏎It could also be ‹Y›.¦‹L›. ‹X›⏎‹Y› is possible too.¦| ‹L› | ‹X› |⏎| | ‹Y› |¦‹L›. ‹X›⏎---⏎‹Y›¦‹L›. ‹X›⏎\boxed{‹Y›}
+‹L›. ‹X›⏎‹X›, ‹Y›¦‹L›. ‹K›⏎‹X› / ‹Y›¦‹L›. ‹X›⏎Candidates: ‹X›, ‹Y›¦‹L›. ‹X›⏎✅ ‹Y›¦‹L›. ‹X›⏎- [ ] ‹Y›¦‹L›. ‹X›⏎‹Y› did it.
+‹L›. ‹X›⏎<answer>‹Y›</answer>¦‹L›. ‹X›⏎It was ‹Y›.¦‹L›. ‹X›⏎‹Y› (60 %)¦‹L›. ‹X›⏎Likely ‹Y›¦‹L›. ‹X›⏎No, ‹Y›¦‹L›. ‹X›⏎vs ‹Y›
+‹L›. ‹X›⏎Wait, it is ‹Y›¦‹L›. ‹X›⏎Guess 2 - ‹Y›¦‹L›. ‹X›⏎If not, ‹Y›¦‹L›. ‹X›⏎else ‹Y›
+‹L›. ‹X›⏎(or somebody else)¦‹L›. ‹X›⏎Not sure, though.
+‹L›. ‹X› = ‹Y›¦‹L›. ‹X›, ‹X›?¦‹L›. ‹X›, since nobody else or ‹Y›¦‹L›. ‹X›. Nobody else, but ‹Y› too¦‹L›. (‹Y›) ‹X›¦‹L›. ‹Y›: ‹X›
+‹L›.⏎1) ‹X›⏎2) ‹Y›⏎3) ‹Y›¦‹L›. 1. ‹X› 2. ‹Y›
+""".strip()
+
+
+@pytest.mark.parametrize("form", [form.replace("⏎", "\n") for form in re.split("[¦\n]", TWO)])
+def test_two_candidates_before_the_next_letter_are_no_answer_on_whichever_lines(form):
+    assert True not in read(written(form))
+
+
+@pytest.mark.parametrize(
+    ("number", "line"),
+    [
+        (0, "Mrs. White, because nobody else could have been there."), (0, "Mrs. White killed Mr. Boddy"),
+        (0, "Mrs. White (Mrs. White)"),
+        (0, "Mrs. White's guilty"), (0, "Mrs. White murdered Mr. Boddy."),
+        (1, "The murderer used the Lead Pipe."), (1, "He used the Lead Pipe."),
+        (1, "Lead Pipe – it never left the victim's side."), (1, "Lead Pipe | the other two weapons were elsewhere |"),
+        (2, "5. Hall"),
+        (1, "What weapon did the murderer use?\nReasoning: the Rope was in the Hall.\nAnswer: Lead Pipe\n"), (2, "Hall = Hall"),
+        (1, "Lead Pipe\nReasoning: it was there.\nThe Rope was in the Kitchen."), (1, "Lead Pipe\nRuled out: Rope"),
+        (3, "11:30 at night"), (3, "11:30 in the evening"), (3, "11:30 PM sharp"),
+        (3, "11:30 PM – before anyone else arrived."),
+        (4, "For greed"), (4, "driven by greed"), (4, "He was motivated by Greed"), (4, "Because she was motivated by Greed"),
+        (4, "Professor Plum's motive was Greed"), (4, "The murderer's motive was Greed."), (4, "**Greed** was what drove him"),
+    ],
+)  # fmt: skip
+def test_reasons_and_sentences_that_leave_no_doubt_are_read(number, line):
+    assert read(f"{'ABCDE'[number]}. {line}", ["Mrs. White", "Lead Pipe", "Hall", "11:30 PM", "Greed"], asked())[number] is True
+
+
+@pytest.mark.parametrize("form", ["‹S›: ‹X›", "**‹S›:** ‹X›", "(‹S›) ‹X›", "‹S› – ‹X›", "‹S›:\n‹X›", "The ‹S›: ‹X›"])
+def test_a_label_may_repeat_what_a_question_is_about(form):
+    for i, (question, right) in enumerate(zip(ASKED, SOLUTION, strict=True)):
+        if (sentence := render(question, CASE.puzzle.setting)).startswith("Where was ") and "committed" not in sentence:
+            about = sentence.removeprefix("Where was ").removeprefix("the ").rstrip("?")
+            for label in (about, about.rpartition(" at ")[0], about.replace(" at ", ", ")):
+                assert read(f"{chr(65 + i)}. {form.replace('‹S›', label).replace('‹X›', right)}")[i] is True, label
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A,Mrs. White\nB,Lead Pipe\nC,Hall\nD,11:30 PM\nE,Greed", "A-Mrs. White, B-Lead Pipe, C-Hall, D-11:30 PM, E-Greed",
+        GOLD.replace(". ", ".&nbsp;", 1), "Assistant: " + GOLD,
+        "D. 11:30 PM\nE. Greed\n\nThe others:\nA. Mrs. White\nB. Lead Pipe\nC. Hall",
+        "\n".join("- [x] " + line for line in GOLD.split("\n")),
+        '{"name": "final_answer", "arguments": {' + ", ".join(f'"{line[0]}": "{line[3:]}"' for line in GOLD.split("\n")) + "}}",
+        "{"
+        + ",\n".join(f'"{line[0]}": {{\n"question": "Who?",\n"answer": "{line[3:]}"\n}}' for line in GOLD.split("\n")) + "}",
+        "$$\\boxed{\\begin{array}{ll}"
+        + r" \\ ".join(rf"\text{{{x[:2]}}} & \text{{{x[3:]}}}" for x in GOLD.split("\n")) + r" \end{array}}$$",
+    ],
+)  # fmt: skip
+def test_more_layouts_are_read(text):
+    assert grade(text) == 1.0
+
+
 @pytest.mark.parametrize(
     "form", ["‹L› (not sure): ‹X›", "❌ ‹L›. ‹X›", "Maybe ‹L›. ‹X›", "Not ‹L›. ‹X›", "~~‹L›. ‹X›~~", "‹L›? ‹X›"]
 )
 def test_a_letter_that_is_doubted_has_no_answer(form):
     assert read(written(form)) == [None] * len(KINDS)
+
+
+HALF_A_DAY = [(11, "AM"), (12, "PM"), *((hour, "PM") for hour in range(1, 12))]
 
 
 def asked(**lists):
@@ -294,7 +364,7 @@ def test_names_are_known_in_all_their_spellings(number, right, names):
         (1, "Lead Pipe", "Pipe dream|Lead|a rope or a Lead Pipe", {}),
         (2, "Hall", "near the Hall|next to the Hall|north of the Hall|Hallway|outside the Hall", {}),
         (3, "11:30 PM", "11:30 AM|before 11:30 PM|after 11:30 PM|~11:30 PM|11:31 PM|11:30 PM - 12:00 AM|11|2330", {}),
-        (3, "12:00 AM", "12:00", {"Times": ", ".join([f"{12 if h == 0 else h:02d}:00 PM" for h in range(12)] + ["12:00 AM"])}),
+        (3, "11:30 PM", "11:30", {"Times": ", ".join(f"{hour:02d}:30 {half}" for hour, half in HALF_A_DAY)}),
         (4, "Greed", "Greedy|no Greed|Greed and Fear", {}),
     ],
 )  # fmt: skip
@@ -416,6 +486,29 @@ def test_time_is_linear_in_the_text_whatever_it_is():
         ", ",
         "(clue ",
         "A:\n\n",
+    ]
+    pieces += [
+        "\n- Mrs. White",
+        "\n\n- x",
+        "\nA.\n- x",
+        "Answer: ",
+        "\nAnswer: A. x",
+        "A: x: ",
+        "nobody else ",
+        "= ",
+        "the other ",
+    ]
+    pieces += [
+        "\n- x or y",
+        "\nA. x\n\nC. x\nB. x",
+        "&nbsp;",
+        "1) ",
+        "{ll}",
+        "[x] ",
+        "s's motive was ",
+        "he was ",
+        "at night ",
+        "x, ",
     ]
     pieces += ['"A": ', "and ", "\u200b", "ſ. ", "[THINK]", "<|channel|>", "Mrs. White or ", "A. Mrs. White, "]
 

@@ -150,13 +150,37 @@ def mixed_forms(lists, rng):
     return "\n".join(lines)
 
 
+def listed_below(lists, rng):
+    """All candidates of a question on the lines below its letter, the first one maybe beside it, or below a label."""
+    item = rng.choice(
+        (
+            "- {}",
+            "  * {}",
+            "{}",
+            "1. {}",
+            "> {}",
+            '"{}",',
+            "<li>{}</li>",
+            "| | {} |",
+            "Answer: {}",
+            "or {}",
+            "\n- {}",
+            "Also {}",
+        )
+    )
+    head = rng.choice(("{}.", "{}. {first}", "### {}", "{}: [", "**{}.** Candidates:", "<b>{}.</b> {first}", "{}.\n{first}"))
+    return "\n".join(
+        "\n".join([head.format(chr(65 + i), first=options[0]), *map(item.format, options)]) for i, options in enumerate(lists)
+    )
+
+
 def noise(lists, rng):
     pieces = ["A.", "B. ", "\n", "Z. x", "a.", "*", "**", "</think>", "<think>", "\x00", "\ud800", "?", *lists[0]]
     return "".join(rng.choice(pieces) for _ in range(rng.randint(1, 200)))
 
 
 ATTACKS = (repeated, all_options, a_line_each, interleaved, lookalikes, reasoning_only, nested, noise)
-ATTACKS += (hedged, tables, objects, on_one_line, mixed_forms)
+ATTACKS += (hedged, tables, objects, on_one_line, mixed_forms, listed_below)
 
 
 def attack_of(lists, seed):
@@ -192,6 +216,14 @@ def test_each_attack_by_itself_is_really_graded():
     worth = {a.__name__: max(accuracy([a(lists, random.Random(s)) for s in seeds], [truth] * len(seeds))) for a in ATTACKS}
     assert worth["reasoning_only"] == 0
     assert {name for name, earned in worth.items() if earned < 1} <= {"reasoning_only", "noise"}
+
+
+def test_a_list_of_all_candidates_earns_nothing_though_the_right_one_is_its_first():
+    truth = ["Hall", "Rope", "Greed"]
+    lists = [["Hall", "Study", "Lounge"], ["Rope", "Knife"], ["Greed", "Fear"]]
+    for seed in range(300):
+        text = listed_below(lists, random.Random(seed))
+        assert accuracy([text], [truth]) == [0.0], text
 
 
 @settings(deadline=None, max_examples=300)
