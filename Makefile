@@ -114,7 +114,7 @@ experiment-deductions: .venv/cpu ## Does a reward for justified deductions help?
 	OMP_NUM_THREADS=1 $(BIN)/python recipes/experiment.py deductions $(ARGS)
 
 test: .venv/dev ## Run the tests (five minutes on two cores)
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile $(ARGS)
 
 test-slow: .venv/dev ## Run the long tests, those of what costs money on a cluster first (ARGS="--minutes 20": what fits)
 	$(BIN)/python -m pytest -m slow $(ARGS)

@@ -4,12 +4,13 @@ prompts are lists of messages, each a text, and solutions lists of answers.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from datasets import Dataset, Features, concatenate_datasets, load_dataset, load_dataset_builder
+from datasets import ClassLabel, Dataset, Features, concatenate_datasets, load_dataset, load_dataset_builder
 from datasets.exceptions import DatasetsError
 
 from puzzles.dataset import FEATURES, HELD_OUT, build, load_splits
@@ -38,12 +39,27 @@ def fresh(args: PuzzleArguments, seed: int, count: int) -> Dataset:
     return build(seed, HELD_OUT + FRESH, count, **generated(args))
 
 
+def decoded(value: object, *openings: str) -> object:
+    """A list or dict that a table of texts (CSV) holds as JSON, as what it is; anything else as it stands.
+
+    Raises:
+        ValueError: if a text opens like one, and is no JSON.
+    """
+    if not isinstance(value, str) or not "".join(value[:100].split()).startswith(openings):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError(f"a list or dict as text, {value!r:.80}, is no JSON: write it with json.dumps") from None
+
+
 def as_messages(prompt: object) -> list[dict[str, str]]:
     """A prompt as messages: text is the user's one message, and a content in parts is the text of all of them.
 
     Raises:
         ValueError: if it holds anything but text, or does not end with what the user says.
     """
+    prompt = decoded(prompt, '[{"role":', "[{'role':", '[{"content":', "[{'content':")
     if isinstance(prompt, str):
         prompt = [{"role": "user", "content": prompt}]
     if not isinstance(prompt, list) or not prompt:
@@ -69,6 +85,7 @@ def as_answers(solution: object) -> list[str]:
     Raises:
         ValueError: if an answer is missing, or is no text.
     """
+    solution = decoded(solution, "[", "{")
     if isinstance(solution, dict):
         letters = sorted(letter for letter, answer in solution.items() if answer is not None)
         if letters != [chr(65 + i) for i in range(len(letters))]:
@@ -79,6 +96,11 @@ def as_answers(solution: object) -> list[str]:
     if wrong := [answer for answer in solution if not isinstance(answer, str) or not answer.strip()]:
         raise ValueError(f"its solution holds the answer {wrong[0]!r:.80}: give a text")
     return solution
+
+
+def bands_in(rows: Dataset) -> set:
+    """The values of a dataset's difficulty; one that is no text, number or None by its looks."""
+    return {value if isinstance(value, str | int | float | None) else repr(value) for value in rows["difficulty"]}
 
 
 def like_ours(rows: Dataset, indices: Sequence[int], name: str) -> Dataset:
@@ -98,7 +120,7 @@ def like_ours(rows: Dataset, indices: Sequence[int], name: str) -> Dataset:
 
     known = rows.select_columns([column for column in rows.column_names if column in FEATURES])
     features = Features({**known.features, "prompt": FEATURES["prompt"], "solution": FEATURES["solution"]})
-    if "difficulty" in features and not {*known["difficulty"]} <= {*BANDS}:  # of another kind
+    if "difficulty" in features and not bands_in(known) <= {*BANDS}:  # of another kind
         known = known.remove_columns("difficulty")
         del features["difficulty"]
     how = {"with_indices": True, "features": features, "keep_in_memory": True, "load_from_cache_file": False}
@@ -124,29 +146,48 @@ def loaded(args: PuzzleArguments) -> tuple[Dataset, Dataset]:
         )
     try:
         splits = splits_of(args.dataset)
-    except (DatasetsError, ValueError) as error:  # pyarrow's are ValueErrors
+    except (DatasetsError, OSError, ValueError) as error:  # pyarrow's are ValueErrors
         raise ValueError(f"dataset {args.dataset!r} cannot be read: {error.__cause__ or error}") from error
     needed = {"prompt", "solution"} | ({"difficulty"} if args.difficulty or args.curriculum else set())
     chosen = []
     for split, count in (("train", args.num_train_puzzles), ("validation", args.num_eval_puzzles)):
         name = f"dataset {args.dataset!r}, split {split!r}"
         if split not in splits:
-            raise ValueError(f"dataset {args.dataset!r} has no split {split!r}, only {', '.join(splits)}.")
+            raise ValueError(
+                f"dataset {args.dataset!r} has no split {split!r}, only {', '.join(splits)}: name a part of its rows so "
+                f"(a file or folder {split}), which no other split holds."
+            )
         rows = splits[split]
         if missing := needed - set(rows.column_names):
-            raise ValueError(f"{name}, lacks the column(s) {', '.join(sorted(missing))}.")
-        if args.curriculum and (unknown := {*rows["difficulty"]} - {*BANDS}):
+            raise ValueError(
+                f"{name}, lacks the column(s) {', '.join(sorted(missing))}, and has {', '.join(rows.column_names)}: "
+                "rename them."
+            )
+        if isinstance(kind := rows.features.get("difficulty"), ClassLabel):
+            names = [kind.int2str(i) if i is not None else None for i in rows["difficulty"]]
+            rows = rows.remove_columns("difficulty").add_column("difficulty", names)
+        if args.curriculum and (unknown := bands_in(rows) - {*BANDS}):
             raise ValueError(f"{name}, has the difficulty {unknown.pop()!r}: curriculum needs {', '.join(BANDS)}.")
         indices, bands = [*range(len(rows))], ""
         if args.difficulty and split == "train":
             indices = [i for i, band in enumerate(rows["difficulty"]) if band in args.difficulty]
             bands = f" of difficulty {', '.join(args.difficulty)}"
+            if not indices:
+                found = ", ".join(sorted(map(str, bands_in(rows)))[:5])
+                raise ValueError(f"{name}, has no row{bands}, only {found or 'none at all'}.")
         count = count or len(indices) or 1
         if count > len(indices):
             raise ValueError(f"{name}, has {len(indices)} rows{bands}, not {count}.")
-        if isinstance(rows[indices[0]]["prompt"], str) and os.environ.get("RANK", "0") == "0":
-            print(f"{name}: its prompts are text, and go to the model as the user's message, in its chat template.")
         chosen.append(like_ours(rows, indices[:count], name))
+        if rows[indices[0]]["prompt"] == chosen[-1][0]["prompt"][0]["content"] and os.environ.get("RANK", "0") == "0":
+            print(f"{name}: its prompts are text, and go to the model as the user's message, in its chat template.")
+    trained_on = {prompt[-1]["content"] for prompt in chosen[0]["prompt"]}
+    shared = sum(prompt[-1]["content"] in trained_on for prompt in chosen[1]["prompt"])
+    if shared and os.environ.get("RANK", "0") == "0":
+        print(
+            f"dataset {args.dataset!r}: {shared} of the {len(chosen[1])} held-out puzzles are also trained on, so the held-out "
+            "scores are too good: take them out of the split 'train'."
+        )
     return tuple(chosen)
 
 

@@ -28,7 +28,7 @@ from puzzles.files import only_one
 from recipes.arguments import PuzzleArguments, RunArguments, parse
 from recipes.callbacks import Watch
 from recipes.data import puzzles
-from recipes.hub import repository, upload
+from recipes.hub import by_hand, repository, upload
 from recipes.plan import accumulate, as_text, check, this_machine
 from recipes.run_folder import checkpoint_to_resume, keep_checkpoints, same_run, whole_checkpoints, write_json
 from recipes.trainer import HELD_OUT_ACCURACY, PuzzleTrainer
@@ -38,14 +38,14 @@ from rewards.deductions import deductions
 
 def scores(log: dict[str, float]) -> dict[str, float]:
     """What an evaluation says of a model: mean fraction of answers right by both graders and by difficulty, share of whole
-    puzzles solved, tokens in a completion.
+    puzzles solved, tokens in a completion, share of answers that could not be read, and of stated deductions that are proved.
     """
     named = {
         "accuracy": HELD_OUT_ACCURACY,
         "published_accuracy": "eval_rewards/published_accuracy/mean",
         "solved": "eval_solved",
         "completion_length": "eval_completions/mean_length",
-    } | ({"soundness": "eval_soundness"} if "eval_soundness" in log else {})
+    } | {name: f"eval_{name}" for name in ("unread_answers", "soundness") if f"eval_{name}" in log}
     bands = {key.removeprefix("eval_"): key for key in log if key.startswith("eval_accuracy/")}
     return {name: log[key] for name, key in (named | bands).items()}
 
@@ -76,6 +76,10 @@ def main(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args: GR
                     print(
                         f"This run is finished: see {result_file}. To run again, choose another output_dir or delete that file."
                     )
+                    if training_args.push_to_hub:
+                        name = training_args.hub_model_id or output_dir.absolute().name
+                        how = by_hand(name, output_dir / "model", training_args.hub_revision)
+                        print(f"Nothing is uploaded now. To do so: {how}")
                 return
             if training_args.should_save:
                 keep_checkpoints(output_dir, set(whole_checkpoints(output_dir)))

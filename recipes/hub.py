@@ -27,6 +27,8 @@ def repository(args: TrainingArguments) -> str | None:
     api, name = HfApi(token=args.hub_token), args.hub_model_id or Path(args.output_dir).absolute().name
     try:
         made = api.create_repo(name, private=args.hub_private_repo, exist_ok=True)
+        if args.hub_revision:  # the Hub makes no branch by itself
+            api.create_branch(made.repo_id, branch=args.hub_revision, exist_ok=True)
     except HFValidationError as error:
         raise ValueError(f"hub_model_id {name!r}: {error}") from None
     except HfHubHTTPError as error:
@@ -34,6 +36,11 @@ def repository(args: TrainingArguments) -> str | None:
     except Exception as error:  # of the HTTP library, whichever the Hub's client uses
         raise ValueError(f"push_to_hub: the Hub at {api.endpoint} cannot be reached ({error}).") from None
     return made.repo_id
+
+
+def by_hand(repo: str, folder: Path, revision: str | None) -> str:
+    """The command that uploads a saved model."""
+    return f"hf upload {repo} {folder} --exclude {' '.join(OURS_ALONE)}" + (f" --revision {revision}" if revision else "")
 
 
 def upload(trainer: Trainer, folder: Path, repo: str) -> None:
@@ -52,7 +59,6 @@ def upload(trainer: Trainer, folder: Path, repo: str) -> None:
         )  # fmt: skip
     except Exception as error:
         raise SystemExit(
-            f"The model is in {folder}, but not on the Hub ({error}). To try again: hf upload {repo} {folder} "
-            f"--exclude {' '.join(OURS_ALONE)}"
+            f"The model is in {folder}, but not on the Hub ({error}). To try again: {by_hand(repo, folder, args.hub_revision)}"
         ) from error
     print(f"uploaded: {url}")

@@ -11,6 +11,7 @@ Times and dollars are no better than the throughput that you state: put in your 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import sys
@@ -29,7 +30,15 @@ import yaml
 from datasets import Dataset
 from huggingface_hub import constants as hub
 from jinja2 import TemplateError
-from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase, Qwen2Config, Qwen3Config
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoConfig,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedTokenizerBase,
+    Qwen2Config,
+    Qwen3Config,
+)
 from trl import GRPOConfig, ModelConfig
 
 from recipes.arguments import PuzzleArguments, RunArguments, parse
@@ -37,6 +46,7 @@ from recipes.data import puzzles, to_be_made
 from recipes.memory import GiB, Machine, Parameters, cut_by_tokens, disk, loaded_in, memory, parameters
 from recipes.packing import unsupported
 
+THE_TRAINERS = ("conversation", "tools", "chat_template", "add_generation_prompt", "tokenize", "return_dict")
 CHARACTERS_PER_TOKEN = 2.5  # of a prompt, at least: 2.88 was the least of 5,500 with Qwen2.5's vocabulary, 3.23 the mean
 
 # From each model's config.json on the Hub, for a machine that does not reach it.
@@ -192,6 +202,8 @@ def prompt_lengths(args: GRPOConfig, tokenizer: PreTrainedTokenizerBase | None, 
     Raises:
         ValueError: naming the first prompt that does not go into the chat template.
     """
+    if taken := {*THE_TRAINERS} & {*(args.chat_template_kwargs or {})}:
+        raise ValueError(f"chat_template_kwargs holds {taken.pop()}, which the trainer sets: leave it out.")
     prompts = [*train["prompt"], *held_out["prompt"]]
     if tokenizer is None:
         characters = [sum(len(message["content"]) for message in prompt) for prompt in prompts]
@@ -236,6 +248,12 @@ def rounded_away(config: PreTrainedConfig, args: GRPOConfig, model_args: ModelCo
     """
     if {"dtype", "torch_dtype"} & set(args.model_init_kwargs or {}):
         return ["model_init_kwargs holds a dtype: give it as dtype alone."]
+    for name in ("bf16_full_eval", "fp16_full_eval"):
+        if getattr(args, name):
+            return [f"{name}: true would leave the trained weights in 16 bits after the last evaluation: leave it out."]
+    for name in ("load_in_4bit", "load_in_8bit"):
+        if getattr(model_args, name):
+            return [f"{name}: true has no effect here, weights are loaded as dtype says: leave it out."]
     dtype = loaded_in(config, model_args)
     trained = not model_args.use_peft or model_args.lora_modules_to_save
     if dtype.itemsize > 2 or not trained or machine.masters:
@@ -246,6 +264,29 @@ def rounded_away(config: PreTrainedConfig, args: GRPOConfig, model_args: ModelCo
         "set dtype: float32 (with bf16: true it computes in bfloat16 all the same), or launch with DeepSpeed, which keeps "
         "float32 copies (accelerate_configs/zero3.yaml), or train LoRA alone."
     ]
+
+
+def untargeted(config: PreTrainedConfig, model_args: ModelConfig) -> list[str]:
+    """The fault of a LoRA without a rank, or whose target modules are not in the model."""
+    if not model_args.use_peft:
+        return []
+    if model_args.lora_r < 1:
+        return [f"lora_r: {model_args.lora_r} is too few: 1 or more."]
+    targets = model_args.lora_target_modules
+    if not targets or targets == "all-linear":
+        return []
+    with torch.device("meta"):
+        names = [name for name, _ in MODEL_FOR_CAUSAL_LM_MAPPING[type(config)](config).named_modules()]
+    if isinstance(targets, str):  # of a list of one TRL makes a text, which PEFT takes for a pattern
+        if any(re.fullmatch(targets, name) for name in names):
+            return []
+        return [
+            f"lora_target_modules: {targets} alone is a pattern for the whole name of a module, and no module has such a name "
+            f"(one is {names[-2]}): try '.*{targets}', or name two modules or more."
+        ]
+    ends = {name.rpartition(".")[2] for name in names} | {*names}
+    missing = [target for target in targets if target not in ends and not any(name.endswith(f".{target}") for name in names)]
+    return [f"lora_target_modules: the model has no {', '.join(missing)}."] if missing else []
 
 
 def model_config(model_args: ModelConfig, offline: bool) -> PreTrainedConfig:
@@ -313,7 +354,8 @@ def this_machine(args: GRPOConfig) -> Machine:
         gpu=torch.cuda.get_device_properties(0).total_memory if gpu else None,
         cpu=psutil.virtual_memory().total,
         disk=shutil.disk_usage(place).free + taken,
-        masters=deepspeed or (environment.get("ACCELERATE_USE_FSDP") == "true" and (args.bf16 or args.fp16)),
+        masters=(deepspeed and environment.get("ZERO_STAGE") != "0")
+        or ((deepspeed or environment.get("ACCELERATE_USE_FSDP") == "true") and (args.bf16 or args.fp16)),
     )
 
 
@@ -333,7 +375,7 @@ def check(
     lengths = prompt_lengths(args, tokenizer, train, held_out)
     faults = geometry(run_args, args, machine.processes, len(held_out))[1]
     faults += too_long(args, config, lengths, len(held_out)) + unreachable_server(args)
-    faults += rounded_away(config, args, model_args, machine)
+    faults += rounded_away(config, args, model_args, machine) + untargeted(config, model_args)
     faults += unsupported(config, args, model_args.attn_implementation) if run_args.packing else []
     trackers = {"trackio", "wandb"} & set(args.report_to)
     faults += [f"report_to: {name} is not installed: pip install {name}." for name in trackers if not find_spec(name)]
@@ -396,7 +438,8 @@ def machine_of(path: Path, plan: PlanArguments) -> Machine:
         gpu=plan.gpu_gib * GiB,
         cpu=plan.cpu_gib * GiB,
         disk=plan.disk_gib and plan.disk_gib * GiB,
-        masters=bool(deepspeed) or (content.get("distributed_type") == "FSDP" and content.get("mixed_precision") != "no"),
+        masters=bool(deepspeed.get("zero_stage"))
+        or ((deepspeed or content.get("distributed_type") == "FSDP") and content.get("mixed_precision") != "no"),
     )
 
 
@@ -432,7 +475,7 @@ def main(
     for machine in machines:
         rows = {"GPUs": f"{machine.processes // machine.nodes} × {machine.nodes} node(s)"}
         wrong = too_long(args, config, lengths, len(held_out)) + unreachable_server(args)
-        wrong += rounded_away(config, args, model_args, machine)
+        wrong += rounded_away(config, args, model_args, machine) + untargeted(config, model_args)
         wrong += unsupported(config, args, model_args.attn_implementation) if run_args.packing else []
         for part, more in (
             geometry(run_args, args, machine.processes, len(held_out)),

@@ -32,6 +32,7 @@ RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM 0.30.0 takes (MaxLoR
 UNSERVED = ("use_dora", "use_qalora", "use_bdlora", "modules_to_save", "trainable_token_indices", "target_parameters")
 UNSERVED += ("lora_bias", "alora_invocation_tokens", "layer_replication", "arrow_config", "kasa_config", "monteclora_config")
 CHANGES_THE_BASE = ("pissa", "olora", "corda", "lora_ga", "loftq")  # values of init_lora_weights
+FRAMES = 3000  # lines of a traceback, at most: Python ends at 1,000 calls
 COLOUR = re.compile(r"\x1b\[[\d;]*m")
 PREFIX = re.compile(
     r"(\(\w[^)]* pid=\d+\) ?)?([A-Z]+ \d\d-\d\d [\d:]+ \[[^]]*\] ?)?"
@@ -85,11 +86,14 @@ def served(model: str, name: str, log: Path, extra: list[str]) -> Iterator[str]:
 
 
 def read_json(file: Path) -> dict:
-    """Raises ValueError if it is no JSON."""
+    """Raises ValueError if it is no JSON, or no object."""
     try:
-        return json.loads(file.read_text())
+        content = json.loads(file.read_text())
     except ValueError as error:
         raise ValueError(f"{file} is no JSON: {error}.") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{file} holds {content!r:.80}, where an object is due.")
+    return content
 
 
 def servable(folder: Path) -> tuple[str, int]:
@@ -99,13 +103,19 @@ def servable(folder: Path) -> tuple[str, int]:
         ValueError: if its base is missing, or vLLM cannot serve it (merged into its base, it can).
     """
     adapter = read_json(folder / "adapter_config.json")
-    kind, rank = adapter.get("peft_type"), max([adapter.get("r") or 0, *(adapter.get("rank_pattern") or {}).values()])
-    start = adapter.get("init_lora_weights")
+    kind, start = adapter.get("peft_type"), str(adapter.get("init_lora_weights")).lower()
+    pattern = adapter.get("rank_pattern") or {}
+    ranks = [adapter.get("r"), *(pattern.values() if isinstance(pattern, dict) else [pattern])]
+    if wrong := [r for r in ranks if kind == "LORA" and (type(r) is not int or r < 1)]:
+        raise ValueError(
+            f"{folder / 'adapter_config.json'} has the rank {wrong[0]!r}: r and rank_pattern are whole numbers from 1."
+        )
+    rank = max(ranks) if kind == "LORA" else 1
     unserved = {
         f"peft_type {kind}": kind != "LORA",
         f"a rank of {rank}, more than {RANKS[-1]}": rank > RANKS[-1],
         f"bias: {adapter.get('bias')}": adapter.get("bias", "none") != "none",
-        f"init_lora_weights: {start}": str(start).startswith(CHANGES_THE_BASE),
+        f"init_lora_weights: {start}": start.startswith(CHANGES_THE_BASE),
         **{key: adapter.get(key) for key in UNSERVED},
     }
     base = str(adapter.get("base_model_name_or_path") or "")
@@ -137,13 +147,16 @@ def evenly_scaled(folder: Path, copy: Path) -> Path:
 
     if not ranks and not alphas:
         return folder
-    weights = load_file(folder / "adapter_model.safetensors")
+    if not (file := folder / "adapter_model.safetensors").exists():
+        raise ValueError(f"{file} is not there: save the adapter as safetensors (PEFT's save_pretrained).")
+    weights = load_file(file)
     for name in weights:
         layer, found, _ = name.removeprefix("base_model.model.").partition(".lora_B.")
         if found:
-            weights[name] *= scale(layer) / (adapter["lora_alpha"] / root(adapter["r"]))
+            weights[name] *= scale(layer)
     save_file(weights, copy / "adapter_model.safetensors", metadata={"format": "pt"})
-    write_json(copy / "adapter_config.json", adapter | {"rank_pattern": {}, "alpha_pattern": {}})
+    one = {"lora_alpha": adapter["r"], "use_rslora": False}  # a scale of 1
+    write_json(copy / "adapter_config.json", adapter | one | {"rank_pattern": {}, "alpha_pattern": {}})
     return copy
 
 
@@ -157,11 +170,11 @@ def why(log: str, code: int) -> str:
     raised = []
     for i, line in enumerate(lines):
         if line.startswith("Traceback (most recent call last)"):
-            after = [*dropwhile(lambda line: not line or line[0].isspace(), lines[i + 1 :])]
+            after = [*dropwhile(lambda line: not line or line[0].isspace(), lines[i + 1 : i + 1 + FRAMES])]
             detail = takewhile(lambda line: line[:1].isspace(), after[1:])  # pydantic's
             raised.append("\n".join([*after[:1], *(line for line in detail if "errors.pydantic.dev" not in line)]))
     said = [line for line in lines if re.match(r"[\w. ]+: error: ", line)] + raised
-    root = [text for text in said if "root cause" not in text]
+    root = [text for text in said if text and "root cause" not in text]
     killed = re.search(r"Failed core proc\(s\): \{.*?: (-\d+)", log)
     if (code := int(killed[1]) if killed else code) < 0:
         root.append(f"it was killed by {signal.Signals(-code).name}{' (out of memory?)' * (-code == signal.SIGKILL)}.")

@@ -168,7 +168,7 @@ class Muon(torch.optim.Optimizer):
 def too_long(lengths: list[int], args: SftArguments, max_length: int | None, context: int) -> str | None:
     """What is wrong if demonstrations have more tokens than fit, of which SFTTrainer would cut off the answers, or drop all."""
     limit, fix = context, f"a model of a longer context than {context}"
-    if max_length and max_length < context:
+    if max_length is not None and max_length < context:
         limit, fix = max_length, f"--max_length {min(max(lengths), context)}"
     count = sum(length > limit for length in lengths)
     if not count:
@@ -192,6 +192,8 @@ def prepared(args: SftArguments, training_args: SFTConfig) -> tuple[SFTTrainer, 
         raise ValueError(f"num_train_epochs={training_args.num_train_epochs:g} leaves nothing to learn: set it to 1.")
     if training_args.packing:
         raise ValueError("packing: true would change what a step holds: leave it out.")
+    if training_args.padding_free:
+        raise ValueError("padding_free: true would let demonstrations see each other under eager attention: leave it out.")
     batch_size = training_args.train_batch_size * training_args.world_size * training_args.gradient_accumulation_steps
     if name:
         dtype = model_config(ModelConfig(name), offline()).dtype or dtype

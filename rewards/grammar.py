@@ -258,7 +258,16 @@ TURNED = (  # one turn of phrase for where somebody is, and for what is denied
     (r"\b(?:rule|ruled) out (<S\d+>|(?:the )?<[WR]\d+>) as (?=the murder)", r"\1 is not "),
 )
 REWORDED = tuple((re.compile(pattern), new) for pattern, new in SPELLED + NAMED + TURNED)
-ANY_REWORDED = re.compile("|".join(re.sub(r"\\1", "", pattern.pattern) for pattern, _ in REWORDED))
+
+
+def _any_of(patterns: list[str]) -> re.Pattern:
+    """One pattern for all of them, which asks once at a place what those that begin alike ask there."""
+    by_start = {start: [p.removeprefix(start) for p in patterns if p.startswith(start)] for start in (r"\b", "^", "")}
+    by_start[""] = [p for p in patterns if not p.startswith((r"\b", "^"))]
+    return re.compile("|".join(f"{start}(?:{'|'.join(rest)})" for start, rest in by_start.items() if rest))
+
+
+ANY_REWORDED = _any_of([pattern.pattern for pattern, _ in REWORDED])  # a quick look: most sentences have none of them
 OF_ONE_NAME = re.compile("murder|kill|culprit|crime|death|died|guilty|innocent|did it|weapon|room|time|motive")  # what it takes
 AHEAD = re.compile(r"[a-z, ]*+(?<=\bat )(<T\d+>),? (?=[^<]*+<)")  # a time for all clauses
 VERB_AHEAD = one_of("is, was, must, cannot, could, has, killed, took, happened, moved, are, were")
@@ -293,7 +302,8 @@ HEDGED = one_of(
     apparently, would, should, could(?! (?:not|only)),
     can(?! (?:conclude|deduce|infer|rule|see|find|get|only|be (?:ruled|eliminated|excluded))), think, thought, believe,
     guess\w*, doubt, sure, unsure, unclear, uncertain, plausibl[ey], conceivabl[ey], tentative\w*, provisional\w*,
-    speculat\w+, for now, for (?:instance|example), e\.g, not necessarily, whether, candidates?, (?:not|cannot) rule out
+    speculat\w+, at first (?:glance|sight|look|blush), on the face of it, naively, for now,
+    for (?:instance|example), e\.g, not necessarily, whether, candidates?, (?:not|cannot) rule out
     """
 )
 CONDITIONAL = one_of(
@@ -311,7 +321,10 @@ ATTRIBUTED = one_of(
     mistaken?, wrong, incorrect, (?<!is )false, untrue, (?<!is )not true, retract, misread
     """
 )
-PLANNED = one_of("needs?, goal, show that, prove that, determine, check, verify, want, plan, let me, let's")
+PLANNED = one_of(
+    "needs?, goal, to (?:prove|show|check|verify|confirm)(?= ?:), show that, prove that, determine, check, verify, want, plan,"
+    " let me, let's"
+)
 CHOICE = one_of("one of (?:these|them|the), (?:gives?|leaves?) (?:two|three|several)")
 NAMED_NEXT = "(?:the |a )?(?:<|murder|suspect motivated)"
 GIVEN = (  # a condition without its word: "Given Plum in the Hall, …", "Were Plum in the Hall, …", "For Plum to be there, …"
@@ -319,7 +332,10 @@ GIVEN = (  # a condition without its word: "Given Plum in the Hall, …", "Were 
     rf"(?:given|granted|granting|with|were|had|once|say|let|take|taking|picture)(?: it)?(?: that)?,? {NAMED_NEXT}"
     r"|^(?:first|second|third|fourth|fifth|next|last)(?:ly)? ?[:—–]"
     r"|\bin the (?:first|second|third|former|latter)\b(?! place)|\bunder \w+[,:]"
-    r"|\bfor (?:the )?<\w+> to\b|\b(?:under|in|for|with) (?:\([a-z\d]+\)|(?:scenario|case|option|possibility) \w+)"
+    r"|\bfor (?:(?:the )?<\w+>|this|that|it|which) to\b"
+    r"|(?:^|(?:[,;:→—–]|[-=]>) |\b(?:so|but|and|now|then) )(?:(?:had|were) (?:he|she|it|they)\b|h\d+[:)]"
+    r"|(?:not|not both|at most \w+|(?:\w+ )?(?:myth|tempting|unproven|question|todo|draft|query))(?: \w+)? ?:)"
+    r"|\b(?:under|in|for|with) (?:\([a-z\d]+\)|(?:scenario|case|option|possibility) \w+)"
 )
 ASIDE = re.compile(  # a sentence with one of these asserts nothing
     rf"\b(?:{HEDGED}|{CONDITIONAL}|{ATTRIBUTED}|{PLANNED}|{CHOICE})\b|\bexactly one|\b(?:options|alternatives|possibilities):"
@@ -340,13 +356,15 @@ IF = re.compile(r"(?:(?:so|but|and|now|then|also|first|next|again),? )*+(?:even 
 CONDITION = re.compile(r"(?:(?!, | then\b)[^:])*+")  # what follows "if"
 RESUMES = re.compile(r"(?:but|however|yet|since|because|by|from|clues?|now|still|(?:as )?we|given|in fact)\b")
 # Lists of what is open: a line that heads one, and a sentence that announces one in its line.
+HEADS = re.compile(r"(?::|\bthen|→|⇒|=>|->)$")  # a line that may head a list
+GOES_ON = re.compile(r"(?:,|\bthen|→|⇒|=>|->)$")  # a line whose sentence the next one ends
 LISTS = re.compile(r"\b(?:either|options?|cases?|choices?|alternatives?|one of|two|three|four|could|can)\b")
 ANNOUNCES = re.compile(
     r"\b(?:two|three|four|several|following|these|possible) (?:cases|options|possibilities|scenarios|alternatives|choices)\b"
 )
 
 # What opens a supposition, which holds until it is closed: "Suppose …", "Case 2: …", "Trying: …".
-NUMBER = one_of(r"\d[\d.]*[a-z]?, [a-z], [ivx]+, one, two, three, four, five")
+NUMBER = one_of(r"\d[\d.]*[a-z]?, [a-z]\d*, [ivx]+, one, two, three, four, five")
 BRANCH = one_of(
     """
     scenario, (?:sub-?)?case, option, possibility, alternative, branch, hypothesis, attempt, trial, candidate, combination,
@@ -357,7 +375,7 @@ ALTERNATIVE = re.compile(  # one of several, which ends where the next one begin
     rf"\b{BRANCH} (?:\({NUMBER}\)|#?{NUMBER}\b)(?! (?:seems|looks|works|holds|survives|remains|wins)\b)"
     rf"|\b(?<!only )(?:first|second|third|fourth|next|other|another|last|remaining|final) {BRANCH}\b"
     rf"|\b(?:the )?{BRANCH}(?: ?[:—–]| - )|(?<!this )(?<!that )(?<!which )\bcase {NAMED_NEXT}"
-    rf"|\b(?:path|route|world|way) {NUMBER}(?: ?[:—–]| - )"
+    rf"|\b(?:path|route|world|way|model|timeline|set-?up|version|draft|arrangement|assignment) {NUMBER}(?: ?[:—–]| - )"
     rf"|\b(?:take|taking|try|trying|test|testing|check|checking|consider|assume|suppose|under|in|for|with|now) \({NUMBER}\)"
 )
 OPENS = re.compile(
@@ -396,6 +414,7 @@ REFUSED = one_of(
     impossible, invalid, nonsens\w*, fail(?:s|ed|ing)?, dead(?: end)?, dies?, unworkable, untenable, infeasible, no good,
     nope, false, wrong, incorrect, untrue, mistaken, too many, (?:is|are|was|goes) out(?! of),
     (?:can|(?:does|do|did|would|will|can|could) )not (?:work|fit|hold|match|add up|make sense|check out|satisfy|happen|stand),
+    (?:says?|has it|requires?) otherwise, disagrees?, not (?:ok|okay|good)(?! (?:reason|evidence|enough)),
     not (?:work\w*|possible|valid|allowed|viable|feasible|consistent|compatible|right|correct|true|so|permitted|satisfied),
     not the case,
     (?:eliminate|exclude|reject|discard|dismiss|rules?|ruling|drop|abandon|cross) (?:it|this|that|them|both)(?: out)?,
@@ -411,10 +430,11 @@ DROPPED = one_of(  # said of what goes before, unless a name follows
     disallowed, precluded, blocked, killed off, closed, prevented, crossed out, struck out, crossed off, abandoned, invalidated
     """
 )
-CROSSED = re.compile(r"[✗✘✖✕❌❎☒⨯×🚫⛔👎↯⊥⚡]|⇒⇐|→←|(?:^|[-•.)] )\[ \] ")
+CROSSED = re.compile(r"[✗✘✖✕❌❎☒⨯×🚫⛔👎↯⊥⚡💥🛑☠]|⇒⇐|→←|(?:^|[-•.)] )\[ \] ")
 REJECTS = re.compile(
     rf"\b(?:(?P<breaks>{BREAKS})|{REFUSED}|{DROPPED}(?! (?:that |the )?<))\b|{CROSSED.pattern}"
-    r"|(?:(?<=[:;→—–>-])|(?<=[:;→—–>-] )|^)(?:no|out|x|n/a)(?=$|[.,;!)]| \()"
+    r"|(?:(?<=[:;→—–>-])|(?<=[:;→—–>-] )|^)(?:no|not|out|x|n/a)(?=$|[.,;!)]| \()"
+    r"|\bso,? no(?=[.!]*$)"
     r"|^(?:reject|discard|scrap|cancel|drop)\b(?=[.!]|$| (?:it|this|that)\b)"
     r"|\bc(?:an|ould )not be(?: (?:so|it|valid|right|correct|true|possible|the case))?(?=$|[.,;:!)])"
     r"|\bbut (?:by |from |per )?clues? \d"
@@ -447,7 +467,9 @@ CORRECTS = re.compile(
 WITHDRAWS = re.compile(
     r"\b(?:i take back|take (?:that|it) back|(?:that|this|it) (?:was|is) (?:wrong|false(?! that)|a mistake|incorrect|not right)"
     r"|(?:scratch|ignore|forget|strike|disregard) (?:that|this|it|what)|i misread|i (?:made a|was) (?:mistaken?|wrong|error)"
-    r"|let(?:'s| me| us) (?:re-?(?:do|consider|think|check|examine|evaluate|visit)|start over|backtrack)"
+    r"|let(?:'s| me| us) (?:re-?(?:do|read|consider|think|check|examine|evaluate|visit)|start over|backtrack)"
+    r"|(?:that|this|it) (?:is|was) (?:a |the )?(?:problem|bad)"
+    r"|^(?:(?:too |very )?bad|ouch|uh-?oh|problem|undo|backtrack(?:ing)?|back up|q\.?e\.?a)(?=[.!:,;]|$)"
     r"|(?:that|this|it) (?:is|was) (?:only |just |merely )?(?:one|a|an|the (?:first|second|other|next)|my) (?:\w+ )?"
     r"(?:scenario|option|case|possibility|way|guess|assumption|hypothesis|idea|supposition|speculation)"
     r"|^(?:but|however|yet|except that|although|though),? (?:then"
@@ -455,7 +477,7 @@ WITHDRAWS = re.compile(
     r"|(?:that|this|it) (?:is|was|would|cannot|does not|has|leaves no)))\b"
     r"|\b(?:no|without) (?:\w+ )?(?:contradictions?|conflicts?|problems?)(?: (?:so far|yet|here))"
     r"|\b(?:that|this|it) (?:works|is (?:still |at least )?(?:possible|plausible|conceivable|feasible))\b"
-    r"|^(?:\w+,? ){0,4}so,? no[.,;!]*$"
+    r"|(?:^|[,;—–-] ?)(?:\w+,? ){0,4}so,? no[.,;!]*$"
     r"|^(?:(?:hmm|but|and|well|oh),? )*+(?:that|this|which|it|then [^.]{0,60}) would\b"  # what a supposition would lead to
     r"|^(?=[^<]*+$)(?:but|yet|however|hmm),? .{0,80}\b(?:nobody|no one|none|nothing|cannot|could not|not|no|never|two|three)\b"
 )

@@ -136,6 +136,7 @@ class _Reading:
     def __init__(self, reader: _Reader, text: str):
         self.reader = reader
         self.sentences: list[Sentence] = []
+        self.standing: list[int] = []  # those of them that have not been taken back: each can be only once
         self.supposed: list[_Supposition] = []  # those that are open, the innermost last
         self.contradicted, self.refuted = False, 0  # the innermost of them, and in which line
         self.doubted = self.unsure = False  # the last sentence, and so what spells it out, or even what follows from it
@@ -175,7 +176,7 @@ class _Reading:
         if not body or grammar.ANSWER_LINE.fullmatch(body):
             return
         times = re.findall(r"<T\d+>", body)
-        aside = body.endswith(":") and any(
+        aside = grammar.HEADS.search(body) and any(
             pattern.search(body) for pattern in (grammar.ASIDE, grammar.OPENS, grammar.REJECTS, grammar.LISTS)
         )
         if re.fullmatch(r"(?:at )?<T\d+>", body) or (body.endswith(":") and len(times) == body.count("<") == 1 and not aside):
@@ -189,7 +190,7 @@ class _Reading:
             sentences[0] = f"case: {sentences[0]}"
         for sentence in sentences:
             self.sentence(sentence.strip(), context)
-        self.conditional = body.endswith(",") and (self.conditional or self.doubted)
+        self.conditional = bool(grammar.GOES_ON.search(body)) and (self.conditional or self.doubted)
 
     def head_list(self, rank: tuple[int, bool] | None, aside: bool) -> None:
         """Whether a line heads a list of what is set aside, is in one, or ends it. An item's `rank` is its indent and kind."""
@@ -234,12 +235,14 @@ class _Reading:
     def add(self, assertions: tuple[Assertion, ...], fate: str, follows: bool = False) -> None:
         if not follows:
             self.chain = len(self.sentences)
+        self.standing.append(len(self.sentences))
         self.sentences.append(Sentence(*self.span, assertions, fate))
 
     def take_back(self, start: int) -> None:
         """What was asserted since then does not count, though not what was said before the supposition that is open."""
         start = max(start, self.supposed[-1].start) if self.supposed else start
-        for i in range(start, len(self.sentences)):
+        while self.standing and self.standing[-1] >= start:
+            i = self.standing.pop()
             said = self.sentences[i]
             self.sentences[i] = Sentence(said.start, said.end, (), "aside")
         self.chain = len(self.sentences)
@@ -399,7 +402,8 @@ class _Reader:
             sentence = sentence[corrects.end() :]
         if closes := grammar.CLOSES.match(sentence):
             sentence = sentence[closes.end() :]
-        conditional, doubted = grammar.IF.match(sentence), grammar.DOUBTED.search(sentence)
+        conditional, aside = grammar.IF.match(sentence), grammar.ASIDE.search(sentence)
+        doubted = aside and grammar.DOUBTED.search(sentence)
         rejects, rest, before, refuted = bool(grammar.REJECTS.search(sentence)), sentence, False, False
         if rejects:
             rest, before, refuted = self.rejected(sentence)
@@ -415,7 +419,7 @@ class _Reader:
             whole = False
         elif rest and "<" in rest:
             asserted, whole = self.clauses(rest)
-        unread = not whole and (asserted or not grammar.ASIDE.search(sentence))
+        unread = not whole and (asserted or not aside)
         return _Said(
             asserted=asserted,
             fate="" if "<" not in sentence else "unread" if unread else "read",
@@ -466,19 +470,25 @@ class _Reader:
 
     def clauses(self, sentence: str) -> tuple[tuple[Assertion, ...], bool]:
         """What a sentence asserts, clause by clause, and whether all clauses that name something have a known form."""
-        if not self.may_be_read(sentence) or grammar.IN_BRACKETS.search(sentence) or grammar.DOUBTED.search(sentence):
+        if not self.may_be_read(sentence) or grammar.IN_BRACKETS.search(sentence):
+            return (), False
+        aside = grammar.ASIDE.search(sentence)
+        if aside and grammar.DOUBTED.search(sentence):
             return (), False
         if grammar.ANY_REWORDED.search(sentence):
             for pattern, new in grammar.REWORDED:
                 sentence = pattern.sub(new, sentence)
-        if grammar.ASIDE.search(sentence):
+            aside = grammar.ASIDE.search(sentence)
+        if aside:
             return (), False
         for way in (self.clause, self.listed):
             if (found := way(sentence)) is not None:
                 return tuple(found), True
         found, whole = [], True
         ahead = " and " in sentence and grammar.AHEAD.match(sentence)
-        for clause in filter(None, grammar.JOINTS.split(sentence)):
+        if len(parts := grammar.JOINTS.split(sentence)) == 1 and not ahead:
+            return (), False
+        for clause in filter(None, parts):
             if "<" in clause:
                 part = self.clause(f"{clause.rstrip(' .!')} at {ahead[1]}" if ahead and "<T" not in clause else clause)
                 whole &= part is not None

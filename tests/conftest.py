@@ -8,7 +8,7 @@ import pytest
 
 FIRST = ("test_rehearsal.py", "test_packing.py", "test_train_tiny.py")  # what protects money, where time is short
 
-os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: one thread a process
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: `make test` runs two processes
 
 
 def pytest_addoption(parser):

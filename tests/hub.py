@@ -22,6 +22,7 @@ class Hub(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.repos: dict[str, dict[str, bytes]] = {}
         self.private: dict[str, bool] = {}
+        self.branches: list[tuple[str, str]] = []
         self.blobs: dict[str, bytes] = {}  # LFS
         self.role = "write"
         self.requests: list[str] = []
@@ -108,6 +109,10 @@ class Handler(BaseHTTPRequestHandler):
             for o in json.loads(body)["objects"]
         ]
         self.reply({"transfer": "basic", "objects": objects})
+
+    def branch(self, name, file, body):
+        self.server.branches.append((name, unquote(urlsplit(self.path).path).rpartition("/")[2]))
+        self.reply({})
 
     def commit(self, name, file, body):
         files = self.server.repos[name]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from datasets import Dataset
+from datasets import ClassLabel, Dataset
 from safetensors.torch import load_file
 from transformers import AutoTokenizer
 from trl import GRPOConfig, ModelConfig
@@ -19,7 +19,7 @@ from puzzles.scenario import Size
 from recipes import grpo
 from recipes.arguments import PuzzleArguments, RunArguments, parse
 from recipes.data import as_answers, as_messages, puzzles
-from recipes.plan import prompt_lengths
+from recipes.plan import model_config, prompt_lengths, rounded_away, this_machine
 from tests.hub import TOKEN, local_hub
 
 ROOT = Path(__file__).parents[1]
@@ -53,6 +53,9 @@ SHAPES = {
     "one message": lambda row: {"prompt": row["prompt"], "solution": letters(row), "difficulty": 7},
     "system": lambda row: {"prompt": [SYSTEM, *row["prompt"]], "solution": row["solution"], "difficulty": row["difficulty"]},
     "turns": lambda row: {"prompt": [SYSTEM, USER, BOT, *row["prompt"]], "solution": letters(row)},
+    "JSON in a table": lambda row: {
+        "prompt": json.dumps(row["prompt"]), "solution": json.dumps(letters(row)), "difficulty": ["x"]
+    },
     "parts": lambda row: {
         "prompt": [{"role": "user", "content": [*PARTS, {"type": "text", "text": text(row)}]}], "solution": letters(row)
     },
@@ -102,7 +105,10 @@ def test_rows_of_any_shape_become_like_ours(tmp_path, capsys, rows, shape, suffi
         assert last == {"role": "user", "content": ("So: " if shape == "parts" else "") + text(ours)}
         assert before == {"system": [SYSTEM], "turns": [SYSTEM, USER, BOT]}.get(shape, [])
     assert [row["prompt"] for row in held_out] == [row["prompt"] for row in rows[:3]]
-    assert ("its prompts are text, and go to the model as the user's message" in capsys.readouterr().out) == ("text" in shape)
+    said = capsys.readouterr().out
+    assert ("its prompts are text, and go to the model as the user's message" in said) == ("text" in shape)
+    leak = "3 of the 3 held-out puzzles are also trained on, so the held-out scores are too good"
+    assert (leak in said) == (shape != "parts")  # where "So: " stands before each
 
 
 @pytest.mark.parametrize("shape", ["text", "turns"])
@@ -165,6 +171,7 @@ def test_a_prompt_that_is_too_long_is_refused_in_any_shape(tmp_path, rows, train
         (["Who?"], "its prompt holds 'Who.': give messages with a `role` and a `content`"),
         ([{"from": "human", "value": "Who?"}], "give messages with a `role`"),
         ({"role": "user", "content": "Who?"}, "give a text or a list of messages"),
+        ("[{'role': 'user', 'content': 'Who?'}]", "a list or dict as text, .*, is no JSON: write it with json.dumps"),
         (7, "its prompt is 7"),
     ],
 )
@@ -181,6 +188,8 @@ def test_a_prompt_that_is_none_is_named(prompt, complaint):
         ({"A": None, "B": None}, r"its solution is \[\]"),
         ({"A": "Hall", "B": None, "C": "Rope"}, "has the letters A, C: give each from A on, without a gap"),
         ({"a": "Hall"}, "has the letters a"),
+        ("['Hall' 'Rope']", "a list or dict as text, .*, is no JSON"),
+        ('["Hall", 3]', "holds the answer 3"),
         (["Hall", None], "holds the answer None: give a text"),
         (["Hall", ""], "holds the answer ''"),
         ([1], "holds the answer 1"),
@@ -194,6 +203,41 @@ def test_a_solution_that_is_none_is_named(solution, complaint):
 
 def test_letters_are_put_in_order():
     assert as_answers({"C": "c", "A": "a", "B": "b", "D": None}) == ["a", "b", "c"]
+
+
+def test_difficulties_of_other_kinds(tmp_path, rows):
+    def load(difficulties, kind=None, **changes):
+        data = Dataset.from_list([{**row, "difficulty": d} for row, d in zip(rows, difficulties, strict=True)])
+        data = data.cast_column("difficulty", kind) if kind else data
+        for split in ("train", "validation"):
+            data.to_parquet(tmp_path / f"{split}.parquet")
+        return puzzles(PuzzleArguments(dataset=str(tmp_path), num_eval_puzzles=2, **changes), seed=0)[0]
+
+    bands = ["easy", "hard"] * 3
+    assert load(bands, ClassLabel(names=["easy", "medium", "hard"]), difficulty=["hard"])["difficulty"] == ["hard"] * 3
+    for other in (["easy"], {"band": "easy"}, None, 1.5):
+        assert "difficulty" not in load([other] * 6).column_names
+        with pytest.raises(ValueError, match="has no row of difficulty easy, only "):
+            load([other] * 6, difficulty=["easy"])
+        with pytest.raises(ValueError, match=r"has the difficulty .*: curriculum needs easy, medium, hard"):
+            load([other] * 6, curriculum="depth")
+    with pytest.raises(ValueError, match="has no row of difficulty easy, only Easy"):
+        load(["Easy"] * 6, difficulty=["easy"])
+
+
+def test_what_a_dataset_lacks_is_named_with_what_it_has(tmp_path, rows):
+    def load():
+        return puzzles(PuzzleArguments(dataset=str(tmp_path), num_eval_puzzles=2), seed=0)
+
+    with pytest.raises(ValueError, match=rf"dataset '{tmp_path}' cannot be read: .* doesn't contain any data files"):
+        load()
+    Dataset.from_list(rows).to_parquet(tmp_path / "train.parquet")
+    with pytest.raises(ValueError, match=r"no split 'validation', only train: name a part of its rows so \(a file or folder"):
+        load()
+    Dataset.from_list([{"question": text(row), "solution": ["x"]} for row in rows]).to_parquet(tmp_path / "train.parquet")
+    Dataset.from_list(rows).to_parquet(tmp_path / "validation.parquet")
+    with pytest.raises(ValueError, match=r"lacks the column\(s\) prompt, and has question, solution: rename them"):
+        load()
 
 
 def test_a_faulty_dataset_is_named_with_split_and_row(tmp_path, rows):
@@ -253,6 +297,8 @@ def changed(folder):
         (("--dtype", "auto"), "dtype: auto would train all weights in bfloat16"),
         (("--dtype", "bfloat16", "--use_peft", "true", "--lora_modules_to_save", "embed_tokens"), "train lora_modules_to_save"),
         (("--model_init_kwargs", '{"dtype": "bfloat16"}'), "model_init_kwargs holds a dtype: give it as dtype alone"),
+        (("--dtype", "float32", "--bf16_full_eval", "true"), "bf16_full_eval: true would leave the trained weights in 16 bits"),
+        (("--dtype", "float32", "--load_in_4bit", "true"), "load_in_4bit: true has no effect here"),
     ],
 )  # fmt: skip
 def test_weights_in_16_bits_without_float32_copies_are_refused(tmp_path, train, precision, said):
@@ -262,6 +308,15 @@ def test_weights_in_16_bits_without_float32_copies_are_refused(tmp_path, train, 
     with pytest.raises(SystemExit, match=said):
         train("--model_name_or_path", tmp_path / "half", "--learning_rate", "6e-6", *precision)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("stage", "bf16", "refused"), [("0", "false", True), ("0", "true", False), ("1", "false", False)])
+def test_deepspeed_without_zero_keeps_float32_copies_in_mixed_precision_alone(monkeypatch, stage, bf16, refused):
+    args = GRPOConfig("outputs/none", use_cpu=True, bf16=bf16 == "true")
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    monkeypatch.setenv("ACCELERATE_DEEPSPEED_ZERO_STAGE", stage)
+    model = ModelConfig(str(TINY), dtype="bfloat16")
+    assert bool(rounded_away(model_config(model, True), args, model, this_machine(args))) == refused
 
 
 def test_a_step_of_6e_6_changes_weights_in_float32_and_would_not_in_bfloat16(monkeypatch, tmp_path, train):
@@ -299,9 +354,21 @@ def hub(monkeypatch):
 
 
 def test_one_copy_of_the_model_goes_to_the_hub(tmp_path, train, hub):
-    said = train("--push_to_hub", "true", "--hub_model_id", "me/detective", "--max_steps", "2", "--hub_private_repo", "true")
+    said = train(
+        "--push_to_hub",
+        "true",
+        "--hub_model_id",
+        "me/detective",
+        "--max_steps",
+        "2",
+        "--hub_private_repo",
+        "true",
+        "--hub_revision",
+        "v2",
+    )
     assert f"uploaded: {hub.url}" in said
     assert hub.private == {"me/detective": True}
+    assert hub.branches == [("me/detective", "v2")]
     there, model = hub.repos["me/detective"], tmp_path / "run" / "model"
     files = {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
     assert {*there} == files | {"chat_template.jinja", "README.md"}
@@ -327,6 +394,34 @@ def test_what_stands_in_the_way_of_an_upload_is_said_before_training(monkeypatch
     more = ("--hub_model_id", how.get("id", "me/detective"), "--hub_strategy", how.get("strategy", "every_save"))
     with pytest.raises(SystemExit, match=complaint):
         train("--push_to_hub", "true", *more)
+    assert not hub.repos
+
+
+@pytest.mark.parametrize(
+    ("lora", "complaint"),
+    [
+        (("--lora_target_modules", "q_proj"), r"q_proj alone is a pattern for the whole name .* try '\.\*q_proj', or name two"),
+        (("--lora_target_modules", "q_proj", "k", "x_proj"), "lora_target_modules: the model has no k, x_proj"),
+        (("--lora_r", "0"), "lora_r: 0 is too few"),
+        (("--chat_template_kwargs", '{"tokenize": true}'), "chat_template_kwargs holds tokenize, which the trainer sets"),
+    ],
+)
+def test_lora_of_nothing_and_arguments_of_the_trainers_are_refused(tmp_path, train, lora, complaint):
+    with pytest.raises(SystemExit, match=complaint):
+        train("--use_peft", "true", *lora)
+    assert not (tmp_path / "run").exists()
+
+
+def test_lora_of_one_module_is_trained_as_the_message_says(tmp_path, train):
+    train("--use_peft", "true", "--lora_target_modules", ".*q_proj")
+    assert {name.split(".")[-3] for name in load_file(tmp_path / "run" / "model" / "adapter_model.safetensors")} == {"q_proj"}
+
+
+def test_a_finished_run_says_how_to_upload_it(monkeypatch, tmp_path, train, hub):
+    monkeypatch.setattr(grpo, "only_one", lambda _: None)  # this process keeps its lock
+    train()
+    said = train("--push_to_hub", "true", "--hub_model_id", "me/detective")
+    assert f"Nothing is uploaded now. To do so: hf upload me/detective {tmp_path / 'run' / 'model'} --exclude" in said
     assert not hub.repos
 
 

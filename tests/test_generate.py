@@ -47,6 +47,8 @@ def test_entailment_and_counterexamples():
 
 def test_clues_that_leave_the_night_open_are_refused():
     case = generate(7, 0, Size())
+    with pytest.raises(ValueError, match="directness=nan is impossible"):
+        generate(0, 0, directness=float("nan"))
     with pytest.raises(ValueError, match="leave the night undetermined"):
         minimal(case.night, list(case.puzzle.clues[1:]))
     assert set(minimal(case.night, list(case.puzzle.clues))) == set(case.puzzle.clues)

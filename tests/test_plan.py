@@ -192,8 +192,8 @@ def plan(monkeypatch, capsys):
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     folder = tmp_path_factory.mktemp("dataset")
-    for split, count in (("train", 40), ("validation", 64)):
-        build(5, 0, count, Size(3, 3, 4, 2, 0)).to_parquet(folder / f"{split}.parquet")
+    for split, first, count in (("train", 64, 40), ("validation", 0, 64)):
+        build(5, first, count, Size(3, 3, 4, 2, 0)).to_parquet(folder / f"{split}.parquet")
     return folder
 
 

@@ -85,13 +85,15 @@ def test_the_hand_written_set():
         ("unseen", 0.99, 0.60),
         ("qwen, adapted", 0.99, 0.45),
         ("r1, adapted", 0.99, 0.18),
-        ("claude, unseen", 0.95, 0.15),
+        ("claude, adapted", 0.99, 0.15),
+        ("claude and gpt, adapted", 0.99, 0.50),
+        ("qwen3 and llama, unseen", 0.99, 0.65),
     ],
 )
 def test_completions(which, precise, least):
     """Completions as different models would write them, and passages: every deduction each time that it is asserted.
 
-    The last three argue by contradiction and by cases. The grammar has not been adapted to the unseen ones.
+    The last five argue by contradiction and by cases. The grammar has not been adapted to the unseen ones.
     """
     puzzles = [read_prompt(text) for text in TEXTS["prompts"]]
     right = found = wanted = 0
@@ -233,6 +235,9 @@ def test_what_takes_nothing_back_is_read():
         (f"✗ {denied}\n✓ {x}", [this]),
         ("| Piece | 12:00 AM |\n|---|---|\n| Plum | Study |\n| Rope | ??? |", [this]),
         (f"Given clue 3, {x}.", [this]),
+        (f"{x}. This is not a problem.", [this]),
+        (f"At first, {x}.", [this]),
+        (f"If {denied}, then\n- {y}\n\nSo much for that. {x}.", [this]),
         (f"<think>\nSuppose {denied}.\n</think>\n{x}.", [this]),
     ):  # fmt: skip
         assert stated(text) == wanted, text
@@ -381,6 +386,8 @@ REPEATED = (  # each to be cut to 100,000 characters
     "".join(f"Hall a{i}\n" for i in range(9_000)),
     "".join(f"Plum; Rope a{i}. " for i in range(6_000)),
     f"{'so ' * 320}Plum was in the Hall at 12:00 AM. " * 100,
+    "Plum was in the Hall at 12:00 AM. Suppose Green is the murderer. " + "Hall. Impossible. " * 6_000,  # taken back each time
+    "Plum. By cases on Green.\n" + "Hall.\nImpossible.\n" * 6_000,
 )
 
 

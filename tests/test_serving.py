@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import signal
 from importlib.util import find_spec
 from pathlib import Path
@@ -76,6 +77,7 @@ def test_vllm_gets_the_next_rank_that_it_takes(tmp_path, r, pattern, wanted):
         ({"bias": "all"}, "bias: all"),
         ({"lora_bias": True, "bias": "lora_only"}, "bias: lora_only, lora_bias"),
         ({"init_lora_weights": "pissa_niter_4"}, "init_lora_weights: pissa_niter_4"),
+        ({"init_lora_weights": "OLoRA"}, "init_lora_weights: olora"),
         ({"peft_type": "LOHA"}, "peft_type LOHA"),
         ({"base_model_name_or_path": None}, "says that it adapts '', which is not there"),
         ({"base_model_name_or_path": "outputs/sft/gone"}, "says that it adapts 'outputs/sft/gone', which is not there"),
@@ -89,12 +91,36 @@ def test_an_adapter_that_vllm_cannot_serve_is_refused_before_it_starts(monkeypat
     ):
         pass
     assert ("merge_and_unload" in str(error.value)) == ("base" not in next(iter(changes)))
-    (tmp_path / "adapter_config.json").write_text("{")
-    with pytest.raises(ValueError, match=r"adapter_config\.json is no JSON"):
-        servable(tmp_path)
 
 
-@pytest.mark.parametrize("changes", [{}, {"use_rslora": True}, PATTERNS, PATTERNS | {"use_rslora": True}])
+@pytest.mark.parametrize(
+    ("changes", "rank"),
+    [
+        ({"r": 0}, 0),
+        ({"r": "24"}, "24"),
+        ({"r": None}, None),
+        ({"rank_pattern": {"q_proj": "40"}}, "40"),
+        ({"rank_pattern": [1]}, [1]),
+    ],
+)  # fmt: skip
+def test_a_rank_that_is_none_is_named(tmp_path, changes, rank):
+    with pytest.raises(ValueError, match=re.escape(f"adapter_config.json has the rank {rank!r}: r and rank_pattern are")):
+        servable(edited(tmp_path, **changes))
+
+
+def test_an_adapter_that_is_not_whole_is_named(tmp_path):
+    edited(tmp_path, alpha_pattern={"q_proj": 3})
+    with pytest.raises(ValueError, match=r"adapter_model\.safetensors is not there: save the adapter as safetensors"):
+        evenly_scaled(tmp_path, tmp_path)
+    for text, complaint in (("{", "is no JSON"), ("[1]", r"holds \[1\], where an object is due")):
+        (tmp_path / "adapter_config.json").write_text(text)
+        with pytest.raises(ValueError, match=rf"adapter_config\.json {complaint}"):
+            servable(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"use_rslora": True}, PATTERNS, PATTERNS | {"use_rslora": True}, PATTERNS | {"lora_alpha": 0}]
+)
 def test_an_adapter_with_a_scale_for_each_layer_gets_one_for_all(tmp_path, changes):
     """The copy's update of each layer under the one scale that vLLM knows, against the weights that PEFT merges."""
     model = adapter_of(tmp_path / "adapter", **changes)
@@ -178,6 +204,8 @@ def crash(process, error, code=1):
         ("\x1b[31m(APIServer pid=4)\x1b[0m Traceback (most recent call last):\n  File\nKeyError: 'x'", 1, "KeyError: 'x'"),
         ("No module named vllm.entrypoints", 1, "it ended with code 1, and\nNo module named vllm.entrypoints"),
         ("", 3, "it ended with code 3, and\nwithout a line."),
+        ("vLLM dies\nTraceback (most recent call last):\n  File", 1, "it ended with code 1, and\nvLLM dies\nTraceback"),
+        ((TRACEBACK.format(p="E", error="KeyError: 'x'") + "INFO\n" * 90) * 3000, 1, "KeyError: 'x'"),  # not quadratic
     ],
 )
 def test_the_log_of_a_server_that_did_not_start_says_why(log, code, said):

@@ -41,6 +41,8 @@ def imitate(monkeypatch, tmp_path):
         (("--max_length", "100"), r"6 of 8 .* more than 100 tokens, the longest 129, .*--max_length 129.*--proofs true\), or"),
         (("--max_length", "20"), r"8 of 8 demonstrations have more than 20 tokens"),
         (("--max_length", "100", "--proofs", "true"), r"of 8 .* take --max_length \d+, or smaller puzzles"),
+        (("--max_length", "0"), r"8 of 8 demonstrations have more than 0 tokens"),
+        (("--padding_free", "true"), r"padding_free: true would let demonstrations see each other"),
         (("--stages", "0:1:1:0"), r"stage '0:1:1:0' is impossible: it takes a STEP at least"),
         (("--stages", "2:1:0.5:0"), r"stage '2:1:0.5:0' is impossible"),
         (("--stages", "2:-1:0.5:0"), r"stage '2:-1:0.5:0' is impossible"),
