@@ -303,8 +303,8 @@ HEDGE = re.compile(
     r"potential\w*|who knows|to be (?:checked|confirmed|determined|verified))\b"
 )
 DENIAL = re.compile(
-    r"\b(?:not?|never|cannot|none|nobody|no one|\w+n't|impossib\w*|contradict\w*|exclud\w+|eliminat\w+|innocent|ruled out|(?:is|are) out|"
-    r"others?|another|some(?:one|body)|any(?:one|body)|else|also|too|both|as well|etc)\b"
+    r"\b(?:not?|never|cannot|none|nobody|no one|\w+n't|impossib\w*|contradict\w*|exclud\w+|eliminat\w+|innocent|"
+    r"ruled out|(?:is|are) out|others?|another|some(?:one|body)|any(?:one|body)|else|also|too|both|as well|etc)\b"
 )
 ASIDE = re.compile(r"\b(?:was|were|had|moved|went|stayed|carried)\b")
 CLAIM = re.compile(r"\b(?:murder\w*|kill\w*|culprit|guilty|did it|answers?|weapon|motives?|(?:it|this|that) (?:is|was))\b")
