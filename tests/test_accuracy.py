@@ -1,7 +1,9 @@
 """The graders: gold is worth 1 in whatever form it is written, and whatever is not surely the answer is worth 0."""
 
+import json
 import re
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -521,3 +523,15 @@ def test_time_is_linear_in_the_text_whatever_it_is():
         for before in ("", "A. ", "A. Mrs. White, ", "<", "A. Who murdered "):
             text = (before + piece * 40_000)[:40_000]
             assert seconds(text) < 1.0, (before, piece)  # about 0.03
+
+
+def test_sheets_of_another_author_get_what_they_deserve():
+    """Written by somebody who had not seen the reader, which has not been adapted to them: honest, hedged and dishonest ones."""
+    sheets = json.loads((Path(__file__).parent / "answer_sheets.json").read_text(encoding="utf-8"))
+    unread = 0
+    for case in sheets["cases"]:
+        number, right = case["puzzle"], case["right"]
+        graded = [bool(x) for x in grades(case["text"], sheets["solutions"][number], sheets["prompts"][number])]
+        assert not [i for i in range(len(right)) if graded[i] > right[i]], case["note"]
+        unread += graded != right
+    assert unread <= 5, f"{unread} of {len(sheets['cases'])}"
