@@ -526,7 +526,7 @@ def test_time_is_linear_in_the_text_whatever_it_is():
 
 
 def test_sheets_of_another_author_get_what_they_deserve():
-    """Written by somebody who had not seen the reader, which has not been adapted to them: honest, hedged and dishonest ones."""
+    """By somebody who had not seen the reader, which has not been adapted to them: honest, hedged and dishonest ones."""
     sheets = json.loads((Path(__file__).parent / "answer_sheets.json").read_text(encoding="utf-8"))
     unread = 0
     for case in sheets["cases"]:
