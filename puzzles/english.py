@@ -427,8 +427,12 @@ def _clue(sentence: str, setting: Setting) -> Clue:
 
 
 def _lines(text: str) -> list[tuple[int, str]]:
-    """The lines of a text that are not blank, numbered from 1, without the space at their ends."""
-    return [(i, line.rstrip()) for i, line in enumerate(text.splitlines(), 1) if line.strip()]
+    """The lines of a text that are not blank, numbered from 1, without the space at their ends.
+
+    `splitlines` and `strip` would also take control characters, such as a file separator, for line ends and space.
+    """
+    lines = (line.rstrip(" \t") for line in re.split(r"\r\n?|\n", text))
+    return [(i, line) for i, line in enumerate(lines, 1) if line]
 
 
 def _motive(item: str) -> tuple[str, int]:
