@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from dataclasses import fields
+from math import isfinite
 
 from puzzles.english import WORDINGS
 from puzzles.generate import DETERMINE
@@ -49,11 +50,15 @@ def how_to_generate(args: Namespace, default_size: Size | None) -> dict:
     """
     given = {field.name: getattr(args, field.name) for field in fields(Size) if getattr(args, field.name) is not None}
     how = {"directness": args.directness, "determine": args.determine, "min_depth": args.min_depth}
+    if not -(2**63) <= args.seed < 2**63:
+        raise ValueError(f"--seed {args.seed} does not fit into the column of the seed: choose one of at most 18 digits.")
+    if not isfinite(args.directness):
+        raise ValueError(f"--directness {args.directness} is impossible: choose a number, such as 0 or 2.")
     if args.players is None:
         return {"size": Size(**given) if given else default_size, "players": (1, 6), **how}
     if given:
         raise ValueError(f"--players draws every size, so it cannot go with --{' --'.join(given)}: drop one of them.")
     low, _, high = args.players.partition("-")
-    if not (low.isdigit() and (high or low).isdigit()):
+    if not (low.isdecimal() and (high or low).isdecimal()):
         raise ValueError(f"--players {args.players!r} is no range: write it as 3 or 1-6.")
     return {"size": None, "players": (int(low), int(high or low)), **how}

@@ -614,7 +614,7 @@ def bands_of(mix: str) -> dict[str, int]:
     bands = {}
     for part in mix.split(","):
         name, _, number = part.partition("=")
-        if name not in BANDS or not number.isdigit() or name in bands:
+        if name not in BANDS or not number.isdecimal() or name in bands:
             raise ValueError(
                 f"--mix {mix!r}: {part!r} should be {' or '.join(BANDS)}, once, and a number, as in easy=20,hard=10."
             )
@@ -679,8 +679,8 @@ def main() -> None:
             raise ValueError("--format published has no place for proofs: leave out --proofs, or --format.")
         output = place(args.output)
         how = how_to_generate(args, None)
-        bands = bands_of(args.mix) if args.mix else {"any": 5_000 if args.train is None else args.train}
-        if args.mix and args.train is not None:
+        bands = bands_of(args.mix) if args.mix is not None else {"any": 5_000 if args.train is None else args.train}
+        if args.mix is not None and args.train is not None:
             raise ValueError(f"--mix says how many training puzzles there are, so --train {args.train} is one word too many.")
         sizes = {"--train or --mix": sum(bands.values()), "--validation": args.validation, "--test": args.test}
         for name, n in sizes.items():

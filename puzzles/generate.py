@@ -12,6 +12,7 @@ Assumptions are made last candidate first, so that a core holds late candidates 
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -110,6 +111,8 @@ def generate(
         raise ValueError(f"determine={determine!r} is unknown: choose one of {', '.join(DETERMINE)}.")
     if not 0 <= min_depth <= 3:
         raise ValueError(f"min_depth={min_depth} is impossible: choose from 0 (all questions) to 3 (search only).")
+    if not math.isfinite(directness):
+        raise ValueError(f"directness={directness} is impossible: choose a number, such as 0 (as published) or 2 (easy).")
     truth = night(seed, index, size, players)
     rng = random.Random(f"clues {seed} {index}")
     clues = candidates(rng, truth, directness)
