@@ -45,6 +45,12 @@ def test_entailment_and_counterexamples():
     assert find_night(s, [*clues, innocent]) is None
 
 
+@pytest.mark.parametrize("directness", [float("nan"), float("inf")])
+def test_a_directness_that_is_no_number_is_refused(directness):
+    with pytest.raises(ValueError, match=f"directness={directness} is impossible"):
+        generate(7, 0, Size(), directness=directness)
+
+
 def test_clues_that_leave_the_night_open_are_refused():
     case = generate(7, 0, Size())
     with pytest.raises(ValueError, match="directness=nan is impossible"):

@@ -240,6 +240,8 @@ def test_a_deleted_clue_is_shown_by_another_night():
         ("stayed in that room", "\x1cstayed in that room", "stayed in that room"),
         ("• Poison\n", "• Poison\x1c\n", "'Poison\\x1c' is not a name"),
         ("2. Hall\n", "2. Hall\u2028\n", "names the room 'Hall', which is not one of"),
+        ("And these bonus questions:", "\x0cAnd these bonus questions:", "And these bonus questions:"),
+        ("And these bonus questions:", "And these bonus questions:\u2028", "And these bonus questions:"),
         ("Think it through", "Do not think it through", "Do not think it through"),
         ("in exactly this form", "in any form", "in any form"),
         ("B. WEAPON", "B. WEAPON\nPick any.", "but in the clear wording it should say 'C. ROOM'"),
