@@ -417,7 +417,7 @@ def _gives_another(line: str, question: Question, name: str) -> bool:
             end = JOINED.match(text, found[1]).end()
         if end == len(text):  # nothing but names
             return True
-    told = DENIAL.search(NO.sub("", text)) or ASIDE.search(text) or AFTER.match(text)["why"]
+    told = DENIAL.search(NO.sub("", text)) or ASIDE.search(text) or AFTER.match(text)["why"] or "is motivated by" in text
     return (len(text) < SHORT and not told) or bool(ALSO.search(text)) or any(CLAIMED.match(text, end) for end in others)
 
 

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import resource
 import runpy
+import signal
 import sys
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -21,6 +22,7 @@ def _script(argv: tuple[str, ...], log: Path, file_size: int, environment: dict[
     for stream, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(log.with_suffix(f".{name}"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
     os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job ignores
     resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
     os.environ |= environment
     os.chdir(ROOT)

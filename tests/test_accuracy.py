@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from puzzles.clues import candidates, noun
+from puzzles.clues import candidates, fill, noun
 from puzzles.english import prompt, render
 from puzzles.generate import generate
 from puzzles.scenario import Size
@@ -535,3 +535,15 @@ def test_sheets_of_another_author_get_what_they_deserve():
         assert not [i for i in range(len(right)) if graded[i] > right[i]], case["note"]
         unread += graded != right
     assert unread <= 5, f"{unread} of {len(sheets['cases'])}"
+
+
+def test_a_fact_between_two_answers_belongs_to_neither():
+    """As the tiny model writes: the fact that answers a question, and then the answer. Read with the puzzle and without it."""
+    for seed in range(80):
+        size = Size(2 + seed % 3, 2 + seed % 2, 2 + seed % 4, 1 + seed % 3, 2 * (seed % 2))
+        case = generate(seed, 0, size)
+        s, lines = case.puzzle.setting, []
+        for question, (letter, answer) in zip(case.puzzle.questions, case.solution.items(), strict=True):
+            lines += [render(fill(question, answer), s), f"{letter}. {answer}"]
+        for asked in (None, prompt(case.puzzle)):
+            assert all(grades("\n".join(lines), list(case.solution.values()), asked)), lines
