@@ -322,7 +322,7 @@ def read_journal(journal: Path) -> Iterator[dict]:
     """The lines of a journal; a last one that was not written to its end is cut off.
 
     Raises:
-        ValueError: if it is not one line for each index from 0 on, as when two programs wrote it at once.
+        ValueError: if it is not one line for each index from 0 on, as after a power cut; it names the line.
     """
     if not journal.exists():
         return
@@ -333,9 +333,16 @@ def read_journal(journal: Path) -> Iterator[dict]:
                 file.truncate(end)
                 return
             end += len(line)
-            found = json.loads(line)
-            if found["index"] != index:
-                raise ValueError(f"{journal} is out of order at line {index + 1}: delete {journal.parent} and start again.")
+            try:
+                found = json.loads(line)
+                sound = found["index"] == index
+            except (ValueError, TypeError, KeyError):
+                sound = False
+            if not sound:
+                raise ValueError(
+                    f"{journal} is damaged at line {index + 1}: delete that line and all after it, and the same command goes on "
+                    f"from there; or delete {journal.parent} and start again."
+                )
             yield found
 
 

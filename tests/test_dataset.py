@@ -552,3 +552,11 @@ def test_a_version_stands_for_the_same_puzzles_for_ever():
     cases += [generate(1, i, Size(), determine="answers", min_depth=1) for i in range(12)]
     text = "\n".join(f"{prompt(case.puzzle)} {case.solution} {case.depths}" for case in cases)
     assert (VERSION, hashlib.sha256(text.encode()).hexdigest()[:16]) == (1, "4543e108c12aed43")
+
+
+@pytest.mark.parametrize("damage", [b"\x00\x00\x00\n", b"[]\n", b'{"index": 7}\n', b"{}\n"])
+def test_a_damaged_line_of_the_journal_is_named(tmp_path, damage):
+    journal = tmp_path / "journal.jsonl"
+    journal.write_bytes(b'{"index": 0}\n' + damage + b'{"index": 2}\n')
+    with pytest.raises(ValueError, match=r"journal.jsonl is damaged at line 2: delete that line and all after it"):
+        list(read_journal(journal))
