@@ -340,8 +340,8 @@ def read_journal(journal: Path) -> Iterator[dict]:
                 sound = False
             if not sound:
                 raise ValueError(
-                    f"{journal} is damaged at line {index + 1}: delete that line and all after it, and the same command goes on "
-                    f"from there; or delete {journal.parent} and start again."
+                    f"{journal} is damaged at line {index + 1}: delete that line and all after it, and the same command goes "
+                    f"on from there; or delete {journal.parent} and start again."
                 )
             yield found
 
