@@ -24,6 +24,7 @@ from puzzles.generate import NothingToAskError, generate, minimal
 from puzzles.scenario import Size
 from puzzles.solver import find_night
 from puzzles.verify import faults, misprints, puzzle_of, read_rows
+from tests import in_process
 from tests.test_scenario import SIZES
 
 PUBLISHED = Path(__file__).parents[2] / "shared" / "data" / "published_val.json"
@@ -50,17 +51,12 @@ def row(case, wording="clear", **columns):
 
 
 @pytest.fixture
-def certify(monkeypatch, capsys):
+def certify():
     """`python -m puzzles.verify` in this process: its exit code, and all that it says."""
 
     def run(source, *args, num_proc="1"):
-        monkeypatch.setattr(sys, "argv", ["verify", str(source), "--num-proc", num_proc, *args])
-        try:
-            code = verify.main()
-        except SystemExit as end:
-            code = end.code
-        printed = capsys.readouterr()
-        return code, printed.out + printed.err
+        done = in_process.run(verify.main, source, "--num-proc", num_proc, *args)
+        return done.returncode, done.stdout + done.stderr
 
     return run
 
