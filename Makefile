@@ -28,7 +28,7 @@ install: .venv/cpu ## Set up .venv for a laptop without a GPU
 	@echo "Ready: .venv ($$($(BIN)/python --version), torch $$($(BIN)/python -c 'import torch; print(torch.__version__)'))"
 
 train-tiny: .venv/cpu ## Teach a tiny model on the CPU, and show it before and after (SEED=0)
-	OMP_NUM_THREADS=2 $(BIN)/python recipes/train_tiny.py --seed $(SEED)
+	OMP_NUM_THREADS=2 $(BIN)/python recipes/tiny/train_tiny.py --seed $(SEED)
 
 plan-1.5b: .venv/cpu ## What train-1.5b needs and costs: batches, memory, disk, hours, dollars (ARGS="--price 0.4")
 	$(call PLAN,single_gpu,qwen2.5-1.5b,--gpu_gib 23.6 --cpu_gib 64 --peak_tflops 165 --price 0.5)
@@ -60,20 +60,20 @@ rehearse: .venv/dev ## Rehearse the big recipes on two CPU cores: ZeRO-3, vLLM, 
 	$(BIN)/python -m pytest tests/test_rehearsal.py -v
 
 benchmark: $(SERVES) ## Score a model, local or of an API: accuracy, tokens, dollars (MODEL=… RECIPE=tiny-cpu ARGS="--samples 4")
-	@test -n "$(MODEL)" || { echo "Which model? Such as: make benchmark MODEL=recipes/tiny-warm-start RECIPE=tiny-cpu"; exit 1; }
-	$(BIN)/python recipes/benchmark.py $(MODEL) --recipe recipes/$(or $(RECIPE),qwen2.5-14b).yaml $(ARGS)
+	@test -n "$(MODEL)" || { echo "Which model? Such as: make benchmark MODEL=recipes/tiny/tiny-warm-start RECIPE=tiny-cpu"; exit 1; }
+	$(BIN)/python recipes/evaluation/benchmark.py $(MODEL) --recipe recipes/$(or $(RECIPE),qwen2.5-14b).yaml $(ARGS)
 
 benchmark-view: .venv/cpu ## Look at every response of the benchmarks in a browser
 	$(BIN)/inspect view --log-dir outputs/benchmark
 
 report: .venv/cpu ## Tables and pictures of training runs and benchmarks, in outputs/report (RUN=outputs/tiny-cpu/seed-0/grpo)
-	$(BIN)/python recipes/report.py $(RUN:%=--run %) $(ARGS)
+	$(BIN)/python recipes/evaluation/report.py $(RUN:%=--run %) $(ARGS)
 
 experiment-16: .venv/cpu ## Does training on 16 puzzles alone lift held-out accuracy? On the CPU (10 minutes; ARGS="--seeds 0 1 2")
-	OMP_NUM_THREADS=1 $(BIN)/python recipes/experiment.py 16 $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python recipes/tiny/experiments.py 16 $(ARGS)
 
 experiment-tradeoff: .venv/cpu ## Puzzles against samples an iteration, at a constant product, on the CPU (20 minutes)
-	OMP_NUM_THREADS=1 $(BIN)/python recipes/experiment.py tradeoff $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python recipes/tiny/experiments.py tradeoff $(ARGS)
 
 tiny-base: .venv/cpu ## Make the base checkpoint that train-tiny starts from, from nothing (20 to 30 minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python recipes/sft.py --config recipes/tiny-base.yaml
@@ -89,29 +89,29 @@ push-dataset: .venv/cpu ## Publish it on the Hub (REPO=name/temporal-clue PRIVAT
 
 gallery: .venv/cpu ## Write GALLERY.md, gallery/index.html and deductions.html: puzzles and reasonings to look at
 	$(BIN)/python -m puzzles.gallery
-	$(BIN)/python -m rewards.show gallery/deductions.jsonl --html gallery/deductions.html
+	$(BIN)/python -m rewards.deductions.view gallery/deductions.jsonl --html gallery/deductions.html
 
 show-deductions: .venv/cpu ## Print a completion, each deduction coloured by verdict, and why (FILE=… ARGS="--index 1 --html page.html")
 	@test -n "$(FILE)" || { echo "Which file? Such as: make show-deductions FILE=gallery/deductions.jsonl, or the .eval of a benchmark"; exit 1; }
-	@$(BIN)/python -m rewards.show "$(FILE)" $(ARGS)
+	@$(BIN)/python -m rewards.deductions.view "$(FILE)" $(ARGS)
 
 bench-generate: .venv/cpu ## Measure the generator against the published scheme (half an hour; ARGS="--puzzles 2 --limit 10")
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/generate.py $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.generate $(ARGS)
 
 bench-proof: .venv/cpu ## Measure short proofs: seconds, how they grow, steps (2 minutes; ARGS="--determine answers")
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/proof.py $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.proof $(ARGS)
 
 bench-step: .venv/dev ## Measure a packed optimizer step against stock TRL's (20 minutes; ARGS="--groups 16 --means 300")
-	$(BIN)/python benchmarks/step.py $(ARGS)
+	$(BIN)/python -m benchmarks.step $(ARGS)
 
 bench-reward: .venv/cpu ## Measure how fast completions are graded, beside the published grader (a minute)
-	$(BIN)/python benchmarks/reward.py $(ARGS)
+	$(BIN)/python -m benchmarks.reward $(ARGS)
 
 bench-deductions: .venv/dev ## Measure how fast stated deductions are judged, and how well they are read (a minute)
-	$(BIN)/python benchmarks/deductions.py $(ARGS)
+	$(BIN)/python -m benchmarks.deductions $(ARGS)
 
 experiment-deductions: .venv/cpu ## Does a reward for justified deductions help? On the CPU (12 minutes; ARGS="--seeds 0 1 2")
-	OMP_NUM_THREADS=1 $(BIN)/python recipes/experiment.py deductions $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python recipes/tiny/experiments.py deductions $(ARGS)
 
 test: .venv/dev ## Run the tests (five minutes on two cores)
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile $(ARGS)
@@ -132,7 +132,7 @@ clean: ## Delete .venv and outputs
 
 # A stamp a set of requirements: made again when the file changes. torch comes first and by exact version, so that nothing
 # else can pull another build of it. PIP_ARGS may name an index of CPU builds of torch (see the README).
-.venv/cpu: requirements-cpu.txt
+.venv/cpu: requirements-cpu.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is too old: Python 3.11 or newer \
 	is needed. Name one with: make PYTHON=python3.11"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

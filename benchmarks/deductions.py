@@ -12,20 +12,17 @@ from __future__ import annotations
 
 import argparse
 import random
-import sys
 import time
 from pathlib import Path
 
 # `python benchmarks/deductions.py` puts benchmarks/ on the path, not the folder above it.
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from puzzles.clues import At, facts
 from puzzles.english import prompt, render
 from puzzles.files import write_json
 from puzzles.generate import Case, generate
 from puzzles.scenario import Size
-from rewards.deductions import deductions, judge_of
-from rewards.prose import _reader, read
+from rewards.deductions.judge import deductions, judge_of
+from rewards.deductions.reader import _reader, read
 from tests.test_prose import CLUES, REPEATED, SET, SETTING, precision_and_recall
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -9,12 +9,8 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections import Counter
 from functools import partial
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tqdm import tqdm
 

@@ -11,14 +11,11 @@ from __future__ import annotations
 
 import argparse
 import random
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # `python benchmarks/reward.py` puts benchmarks/ on the path, not the folder above it.
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from tqdm import tqdm
 
 from puzzles.english import prompt, render

@@ -32,8 +32,6 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 import torch
 from datasets import Dataset
 from tqdm import tqdm
@@ -49,7 +47,7 @@ SHAPE |= {"num_hidden_layers": 2, "vocab_size": 1024}
 if GPU:
     SHAPE = {"hidden_size": 896, "num_attention_heads": 14, "num_key_value_heads": 2, "intermediate_size": 4864}
     SHAPE |= {"num_hidden_layers": 24, "vocab_size": 151936}
-TOKENIZER = Path(__file__).resolve().parents[1] / "recipes" / "tiny-warm-start"
+TOKENIZER = Path(__file__).resolve().parents[1] / "recipes" / "tiny" / "tiny-warm-start"
 LONGEST = 8192  # tokens of a completion
 
 

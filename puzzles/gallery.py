@@ -2,7 +2,8 @@
 
 python -m puzzles.gallery                 writes both into the current folder
 
-With them comes gallery/deductions.jsonl, a reasoning about each puzzle, which `python -m rewards.show` judges step by step.
+With them comes gallery/deductions.jsonl, a reasoning about each puzzle, which
+`python -m rewards.deductions.view` judges step by step.
 """
 
 from __future__ import annotations

@@ -84,8 +84,8 @@ class RunArguments:
     deduction_weight: float = field(
         default=0.0,
         metadata={
-            "help": "Weight of the reward for stated deductions that are justified (rewards/deductions.py), beside 1 for the "
-            "answers. 0: measured and logged, not trained on."
+            "help": "Weight of the reward for stated deductions that are justified (rewards/deductions/judge.py), beside 1 "
+            "for the answers. 0: measured and logged, not trained on."
         },
     )
     resume: str = field(

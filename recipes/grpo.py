@@ -20,20 +20,18 @@ from dataclasses import asdict
 from pathlib import Path
 
 # `accelerate launch recipes/grpo.py` puts recipes/ on the path, not the folder above it.
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from trl import GRPOConfig, ModelConfig, get_peft_config
 
 from puzzles.files import only_one
+from recipes.alarms import Watch
 from recipes.arguments import PuzzleArguments, RunArguments, parse
-from recipes.callbacks import Watch
+from recipes.checkpoints import checkpoint_to_resume, keep_checkpoints, same_run, whole_checkpoints, write_json
 from recipes.data import puzzles
 from recipes.hub import by_hand, repository, upload
 from recipes.plan import accumulate, as_text, check, this_machine
-from recipes.run_folder import checkpoint_to_resume, keep_checkpoints, same_run, whole_checkpoints, write_json
 from recipes.trainer import HELD_OUT_ACCURACY, PuzzleTrainer
 from rewards.accuracy import accuracy, published_accuracy
-from rewards.deductions import deductions
+from rewards.deductions.judge import deductions
 
 
 def scores(log: dict[str, float]) -> dict[str, float]:

@@ -21,9 +21,6 @@ from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import urlopen
 
-# `python recipes/plan.py` puts recipes/ on the path, not the folder above it.
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 import psutil
 import torch
 import yaml

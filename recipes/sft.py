@@ -4,7 +4,7 @@
 
 A demonstration is a chain of deductions (`puzzles/proof.py`), one statement a line, and then the answer sheet. The chain is the
 whole night in small steps, or with `--proofs true` a short proof of the answers. One that has more than `max_length` tokens is
-refused before anything is learned. Without a `model_name_or_path` a tiny Qwen2 is made (`recipes/tiny.py`).
+refused before anything is learned. Without a `model_name_or_path` a tiny Qwen2 is made (`recipes/tiny/model.py`).
 """
 
 from __future__ import annotations
@@ -17,9 +17,6 @@ import sys
 from dataclasses import dataclass, field, fields, replace
 from itertools import chain
 from pathlib import Path
-
-# `python recipes/sft.py` puts recipes/ on the path, not the folder above it.
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 from datasets import Dataset
@@ -36,7 +33,7 @@ from puzzles.scenario import BODDY, Size
 from recipes.arguments import parse
 from recipes.hub import repository, upload
 from recipes.plan import model_config, offline
-from recipes.tiny import tiny_model, tiny_tokenizer
+from recipes.tiny.model import tiny_model, tiny_tokenizer
 
 FIRST = 2_000_000_000  # demonstrations are of other puzzles than GRPO's (from 0) and the held-out ones (from HELD_OUT)
 

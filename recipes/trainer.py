@@ -18,8 +18,8 @@ from torch.utils.data import Sampler
 from trl.trainer.utils import RepeatSampler
 
 from puzzles.difficulty import BANDS
+from recipes.checkpoints import keep_checkpoints, mark_whole, whole_checkpoints
 from recipes.packing import PackedGRPOTrainer
-from recipes.run_folder import keep_checkpoints, mark_whole, whole_checkpoints
 from rewards.accuracy import begins_thought, spoken, text_of
 
 HELD_OUT_ACCURACY = "eval_rewards/accuracy/mean"

@@ -5,8 +5,8 @@
     A. Mrs. White
     B. Lounge
 
-in whatever form it is written (rewards/sheet.py): a question is answered if the text behind its letter names exactly one of
-its candidates, which are those of the puzzle in the prompt. What is thought does not count, only what is said after it.
+in whatever form it is written (rewards/answer_sheet.py): a question is answered if the text behind its letter names exactly one
+of its candidates, which are those of the puzzle in the prompt. What is thought does not count, only what is said after it.
 `published_accuracy` is the grader of the published results, for comparison with them. Its pattern has no digits, so it can
 never accept a time: a perfect sheet scores 0.926 on the published validation puzzles.
 """
@@ -20,7 +20,7 @@ from functools import cache, lru_cache
 from puzzles.clues import candidates, fill
 from puzzles.english import read_prompt, render
 from puzzles.scenario import MOTIVES, ROOMS, SUSPECTS, WEAPONS
-from rewards.sheet import PREFACE, Names, Question, last_sheet, plain, read_answers
+from rewards.answer_sheet import PREFACE, Names, Question, last_sheet, plain, read_answers
 
 TEXT_PARTS = ("text", "input_text", "output_text")
 Completion = str | list[dict] | dict | None

@@ -9,9 +9,6 @@ it is told not to, which TRL has no option for: vLLM gets the trainer's --dtype.
 
 import runpy
 import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 from trl.generation import vllm_generation

@@ -22,10 +22,10 @@ from puzzles.english import render
 from puzzles.scenario import Size
 from puzzles.solver import find_night
 from puzzles.verify import puzzle_of
-from recipes import benchmark
-from recipes.bootstrap import ratio
-from recipes.measures import price_of, summary, table
-from recipes.train_tiny import chance, score
+from recipes.evaluation import benchmark
+from recipes.evaluation.intervals import ratio
+from recipes.evaluation.measures import price_of, summary, table
+from recipes.tiny.train_tiny import chance, score
 from rewards.accuracy import accuracy, published_accuracy
 from tests.openai_server import USAGE, claude, openai_server, refusal, reply
 from tests.test_rehearsal import needs_vllm
@@ -206,7 +206,7 @@ def test_after_kill_9_only_what_is_missing_is_asked_for(rows, dataset, tmp_path,
     with openai_server(lambda prompt, _: reply(sheet(known[prompt])), seconds=0.3) as (server, url):
         with (tmp_path / "killed.log").open("w") as log:
             first = subprocess.Popen(
-                [sys.executable, "recipes/benchmark.py", *command(dataset, url, tmp_path / "out")],
+                [sys.executable, "recipes/evaluation/benchmark.py", *command(dataset, url, tmp_path / "out")],
                 cwd=ROOT,
                 stdout=log,
                 stderr=log,
@@ -478,7 +478,7 @@ def test_an_interval_is_over_puzzles_and_holds_the_truth_19_times_in_20():
 
 
 def test_prices_are_whole_and_found_under_dated_names(tmp_path):
-    file = ROOT / "recipes" / "prices.yaml"
+    file = ROOT / "recipes" / "evaluation" / "prices.yaml"
     entries = yaml.safe_load(file.read_text())
     for name, entry in entries.items():
         assert price_of(name, file) == entry
@@ -493,7 +493,7 @@ def test_prices_are_whole_and_found_under_dated_names(tmp_path):
 @needs_vllm
 def test_a_checkpoint_is_served_with_vllm_and_scored_as_transformers_scores_it(tmp_path):
     count, seed = 150, 20261123
-    model = ROOT / "recipes" / "tiny-warm-start"
+    model = ROOT / "recipes" / "tiny" / "tiny-warm-start"
     adapter = tmp_path / "adapter"
     lora = get_peft_model(AutoModelForCausalLM.from_pretrained(model), LoraConfig(r=8, target_modules="all-linear"))
     torch.manual_seed(0)
@@ -506,7 +506,7 @@ def test_a_checkpoint_is_served_with_vllm_and_scored_as_transformers_scores_it(t
     for folder in (model, adapter):
         options = (str(folder), *sampling, "--output", str(tmp_path / "out"), "--name", folder.name, "--gpu-dollars", "0.1")
         done = subprocess.run(
-            [sys.executable, "recipes/benchmark.py", *options], cwd=ROOT, capture_output=True, text=True, timeout=600
+            [sys.executable, "recipes/evaluation/benchmark.py", *options], cwd=ROOT, capture_output=True, text=True, timeout=600
         )
         assert done.returncode == 0, done.stdout + done.stderr
         results[folder.name] = json.loads((tmp_path / "out" / folder.name / "result.json").read_text())

@@ -23,7 +23,7 @@ from recipes.plan import model_config, prompt_lengths, rounded_away, this_machin
 from tests.hub import TOKEN, local_hub
 
 ROOT = Path(__file__).parents[1]
-TINY = ROOT / "recipes" / "tiny-warm-start"
+TINY = ROOT / "recipes" / "tiny" / "tiny-warm-start"
 CLASHES = {"completions": "x", "prompts": "x", "completion_ids": 1, "trainer_state": 1, "log_metric": "x", "image": "x"}
 CLASHES |= {"images": "x", "tools": "x", "environment": "x", "completion": "x", "seed": 4}
 

@@ -12,10 +12,10 @@ from puzzles.generate import candidates, generate
 from puzzles.proof import deduce
 from puzzles.scenario import Size
 from puzzles.solver import entailed, find_night
-from rewards import deductions as module
-from rewards import show
-from rewards.deductions import Judge, deductions, judge_of
-from rewards.prose import Assertion
+from rewards.deductions import judge as module
+from rewards.deductions import view as show
+from rewards.deductions.judge import Judge, deductions, judge_of
+from rewards.deductions.reader import Assertion
 
 SIZE = Size(suspects=3, weapons=2, rooms=4, times=2, motives=3)
 

@@ -21,9 +21,7 @@ from puzzles.generate import generate
 from puzzles.scenario import Size
 from recipes import grpo, sft
 from recipes.arguments import PuzzleArguments, RunArguments, parse
-from recipes.data import puzzles
-from recipes.plan import this_machine
-from recipes.run_folder import (
+from recipes.checkpoints import (
     checkpoint_to_resume,
     history,
     keep_checkpoints,
@@ -31,12 +29,14 @@ from recipes.run_folder import (
     same_run,
     whole_checkpoints,
 )
-from recipes.tiny import tiny_tokenizer
+from recipes.data import puzzles
+from recipes.plan import this_machine
+from recipes.tiny.model import tiny_tokenizer
 from tests import forked
 from tests.test_dataset import make
 
 ROOT = Path(__file__).parents[1]
-BASE = ROOT / "recipes" / "tiny-base"
+BASE = ROOT / "recipes" / "tiny" / "tiny-base"
 SMALL = {"suspects": 2, "weapons": 2, "rooms": 2, "times": 1, "motives": 0}
 
 
@@ -143,7 +143,7 @@ def test_packing_changes_nothing_but_the_time(tmp_path):
     def weights(folder):
         return AutoModelForCausalLM.from_pretrained(folder).state_dict()
 
-    stock, start = weights(tmp_path / "stock" / "model"), weights(ROOT / "recipes" / "tiny-warm-start")
+    stock, start = weights(tmp_path / "stock" / "model"), weights(ROOT / "recipes" / "tiny" / "tiny-warm-start")
     for name in ("packed", "switched"):
         assert len(steps(name)) == 6
         for theirs, ours in zip(steps("stock"), steps(name), strict=True):

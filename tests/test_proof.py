@@ -22,7 +22,7 @@ from puzzles.scenario import Size
 from puzzles.solver import UndecidedError, entailed, find_night
 from recipes.sft import demonstration, quiz
 from rewards.accuracy import accuracy, answer_sheet
-from rewards.deductions import Judge
+from rewards.deductions.judge import Judge
 from tests.test_scenario import SIZES
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
-from recipes.report import Run, frontier, main, power_law, puzzle_sets, table, told, told_soundness, told_unread
+from recipes.evaluation.report import Run, frontier, main, power_law, puzzle_sets, table, told, told_soundness, told_unread
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = yaml.safe_load((ROOT / "recipes" / "published.yaml").read_text())
@@ -145,7 +145,7 @@ def test_deductions_before_and_after_training_are_told_where_they_were_logged(tm
 
 def options(tmp_path, output, run):
     folders = {"--benchmark": tmp_path / "benchmark", "--output": tmp_path / output, "--run": run}
-    return ["recipes/report.py", *(str(part) for pair in folders.items() for part in pair)]
+    return ["recipes/evaluation/report.py", *(str(part) for pair in folders.items() for part in pair)]
 
 
 def report(tmp_path, output, run, monkeypatch):

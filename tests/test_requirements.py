@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 
 def pins(name):
     lines = (line.partition("#")[0].partition(";")[0].strip() for line in (ROOT / name).read_text().splitlines())
-    pairs = [line.split("==") for line in lines if line]
+    pairs = [line.split("==") for line in lines if line and line != "-e ."]
     assert all(len(pair) == 2 for pair in pairs), f"{name} has a line that pins no version"
     return {re.sub(r"[-_.]+", "-", package).lower(): number for package, number in pairs}
 

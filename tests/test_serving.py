@@ -14,11 +14,11 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from recipes.serving import RANKS, evenly_scaled, servable, served, why
+from recipes.evaluation.serving import RANKS, evenly_scaled, servable, served, why
 from tests.test_rehearsal import needs_vllm
 
 ROOT = Path(__file__).parents[1]
-BASE = ROOT / "recipes" / "tiny-warm-start"
+BASE = ROOT / "recipes" / "tiny" / "tiny-warm-start"
 PATTERNS = {
     "rank_pattern": {"q_proj": 40, "layers.1.mlp.up_proj": 3},
     "alpha_pattern": {"q_proj": 7, "^model.layers.0.*v_proj": 90},

@@ -18,7 +18,7 @@ from recipes.arguments import parse
 from tests.hub import TOKEN, local_hub
 
 ROOT = Path(__file__).parents[1]
-BASE = ROOT / "recipes" / "tiny-base"
+BASE = ROOT / "recipes" / "tiny" / "tiny-base"
 
 
 @pytest.fixture

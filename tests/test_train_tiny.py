@@ -17,7 +17,7 @@ def test_grpo_lifts_held_out_accuracy_beyond_what_imitation_does():
     folder = ROOT / "outputs" / "tiny-cpu"
     shutil.rmtree(folder / f"seed-{seed}", ignore_errors=True)
     run = subprocess.run(
-        [sys.executable, "recipes/train_tiny.py", "--seed", str(seed)], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "recipes/tiny/train_tiny.py", "--seed", str(seed)], cwd=ROOT, capture_output=True, text=True
     )
     assert run.returncode == 0, run.stderr
     assert "after GRPO" in run.stdout

@@ -6,9 +6,9 @@ import pytest
 from datasets import Dataset
 from trl.trainer.utils import RepeatSampler
 
+from recipes.checkpoints import mark_whole, whole_checkpoints
 from recipes.packing import PackedGRPOTrainer
-from recipes.run_folder import mark_whole, whole_checkpoints
-from recipes.tiny import CHATML, tiny_tokenizer
+from recipes.tiny.model import CHATML, tiny_tokenizer
 from recipes.trainer import HELD_OUT_ACCURACY, EpochSampler, PuzzleTrainer
 from rewards.accuracy import accuracy, published_accuracy
 

@@ -2,7 +2,7 @@
 
 A clause is read only if all of it has a known form, once names are recognised (in full, without the title or its dot, a
 suspect by the surname), markdown is gone, and lead-ins such as "So", "Therefore", "From clue 3 it follows that".
-`rewards/grammar.py` has the forms:
+`rewards/deductions/grammar.py` has the forms:
 
     SUBJECT VERB in/at the ROOM at TIME       several subjects, rooms and times; the time may come first
     SUBJECT VERB either in the ROOM or in the ROOM at TIME
@@ -36,7 +36,7 @@ from itertools import chain
 
 from puzzles.clues import At, Beside, Carried, Clue, Iff, Motivated, Moved, Murder, Or, SameRoom, Together
 from puzzles.scenario import BODDY, MURDER_WEAPON, MURDERER, Setting
-from rewards import grammar
+from rewards.deductions import grammar
 
 LONGEST = 1_000  # characters of a sentence; a longer one is set aside
 TOO_LONG = " … "  # in the middle of such a one

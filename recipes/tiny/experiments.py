@@ -1,8 +1,8 @@
 """Questions put to the CPU recipe, over several seeds. The first two are published findings, in miniature.
 
-  python recipes/experiment.py 16            (make experiment-16)          train on 16 puzzles alone
-  python recipes/experiment.py tradeoff      (make experiment-tradeoff)    puzzles × samples an iteration, always 64
-  python recipes/experiment.py deductions    (make experiment-deductions)  with a reward for justified deductions
+  python recipes/tiny/experiments.py 16            (make experiment-16)          train on 16 puzzles alone
+  python recipes/tiny/experiments.py tradeoff      (make experiment-tradeoff)    puzzles × samples an iteration, always 64
+  python recipes/tiny/experiments.py deductions    (make experiment-deductions)  with a reward for justified deductions
 
 Each arm is `recipes/tiny-cpu.yaml` with the one change that its name says, from the warm start of `make train-tiny`, scored
 before and after on the same 400 fresh puzzles, sampled. Arms and seeds that are done are not done again, also across the
@@ -14,15 +14,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
-
-# `python recipes/experiment.py` puts recipes/ on the path, not the folder above it.
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from recipes.run_folder import history, write_json
-from recipes.train_tiny import GRPO, ROOT, Parts, held_out, score, warm_start
+from recipes.checkpoints import history, write_json
+from recipes.tiny.train_tiny import GRPO, ROOT, Parts, held_out, score, warm_start
 
 FOLDER = ROOT / "outputs" / "experiments"
 # The recipe as it is comes first: 8 puzzles × 8 samples an iteration, out of 1,024 puzzles.

@@ -1,6 +1,6 @@
 """The main job on a laptop: puzzles → warm start → GRPO → held-out scores before and after, and a control.
 
-  python recipes/train_tiny.py --seed 0          (or: make train-tiny SEED=0)
+  python recipes/tiny/train_tiny.py --seed 0          (or: make train-tiny SEED=0)
 
 1. warm start   a few steps of imitation turn the base checkpoint into a detective of poor memory
 2. GRPO         `accelerate launch recipes/grpo.py --config recipes/tiny-cpu.yaml`, from the reward alone
@@ -22,9 +22,6 @@ import time
 from collections import Counter
 from pathlib import Path
 
-# `python recipes/train_tiny.py` puts recipes/ on the path, not the folder above it.
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 import matplotlib.pyplot as plt
 import torch
 from datasets import Dataset
@@ -34,15 +31,15 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from puzzles.clues import candidates
 from puzzles.english import read_prompt
 from recipes.arguments import puzzles_of
+from recipes.checkpoints import history, write_json
 from recipes.data import fresh
-from recipes.report import save
-from recipes.run_folder import history, write_json
+from recipes.evaluation.report import save
 from rewards.accuracy import accuracy, text_of
-from rewards.deductions import judge_of
+from rewards.deductions.judge import judge_of
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 RUNS = ROOT / "outputs" / "tiny-cpu"
-BASE = ROOT / "recipes" / "tiny-base"
+BASE = ROOT / "recipes" / "tiny" / "tiny-base"
 SFT = ("recipes/sft.py", "--config", "recipes/tiny-warm-start.yaml")
 GRPO = ("-m", "accelerate.commands.launch", "--config_file", "accelerate_configs/cpu.yaml", "recipes/grpo.py")
 GRPO += ("--config", "recipes/tiny-cpu.yaml")

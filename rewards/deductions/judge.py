@@ -1,6 +1,6 @@
 """Which of a completion's stated deductions are proved? A metric, and an optional reward; the verdict is always the solver's.
 
-What a completion asserts is read by `rewards/prose.py`. Each statement gets a verdict, given all clues and the rules:
+What a completion asserts is read by `rewards/deductions/reader.py`. Each statement gets a verdict, given the clues and rules:
 
     proved      on every night that fits the clues
     refuted     on none
@@ -31,7 +31,7 @@ from puzzles.cnf import CNF
 from puzzles.english import read_prompt
 from puzzles.proof import support
 from rewards.accuracy import Completion, text_of
-from rewards.prose import Assertion, Sentence, plain, read
+from rewards.deductions.reader import Assertion, Sentence, plain, read
 
 LIMIT = 20_000  # conflicts of the solver for one verdict: far beyond any published size, and under a second
 DECIDED = ("proved", "refuted", "undecided")  # verdicts; what the solver timed out on counts neither for nor against

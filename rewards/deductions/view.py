@@ -1,11 +1,11 @@
 """A completion with each of its deductions coloured by verdict, and under it why: the clues, or a night on which it fails.
 
-python -m rewards.show FILE               the first row of a JSON or JSONL file: {"prompt": …, "completion": …}, texts or chats
-python -m rewards.show LOG.eval --index 3 the fourth response of a benchmark, from outputs/benchmark/NAME/logs
-python -m rewards.show FILE --html OUT    all rows as a page that needs nothing but a browser
+python -m rewards.deductions.view FILE               the first row of JSON or JSONL: {"prompt": …, "completion": …}
+python -m rewards.deductions.view LOG.eval --index 3 the fourth response of a benchmark, from outputs/benchmark/NAME/logs
+python -m rewards.deductions.view FILE --html OUT    all rows as a page that needs nothing but a browser
 
-Verdicts are those of rewards/deductions.py. The clues given with one are minimal: without any one of them it would not follow.
-The nights come from CP-SAT, which shares no code with the verdicts.
+Verdicts are those of rewards/deductions/judge.py. The clues given with one are minimal: without any one of them it would not
+follow. The nights come from CP-SAT, which shares no code with the verdicts.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from puzzles.clues import Clue, facts, facts_about
 from puzzles.english import clause, render
 from puzzles.files import write_text
 from puzzles.solver import UndecidedError, find_night
-from rewards.deductions import LONGEST, Deduction, Judge, Judgement
-from rewards.prose import Assertion
+from rewards.deductions.judge import LONGEST, Deduction, Judge, Judgement
+from rewards.deductions.reader import Assertion
 
 LEGEND = {  # mark: (colour in the terminal, what it means); of several in a line, the first one marks it
     "refuted": ("red", "on no night that fits the clues"),
@@ -189,7 +189,7 @@ def page(judged: list[tuple[str, Judge, str]]) -> str:
         )
     legend = "".join(f'<li class="{_class(m)}"><b>{m}</b> {escape(text)}</li>' for m, (_, text) in LEGEND.items() if m)
     links = "".join(f'<a href="#{k}">{escape(name)}</a> ' for k, (name, _, _) in enumerate(judged))
-    template = (Path(__file__).parent / "show.html").read_text(encoding="utf-8")
+    template = (Path(__file__).parent / "view.html").read_text(encoding="utf-8")
     for place, content in (
         ("LEGEND", legend),
         ("LINKS", links),
@@ -310,7 +310,7 @@ def name_of(row: dict, index: int, judge: Judge) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m rewards.show", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m rewards.deductions.view", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("file", type=Path, help="JSON or JSONL with prompts and completions, or an Inspect log (.eval)")
     parser.add_argument("--index", type=int, help="which row, from 0 (default: 0; with --html all)")
@@ -340,9 +340,9 @@ def main() -> None:
             show(judge, text, console, args.plain or not console.is_terminal or console.no_color)
     except OSError as error:
         mend = "FILE must be JSON, JSONL or an Inspect log; --html, a file that can be written."
-        sys.exit(f"python -m rewards.show: {error.filename}: {error.strerror}. {mend}")
+        sys.exit(f"python -m rewards.deductions.view: {error.filename}: {error.strerror}. {mend}")
     except ValueError as error:
-        sys.exit(f"python -m rewards.show: {' '.join(str(error).split())}")
+        sys.exit(f"python -m rewards.deductions.view: {' '.join(str(error).split())}")
 
 
 if __name__ == "__main__":

@@ -1,20 +1,20 @@
 """Score any model on the same puzzles with the same grader: accuracy, soundness, tokens, dollars, with n and 95 % intervals.
 
-  python recipes/benchmark.py outputs/tiny-cpu/seed-0/grpo/model --recipe recipes/tiny-cpu.yaml     a checkpoint folder of ours
-  python recipes/benchmark.py vllm/Qwen/Qwen2.5-14B-Instruct --server-args "--tensor-parallel-size 4" --gpu-dollars 16
-  python recipes/benchmark.py my-model --base-url http://host:8000/v1               any OpenAI-compatible server; SERVER_API_KEY
-  python recipes/benchmark.py anthropic/claude-sonnet-5-5 --reasoning-effort high                       ANTHROPIC_API_KEY
-  python recipes/benchmark.py anthropic/claude-3-7-sonnet-latest --reasoning-tokens 16000
-  python recipes/benchmark.py together/deepseek-ai/DeepSeek-R1 --max-tokens 32768                       TOGETHER_API_KEY
-  python recipes/benchmark.py guess                                 no model: answers drawn at random, the level of chance
+  python recipes/evaluation/benchmark.py outputs/tiny-cpu/seed-0/grpo/model --recipe recipes/tiny-cpu.yaml   # a folder
+  python recipes/evaluation/benchmark.py vllm/Qwen/Qwen2.5-14B-Instruct --server-args "-tp 4" --gpu-dollars 16
+  python recipes/evaluation/benchmark.py my-model --base-url http://host:8000/v1   # OpenAI-compatible; SERVER_API_KEY
+  python recipes/evaluation/benchmark.py anthropic/claude-sonnet-5-5 --reasoning-effort high   # ANTHROPIC_API_KEY
+  python recipes/evaluation/benchmark.py anthropic/claude-3-7-sonnet-latest --reasoning-tokens 16000
+  python recipes/evaluation/benchmark.py together/deepseek-ai/DeepSeek-R1 --max-tokens 32768   # TOGETHER_API_KEY
+  python recipes/evaluation/benchmark.py guess   # no model: answers drawn at random, the level of chance
 
 Requests, retries, logs and their viewer (`make benchmark-view`) are Inspect's (inspect.aisi.org.uk), and so are the names of
 APIs. A checkpoint folder, of LoRA too, and `vllm/…` are served with vLLM on this machine while it takes. Whatever was answered
 is on disk at once: after Ctrl-C or kill -9, the same command asks only for what is missing.
 
-Soundness is the share of the deductions stated that the solver proves (rewards/deductions.py). With --extractor-url and
---extractor-model a model puts the prose into sentences first (rewards/extract.py), for any finished run too: no response is
-asked for again, and the extractor only asked what it was not asked before.
+Soundness is the share of the deductions stated that the solver proves (rewards/deductions/judge.py). With --extractor-url and
+--extractor-model a model puts the prose into sentences first (rewards/deductions/llm_extractor.py), for any finished run
+too: no response is asked for again, and the extractor only asked what it was not asked before.
 """
 
 from __future__ import annotations
@@ -31,9 +31,6 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
-
-# `python recipes/benchmark.py` puts recipes/ on the path, not the folder above it.
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import httpx
 import yaml
@@ -66,15 +63,15 @@ from puzzles.scenario import Setting
 from puzzles.solver import find_night
 from puzzles.verify import puzzle_of, read_rows
 from recipes.arguments import puzzles_of
+from recipes.checkpoints import same_run, write_json
 from recipes.data import fresh, to_be_made
-from recipes.measures import counts, price_of, stated, summary, table
-from recipes.run_folder import same_run, write_json
-from recipes.serving import at_server, served, weights_digest
+from recipes.evaluation.measures import counts, price_of, stated, summary, table
+from recipes.evaluation.serving import at_server, served, weights_digest
 from rewards.accuracy import Prompt, answers_of, begins_thought, grade, published_accuracy, puzzle_text, spoken, text_of
-from rewards.deductions import judge_of
-from rewards.extract import Extractor, NotExtracted, canonical
+from rewards.deductions.judge import judge_of
+from rewards.deductions.llm_extractor import Extractor, NotExtracted, canonical
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 ROLES = {"system": ChatMessageSystem, "user": ChatMessageUser, "assistant": ChatMessageAssistant}
 
 
@@ -301,7 +298,12 @@ def arguments() -> argparse.Namespace:
     how.add_argument("--max-retries", type=int, default=10, help="repetitions of a request, ever later (default 10)")
     how.add_argument("--server-args", default="", metavar='"--key value"', help="for the vLLM that is started here")
     cost = parser.add_argument_group("what it costs")
-    cost.add_argument("--prices", type=Path, default=ROOT / "recipes" / "prices.yaml", help="default: recipes/prices.yaml")
+    cost.add_argument(
+        "--prices",
+        type=Path,
+        default=ROOT / "recipes" / "evaluation" / "prices.yaml",
+        help="default: recipes/evaluation/prices.yaml",
+    )
     cost.add_argument("--gpu-dollars", type=float, help="of one's own deployment, an hour: cost by measured throughput")
     deductions = parser.add_argument_group("a model that puts prose into sentences, for the solver to judge")
     deductions.add_argument("--extractor-url", help="an OpenAI-compatible endpoint; its key: EXTRACTOR_API_KEY")
@@ -494,4 +496,4 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         sys.exit("Interrupted. The same command asks only for what is missing.")
     except (ValueError, OSError) as error:
-        sys.exit(f"recipes/benchmark.py: {error}")
+        sys.exit(f"recipes/evaluation/benchmark.py: {error}")

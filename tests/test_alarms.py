@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 from transformers import TrainerControl
 
+from recipes.alarms import Watch, alarms
 from recipes.arguments import RunArguments
-from recipes.callbacks import Watch, alarms
 from recipes.trainer import HELD_OUT_ACCURACY
 
 ARGS = RunArguments(alarm_window=3)

@@ -1,4 +1,4 @@
-"""The forms of the sentences that `rewards/prose.py` reads, as regular expressions.
+"""The forms of the sentences that `rewards/deductions/reader.py` reads, as regular expressions.
 
 They are matched against text in lower case in which names have become marks such as <S0>: suspects, weapons, Mr. Boddy (B),
 rooms, times and motives. <?> is what only looks like a name, and fits no form.

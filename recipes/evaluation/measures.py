@@ -14,8 +14,8 @@ import yaml
 from inspect_ai.log import EvalSample
 
 from puzzles.difficulty import BANDS
-from recipes.bootstrap import ratio
-from rewards.deductions import DECIDED
+from recipes.evaluation.intervals import ratio
+from rewards.deductions.judge import DECIDED
 
 DATED = re.compile(r"(-\d{4}-?\d{2}-?\d{2}|-latest)?$")  # what may follow a model's name in the list of prices
 KINDS = ("murderer", "weapon", "room", "time", "motive", "motives", "places")  # of questions; the last two are the bonus

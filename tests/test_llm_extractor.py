@@ -8,9 +8,9 @@ from puzzles.clues import At, facts
 from puzzles.english import prompt, render
 from puzzles.generate import candidates, generate
 from puzzles.scenario import Size
-from rewards.deductions import Judge
-from rewards.extract import Extractor, NotExtracted, canonical, task
-from rewards.prose import plain
+from rewards.deductions.judge import Judge
+from rewards.deductions.llm_extractor import Extractor, NotExtracted, canonical, task
+from rewards.deductions.reader import plain
 from tests.openai_server import openai_server, refusal, reply
 
 SIZES = (Size(3, 2, 4, 2, 3), Size(4, 3, 6, 3, 2), Size(2, 2, 2, 1, 0), Size(5, 4, 9, 4, 5))

@@ -16,8 +16,9 @@ from puzzles.english import read as read_clue
 from puzzles.english import read_prompt, render
 from puzzles.generate import candidates, generate
 from puzzles.scenario import Setting, Size
-from rewards import grammar, prose
-from rewards.prose import Assertion, plain, read
+from rewards.deductions import grammar
+from rewards.deductions import reader as prose
+from rewards.deductions.reader import Assertion, plain, read
 
 # Written by other authors than the grammar's, who had not seen it: sentences, and whole completions.
 SET = json.loads((Path(__file__).parent / "deduction_sentences.json").read_text())

@@ -20,9 +20,9 @@ from puzzles.generate import candidates, generate
 from puzzles.proof import deduce
 from puzzles.scenario import Size
 from puzzles.solver import entailed, find_night
-from rewards import show
-from rewards.deductions import Judge
-from rewards.prose import Assertion
+from rewards.deductions import view as show
+from rewards.deductions.judge import Judge
+from rewards.deductions.reader import Assertion
 
 ROOT = Path(__file__).parents[1]
 SIZE = Size(suspects=3, weapons=2, rooms=4, times=2, motives=3)
@@ -89,7 +89,7 @@ def test_each_line_is_marked_and_the_summary_counts(tmp_path, capsys, monkeypatc
     assert out == shown(capsys, monkeypatch, file, "--index", "1")  # without a terminal there are no colours
     own = {"FORCE_COLOR": "1", "TERM": "xterm", "PATH": os.environ["PATH"]}  # libraries that other tests load may have set more
     run = subprocess.run(
-        [sys.executable, "-m", "rewards.show", str(file), "--index", "1"],
+        [sys.executable, "-m", "rewards.deductions.view", str(file), "--index", "1"],
         cwd=ROOT, capture_output=True, text=True, check=True, env=own,
     )  # fmt: skip
     coloured = run.stdout
@@ -191,7 +191,7 @@ def test_the_committed_page_is_what_the_command_writes_whatever_the_hash_seed(tm
     shown(capsys, monkeypatch, ROOT / "gallery" / "deductions.jsonl", "--html", page)  # the hash seed of this process
     seeded = tmp_path / "seeded.html"
     run = subprocess.run(
-        [sys.executable, "-m", "rewards.show", "gallery/deductions.jsonl", "--html", seeded],
+        [sys.executable, "-m", "rewards.deductions.view", "gallery/deductions.jsonl", "--html", seeded],
         cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": "1"}, capture_output=True, text=True,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr

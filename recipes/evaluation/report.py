@@ -1,6 +1,6 @@
 """Pictures and tables from logs alone: what a training run did, and how models compare.
 
-  python recipes/report.py --run outputs/tiny-cpu/seed-0/grpo      (make report RUN=outputs/tiny-cpu/seed-0/grpo)
+  python recipes/evaluation/report.py --run outputs/tiny-cpu/seed-0/grpo      (make report RUN=outputs/tiny-cpu/seed-0/grpo)
 
 Without --run it takes the newest training run under outputs/. The benchmarks are those under outputs/benchmark. It writes
 
@@ -22,11 +22,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
-
-# `python recipes/report.py` puts recipes/ on the path, not the folder above it.
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import matplotlib
 
@@ -40,10 +36,10 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocat
 
 from puzzles.difficulty import BANDS
 from puzzles.files import write_json, write_text
-from recipes.bootstrap import interval, resamples
-from recipes.run_folder import history
+from recipes.checkpoints import history
+from recipes.evaluation.intervals import interval, resamples
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 # M. Okabe and K. Ito, "Color universal design" (2008), without the yellow: told apart by colour-blind people.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vPX*"
@@ -406,7 +402,7 @@ def main() -> None:
     except (ValueError, OSError) as error:
         parser.error(str(error))
     sets = puzzle_sets(args.benchmark)
-    published = yaml.safe_load((ROOT / "recipes" / "published.yaml").read_text())
+    published = yaml.safe_load((ROOT / "recipes" / "evaluation" / "published.yaml").read_text())
     laws = [power_law(run.held_out) for run in runs]
     pictures = {"cost": cost_picture(sets, published), "difficulty": difficulty_picture(runs, sets)}
     if runs:

@@ -1,0 +1,1 @@
+"""Score models on puzzles by accuracy, tokens and cost; reports and plots of runs."""

@@ -1,0 +1,1 @@
+"""A tiny model that goes through the whole recipe on a CPU in minutes."""
