@@ -44,6 +44,7 @@ from tqdm import tqdm
 from puzzles.clues import At, Carried, Clue, Moved, Murder, Puzzle, answer, candidates, facts, fill
 from puzzles.english import ORIGINAL, WORDINGS, difference, quoted, read_prompt, render, wording_of
 from puzzles.generate import DETERMINE
+from puzzles.messages import text_of
 from puzzles.parallel import in_order
 from puzzles.scenario import MOTIVES, ROOMS, SUSPECTS, WEAPONS, Night
 from puzzles.solver import find_night, spare
@@ -175,15 +176,10 @@ def _text(row: Any) -> str:
     """The text of a row's puzzle: its prompt, or the last message of the user in it."""
     if not isinstance(row, dict):
         raise ValueError(f"it is no object with `prompt` and `solution`, but {shortened(row)}")
-    prompt = row.get("prompt")
-    if isinstance(prompt, list):
-        messages = [message for message in prompt if isinstance(message, dict) and message.get("role") == "user"]
-        prompt = messages[-1].get("content") if messages else None
-        if isinstance(prompt, list) and all(isinstance(part, dict) and part.get("type") == "text" for part in prompt):
-            prompt = "".join(str(part.get("text")) for part in prompt)
-    if not isinstance(prompt, str):
-        raise ValueError("it has no `prompt` that is text or a chat with a message of the user")
-    return prompt
+    text = text_of(row.get("prompt"), role="user", text_only=True)
+    if text is None:
+        raise ValueError("it has no `prompt` that is text, or a chat with a message of the user's that is text")
+    return text
 
 
 def _answers(row: dict, puzzle: Puzzle) -> list[str]:
