@@ -31,11 +31,10 @@ from contextlib import nullcontext
 import torch
 import torch.nn.functional as F
 from accelerate.utils import DistributedType
-from torch.nn.attention.bias import causal_lower_right
-from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedConfig
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import sdpa_mask
+from transformers import PreTrainedConfig
 from trl import GRPOConfig, GRPOTrainer
+
+import recipes.attention  # noqa: F401, registers the attention "packed"
 
 NO_LABEL = -100  # of positions whose next token is not scored
 MEAN_OVER_ROWS = ("grpo", "sapo", "dr_grpo", "luspo")  # losses divided by the rows of a batch; others by a constant
@@ -61,37 +60,6 @@ def unsupported(config: PreTrainedConfig, args: GRPOConfig, attn_implementation:
         "FSDP (accelerate_configs/ has DeepSpeed)": args.fsdp or os.environ.get("ACCELERATE_USE_FSDP") == "true",
     }
     return [f"packing does not support {name}; packing: false gives stock TRL." for name, is_so in refused.items() if is_so]
-
-
-def packed_attention(module, query, key, value, attention_mask, packed=None, **kwargs):
-    """Attention of Transformers' interface: each completion to its prompt and itself. Without `packed` it is SDPA.
-
-    Args:
-        query: (1, heads, tokens, head size); `key` and `value` may have fewer heads.
-        packed: for each prompt the length of its prefix and those of its completions, in the order of the tokens.
-    """
-    if packed is None:
-        if attention_mask is not None and attention_mask.numel() == 1 < query.size(2):  # that of `_packed_forward`
-            raise ValueError(f"packing does not support {type(module).__name__}: the model keeps `packed` to itself.")
-        return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
-    query, key = query.to(value.dtype), key.to(value.dtype)  # autocast, which casts them for SDPA, does not see what is below
-    settings = {"scale": kwargs.get("scaling"), "dropout_p": kwargs.get("dropout", 0.0), "enable_gqa": True}
-    lengths = [length for prefix, completions in packed for length in (prefix, *completions)]
-    parts = zip(*(x.split(lengths, dim=2) for x in (query, key, value)), strict=True)
-    outputs = []
-    for prefix, completions in packed:
-        q, prefix_k, prefix_v = next(parts)
-        outputs.append(F.scaled_dot_product_attention(q, prefix_k, prefix_v, is_causal=True, **settings))
-        for length in completions:
-            q, k, v = next(parts)
-            k, v = torch.cat([prefix_k, k], dim=2), torch.cat([prefix_v, v], dim=2)
-            causal = causal_lower_right(length, prefix + length)
-            outputs.append(F.scaled_dot_product_attention(q, k, v, attn_mask=causal, **settings))
-    return torch.cat(outputs, dim=2).transpose(1, 2).contiguous(), None
-
-
-AttentionInterface.register("packed", packed_attention)
-AttentionMaskInterface.register("packed", sdpa_mask)
 
 
 class Rows:

@@ -11,8 +11,9 @@ import torch
 from transformers import CONFIG_MAPPING, AttentionInterface, AutoModelForCausalLM
 from trl import GRPOConfig
 
-from recipes import packing
-from recipes.packing import Rows, packed_attention, regroups, unsupported
+from recipes import attention, packing
+from recipes.attention import packed_attention
+from recipes.packing import Rows, regroups, unsupported
 from tests import forked
 from tests.packed_and_stock import make, train
 from tests.test_rehearsal import ENVIRONMENT, free_port, needs_deepspeed
@@ -206,11 +207,11 @@ def sees_its_neighbours(module, query, key, value, attention_mask, packed=None, 
 
 def sees_one_token_ahead(module, query, key, value, attention_mask, packed=None, **kwargs):
     wrong = lambda length, seen: torch.ones(length, seen, dtype=torch.bool).tril(seen - length + 1)  # noqa: E731
-    right, packing.causal_lower_right = packing.causal_lower_right, wrong
+    right, attention.causal_lower_right = attention.causal_lower_right, wrong
     try:
         return packed_attention(module, query, key, value, attention_mask, packed=packed, **kwargs)
     finally:
-        packing.causal_lower_right = right
+        attention.causal_lower_right = right
 
 
 @pytest.mark.parametrize("mutant", [blind_to_the_prompt, sees_its_neighbours, sees_one_token_ahead])
