@@ -24,12 +24,13 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import ModelConfig, SFTConfig, SFTTrainer
 
-from puzzles.clues import ASPECTS, At, Motivated, Murder, candidates, facts, fill
-from puzzles.english import prompt, render
-from puzzles.files import only_one
-from puzzles.generate import QUESTIONS, Case, generate
+from puzzles.clues import ASPECTS, At, Motivated, Murder, answer_options, facts, with_answer
+from puzzles.files import lock_folder
+from puzzles.generator import MAX_QUESTIONS, Case, generate
+from puzzles.prompts import prompt
 from puzzles.proof import deduce, prove
 from puzzles.scenario import BODDY, Size
+from puzzles.sentences import render
 from recipes.arguments import parse
 from recipes.hub import repository, upload
 from recipes.plan import model_config, offline
@@ -68,7 +69,7 @@ def quiz(case: Case, rng: random.Random) -> Case:
     """The same case with other questions, three to eight, also such as a clue answers outright: more variety to imitate."""
     asked = {At: "room", Motivated: "motive", Murder: "value"}
     questions = [replace(fact, **{asked[type(fact)]: None}) for fact in facts(case.night)]
-    questions = rng.sample([q for q in questions if getattr(q, "who", None) != BODDY], rng.randint(3, QUESTIONS))
+    questions = rng.sample([q for q in questions if getattr(q, "who", None) != BODDY], rng.randint(3, MAX_QUESTIONS))
     murder = [Murder(aspect, None) for aspect in ASPECTS if Murder(aspect, None) in questions]
     bonus = [q for q in questions if not isinstance(q, Murder)]
     return replace(case, puzzle=replace(case.puzzle, questions=(*murder, *bonus), bonus=len(bonus)))
@@ -86,8 +87,8 @@ def demonstration(case: Case, rng: random.Random, slips: float = 0.0, proofs: bo
     lines = [render(deduction.statement, s) for deduction in deductions]
     for question, (letter, answer) in zip(case.puzzle.questions, case.solution.items(), strict=True):
         if rng.random() < slips:
-            answer = rng.choice([other for other in candidates(question, s) if other != answer])
-        lines += [render(fill(question, answer), s), f"{letter}. {answer}"]
+            answer = rng.choice([other for other in answer_options(question, s) if other != answer])
+        lines += [render(with_answer(question, answer), s), f"{letter}. {answer}"]
     return "\n".join(lines)
 
 
@@ -222,7 +223,7 @@ def main(args: SftArguments, training_args: SFTConfig) -> None:
             raise ValueError(f"{output_dir} is there already. Choose another output_dir, or delete it.")
         if first:
             partial.mkdir(parents=True, exist_ok=True)  # where a killed run left one, this goes on in it
-            only_one(partial)
+            lock_folder(partial)
     except (ValueError, OSError) as error:
         sys.exit(f"recipes/sft.py: {error}" if first else 1)
     try:

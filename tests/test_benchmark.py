@@ -17,11 +17,10 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
 from puzzles.clues import At, facts
-from puzzles.dataset import build
-from puzzles.english import render
+from puzzles.cpsat import find_night
+from puzzles.dataset import build, puzzle_of
 from puzzles.scenario import Size
-from puzzles.solver import find_night
-from puzzles.verify import puzzle_of
+from puzzles.sentences import render
 from recipes.evaluation import benchmark
 from recipes.evaluation.intervals import ratio
 from recipes.evaluation.measures import price_of, summary, table

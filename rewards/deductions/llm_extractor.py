@@ -16,9 +16,9 @@ from pathlib import Path
 from openai import OpenAI, OpenAIError
 
 from puzzles.clues import At, Beside, Carried, Clue, Iff, Motivated, Moved, Murder, Or, SameRoom, Together
-from puzzles.english import read, render
 from puzzles.files import write_text
 from puzzles.scenario import MURDER_WEAPON, MURDERER, Setting
+from puzzles.sentences import read_sentence, render
 
 DENIED, NOTHING = "NOT: ", "NONE"
 TASK = """Somebody reasons about a puzzle. List the deductions that they assert, in their order, each as one line in one of \
@@ -107,7 +107,7 @@ def canonical(answer: str, setting: Setting) -> tuple[str, int]:
         if line == NOTHING:
             continue
         try:
-            sentence = render(read(line.removeprefix(DENIED).strip(), setting), setting)
+            sentence = render(read_sentence(line.removeprefix(DENIED).strip(), setting), setting)
         except ValueError:
             sentence = "?"
         if sentence.endswith("?"):  # the questions of a puzzle are known forms too
