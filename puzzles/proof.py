@@ -3,7 +3,7 @@
   python -m puzzles.proof --seed 7 --index 0                     a short proof of a small puzzle's answers
   python -m puzzles.proof --seed 7 --index 0 --players 1-6       of any size of the published mix
 
-`prove` is for a reader: few steps, each with what it rests on, and each checked by CP-SAT (`solver.py`), which had no part in
+`prove` is for a reader: few steps, each with what it rests on, and each checked by CP-SAT (`cpsat.py`), which had no part in
 finding it. `deduce` tells the whole night, in many small steps. A warm start (`recipes/sft.py`) imitates either.
 
 The depth of a step is that of `difficulty.py`. From what it rests on, a step follows by

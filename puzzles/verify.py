@@ -6,7 +6,7 @@
   python -m puzzles.verify published_val.json                a JSON list of rows; rows.jsonl has one on each line
 
 Each prompt is read back into a puzzle, and the whole text has to be the text of that puzzle, word for word, in one of the
-wordings of `english.py` (the row's own, if it has a column `wording`) or in that of the published prompts. Only line ends,
+wordings of `prompts.py` (the row's own, if it has a column `wording`) or in that of the published prompts. Only line ends,
 blank lines and space at the end of a line may differ, and the order of suspects, weapons, motives and clues, which carries no
 meaning. Names have to be those of the published game, since a misspelled name that no clue mentions would go unnoticed
 otherwise. In a chat the puzzle is the last message of the user.

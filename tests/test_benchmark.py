@@ -78,7 +78,7 @@ def command(dataset, url, output, *more):
 @pytest.fixture
 def bench(monkeypatch, capsys):
     """Runs the benchmark in this process, which would not let go of a folder's lock: its own is tested with a real one."""
-    monkeypatch.setattr(benchmark, "only_one", lambda folder: None)
+    monkeypatch.setattr(benchmark, "lock_folder", lambda folder: None)
 
     def run(*options):
         monkeypatch.setattr(sys, "argv", ["benchmark.py", *map(str, options)])

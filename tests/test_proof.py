@@ -1,7 +1,6 @@
 """Chains of deductions: CP-SAT proves every step from what it says it rests on, and from no less."""
 
 import os
-import random
 import re
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pysat.solvers import Solver
 
-from puzzles import proof, solver
+from puzzles import cpsat, proof
 from puzzles.clues import At, Motivated, Murder, answer, answer_options, facts, with_answer
 from puzzles.cnf import CNF
 from puzzles.cpsat import UndecidedError, find_night
@@ -21,9 +20,6 @@ from puzzles.prompts import prompt, read_prompt
 from puzzles.proof import ProofStep, check_proof, deduce, explain, main, prove, summarize
 from puzzles.scenario import Size
 from puzzles.sentences import read_sentence
-from recipes.sft import demonstration, quiz
-from rewards.accuracy import accuracy, answer_sheet
-from rewards.deductions.judge import Judge
 from tests.entailment import entailed
 from tests.test_scenario import SIZES
 
@@ -51,31 +47,6 @@ def test_what_clues_state_comes_first_and_is_not_repeated():
     assert stated
     assert chain[: len(stated)] == stated
     assert len(chain) == len(set(chain))
-
-
-@settings(deadline=None, max_examples=40)
-@given(st.integers(0, 10**6), SIZES.filter(lambda size: size.times == 1), st.booleans())
-def test_demonstrations_prove_and_answer_rightly_and_slips_answer_wrongly(seed, size, proofs):
-    case = generate(seed, 0, size)
-    rng = random.Random(0)
-    for asked in (case, quiz(case, rng)):
-        solution = list(asked.solution.values())
-        right, wrong = (demonstration(asked, rng, slips, proofs) for slips in (0.0, 1.0))
-        assert accuracy([right, wrong], [solution, solution]) == [1.0, 0.0]
-        counts = Judge(prompt(asked.puzzle)).judge(right).tally
-        assert counts["refuted"] == counts["undecided"] == counts["unread"] == 0, counts
-        for question, answered in zip(asked.puzzle.questions, answer_sheet(wrong, len(solution)).values(), strict=True):
-            assert answered.strip() in answer_options(question, asked.puzzle.setting)
-
-
-def test_a_quiz_asks_other_questions_about_the_same_night():
-    case = generate(7, 0, Size())
-    for seed in range(20):
-        asked = quiz(case, random.Random(seed))
-        assert 3 <= len(asked.puzzle.questions) == len(set(asked.puzzle.questions)) <= 8
-        assert asked.puzzle.clues == case.puzzle.clues
-        for question in asked.puzzle.questions:
-            assert with_answer(question, answer(question, case.night)).holds(case.night)
 
 
 def test_directness_makes_puzzles_of_outright_statements():
@@ -235,14 +206,14 @@ def test_the_effort_is_counted_in_steps_and_not_by_the_clock(monkeypatch):
     """A machine that seems to stand still, or to run for hours, comes to the same proof."""
     case = generate(7, 0, Size())
     expected = prove(case.puzzle, case.night)
-    solve = solver.cp_model.CpSolver.solve
+    solve = cpsat.cp_model.CpSolver.solve
 
     def limits(self, model):
         assert self.parameters.max_time_in_seconds == float("inf")
         assert self.parameters.max_deterministic_time < 100
         return solve(self, model)
 
-    monkeypatch.setattr(solver.cp_model.CpSolver, "solve", limits)
+    monkeypatch.setattr(cpsat.cp_model.CpSolver, "solve", limits)
     monkeypatch.setattr(proof.Solver, "interrupt", None)
     assert prove(case.puzzle, case.night) == expected
 

@@ -40,10 +40,10 @@ def imitate(monkeypatch, tmp_path):
     [
         (("--max_length", "100"), r"6 of 8 .* more than 100 tokens, the longest 129, .*--max_length 129.*--proofs true\), or"),
         (("--max_length", "20"), r"8 of 8 demonstrations have more than 20 tokens"),
-        (("--max_length", "100", "--proofs", "true"), r"of 8 .* take --max_length \d+, or smaller puzzles"),
+        (("--max_length", "100", "--proofs", "true"), r"of 8 .* use --max_length \d+, or smaller puzzles"),
         (("--max_length", "0"), r"8 of 8 demonstrations have more than 0 tokens"),
         (("--padding_free", "true"), r"padding_free: true would let demonstrations see each other"),
-        (("--stages", "0:1:1:0"), r"stage '0:1:1:0' is impossible: it takes a STEP at least"),
+        (("--stages", "0:1:1:0"), r"stage '0:1:1:0' is impossible: it needs STEPS of at least 1"),
         (("--stages", "2:1:0.5:0"), r"stage '2:1:0.5:0' is impossible"),
         (("--stages", "2:-1:0.5:0"), r"stage '2:-1:0.5:0' is impossible"),
         (("--stages", "2:0:1:1.5"), r"'2:0:1:1.5' is impossible: .* SLIPS from 0 to 1"),
@@ -51,7 +51,7 @@ def imitate(monkeypatch, tmp_path):
         (("--stages", "2:0:inf:0"), r"'2:0:inf:0' is impossible"),
         (("--stages", "2.5:0:1:0"), r"'2.5:0:1:0' is not STEPS:LOW:HIGH:SLIPS"),
         (("--num_train_epochs", "0"), r"num_train_epochs=0 leaves nothing to learn"),
-        (("--packing", "true"), r"packing: true would change what a step holds"),
+        (("--packing", "true"), r"packing: true would change which demonstrations a step sees"),
         (("--model_name_or_path", "no/such"), r"'no/such' is neither a folder with a model nor one that the Hub gives"),
         (("--push_to_hub", "true"), r"push_to_hub: there is no token"),
     ],
@@ -71,10 +71,10 @@ def test_a_demonstration_longer_than_the_models_context_is_refused(monkeypatch, 
         shutil.copy(file, tmp_path / "short")
     config = json.loads((BASE / "config.json").read_text()) | {"max_position_embeddings": 64}
     (tmp_path / "short" / "config.json").write_text(json.dumps(config))
-    with pytest.raises(SystemExit, match=r"8 of 8 .* more than 64 tokens.*take a model of a longer context than 64, shorter"):
+    with pytest.raises(SystemExit, match=r"8 of 8 .* more than 64 tokens.*use a model with a longer context than 64, shorter"):
         imitate("--model_name_or_path", tmp_path / "short")
     (tmp_path / "short" / "chat_template.jinja").unlink()
-    with pytest.raises(SystemExit, match="/short' has no chat template: take a chat model, or name a chat_template_path"):
+    with pytest.raises(SystemExit, match="/short' has no chat template: use a chat model, or set chat_template_path"):
         imitate("--model_name_or_path", tmp_path / "short")
 
 
@@ -108,7 +108,7 @@ def test_a_killed_run_is_started_again_and_a_running_one_is_left_alone(tmp_path,
     partial = tmp_path / "new.partial"
     (partial / "model").mkdir(parents=True)
     (partial / "model" / "model-00001-of-00002.safetensors").write_bytes(b"of a killed run")
-    holder = f"from pathlib import Path; from puzzles.files import only_one; only_one(Path({str(partial)!r})); input()"
+    holder = f"from pathlib import Path; from puzzles.files import lock_folder; lock_folder(Path({str(partial)!r})); input()"
     other = subprocess.Popen([sys.executable, "-c", holder], cwd=ROOT, stdin=subprocess.PIPE)
     try:
         while not (partial / "lock").exists() or not (partial / "lock").read_text():
@@ -142,7 +142,7 @@ def test_a_full_disk_is_said(monkeypatch, tmp_path, imitate):
 
     monkeypatch.setattr(sft.SFTTrainer, "save_model", full)
     with pytest.raises(
-        SystemExit, match=r"could not write .*new \(\[Errno 28\] No space left on device\); [\d,]+ MiB are free"
+        SystemExit, match=r"could not write .*new \(\[Errno 28\] No space left on device\)\. [\d,]+ MiB are free"
     ):
         imitate()
     assert not (tmp_path / "new").exists()

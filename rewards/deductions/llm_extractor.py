@@ -1,7 +1,7 @@
 """Optional: a model turns prose into statements before they are judged. It has no say in the verdict, which is the solver's.
 
 `rewards/deductions/reader.py` reads the sentences whose form it knows. A model behind any OpenAI-compatible endpoint (its key:
-EXTRACTOR_API_KEY) can put others into the forms of `puzzles/english.py` first. It may misread, mend or invent a deduction, so
+EXTRACTOR_API_KEY) can put others into the forms of `puzzles/sentences.py` first. It may misread, mend or invent a deduction, so
 its figures stand beside the direct ones and never instead of them, and no reward is made of them.
 """
 

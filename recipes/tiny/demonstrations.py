@@ -1,0 +1,105 @@
+"""What a model is taught by imitation: puzzles with solver-written solutions, as a dataset for TRL's SFTTrainer.
+
+A demonstration is a chain of statements, one per line, and then the answer sheet. The chain derives the whole night in
+small steps, or, with `proofs`, is a short proof of the answers (`puzzles/proof.py`).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import chain
+
+from datasets import Dataset
+
+from puzzles.clues import ASPECTS, Murder, answer_options, facts, question_about, with_answer
+from puzzles.generator import MAX_QUESTIONS, Case, generate
+from puzzles.prompts import prompt
+from puzzles.proof import deduce, prove
+from puzzles.scenario import BODDY, Size
+from puzzles.sentences import render
+
+FIRST_INDEX = 2_000_000_000  # far from the puzzles of GRPO (from 0) and the held-out ones (from puzzles.dataset.HELD_OUT)
+
+
+def demonstrations(stages: Sequence[str], size: Size, proofs: bool, seed: int, batch_size: int) -> Dataset:
+    """Prompts and completions in the order in which they are learned, grouped into batches of similar length.
+
+    Args:
+        stages: what is learned in turn, each as "STEPS:LOW:HIGH:SLIPS". The stage has STEPS batches; each puzzle's directness
+            (`puzzles/generator.py`) is drawn between LOW and HIGH; SLIPS is the share of answers demonstrated wrong.
+        batch_size: demonstrations per optimizer step, over all processes.
+
+    Raises:
+        ValueError: if a stage, the size or the batch size is impossible.
+    """
+    if batch_size < 1:
+        raise ValueError(
+            f"a batch of {batch_size} has no room for a demonstration: set per_device_train_batch_size to 1 or more."
+        )
+    columns: dict[str, list] = {"index": [], "low": [], "high": [], "slips": []}
+    for stage in stages:
+        try:
+            count, *values = stage.split(":")
+            steps, (low, high, slips) = int(count), map(float, values)
+        except ValueError:
+            raise ValueError(f"stage {stage!r} is not STEPS:LOW:HIGH:SLIPS, such as 500:0:2:0.") from None
+        if not (steps > 0 and 0 <= low <= high < math.inf and 0 <= slips <= 1):
+            raise ValueError(
+                f"stage {stage!r} is impossible: it needs STEPS of at least 1, 0 ≤ LOW ≤ HIGH, and SLIPS from 0 to 1."
+            )
+        rows = steps * batch_size
+        columns["index"] += range(FIRST_INDEX + len(columns["index"]), FIRST_INDEX + len(columns["index"]) + rows)
+        for column, value in (("low", low), ("high", high), ("slips", slips)):
+            columns[column] += [value] * rows
+
+    def row(index: int, low: float, high: float, slips: float) -> dict:
+        rng = random.Random(f"demonstration {seed} {index}")
+        case = quiz(generate(seed, index, size, directness=rng.uniform(low, high)), rng)
+        question, reply = prompt(case.puzzle, "compact"), demonstration(case, rng, slips, proofs)
+        return {
+            "prompt": [{"role": "user", "content": question}],
+            "completion": [{"role": "assistant", "content": reply}],
+            "length": len(question) + len(reply),
+        }
+
+    made = Dataset.from_dict(columns).map(
+        row, input_columns=list(columns), num_proc=os.cpu_count(), desc="demonstrations", load_from_cache_file=False
+    )
+    order = list(range(len(made)))
+    rng = random.Random(seed)
+    for first in range(0, len(order), 16 * batch_size):  # sort by length only within chunks, to keep the order of learning
+        chunk = sorted(order[first : first + 16 * batch_size], key=made["length"].__getitem__)
+        batches = [chunk[i : i + batch_size] for i in range(0, len(chunk), batch_size)]
+        rng.shuffle(batches)
+        order[first : first + 16 * batch_size] = chain(*batches)
+    return made.select(order).select_columns(["prompt", "completion"])
+
+
+def demonstration(case: Case, rng: random.Random, slips: float = 0.0, proofs: bool = False) -> str:
+    """A model completion: the derivation, and then for each question the fact that answers it and the answer.
+
+    Args:
+        slips: probability that an answer, and the fact above it, is replaced by another of the same kind.
+        proofs: write a short proof of the answers instead of deriving the whole night.
+    """
+    s = case.puzzle.setting
+    steps = prove(case.puzzle, case.night) if proofs else deduce(case)
+    lines = [render(step.statement, s) for step in steps]
+    for question, (letter, answer) in zip(case.puzzle.questions, case.solution.items(), strict=True):
+        if rng.random() < slips:
+            answer = rng.choice([other for other in answer_options(question, s) if other != answer])
+        lines += [render(with_answer(question, answer), s), f"{letter}. {answer}"]
+    return "\n".join(lines)
+
+
+def quiz(case: Case, rng: random.Random) -> Case:
+    """The same case with three to eight other questions, including ones that a clue answers outright, for variety."""
+    questions = [question_about(fact) for fact in facts(case.night)]
+    questions = rng.sample([q for q in questions if getattr(q, "who", None) != BODDY], rng.randint(3, MAX_QUESTIONS))
+    murder = [Murder(aspect, None) for aspect in ASPECTS if Murder(aspect, None) in questions]
+    bonus = [q for q in questions if not isinstance(q, Murder)]
+    return replace(case, puzzle=replace(case.puzzle, questions=(*murder, *bonus), bonus=len(bonus)))
