@@ -41,10 +41,10 @@ dataset: .venv/cpu ## Write train, validation and test splits to outputs/tempora
 	$(BIN)/python -m puzzles.dataset $(ARGS)
 
 push-dataset: .venv/cpu ## Publish that dataset on the Hugging Face Hub (REPO=name/temporal-clue PRIVATE=1 DRY_RUN=1 REPLACE=1)
-	$(BIN)/python -m puzzles.push $(REPO) $(if $(PRIVATE),--private) $(if $(DRY_RUN),--dry-run) $(if $(REPLACE),--replace)
+	$(BIN)/python -m puzzles.dataset.hub $(REPO) $(if $(PRIVATE),--private) $(if $(DRY_RUN),--dry-run) $(if $(REPLACE),--replace)
 
 gallery: .venv/cpu ## Write GALLERY.md and gallery/: one puzzle of each difficulty, with judged reasoning
-	$(BIN)/python -m puzzles.gallery
+	$(BIN)/python -m puzzles.viewer.gallery
 	$(BIN)/python -m rewards.deductions.view gallery/deductions.jsonl --html gallery/deductions.html
 
 show-deductions: .venv/cpu ## Print a completion with every deduction coloured by verdict, and why (FILE=… ARGS="--index 1 --html page.html")

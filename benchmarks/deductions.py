@@ -17,10 +17,11 @@ from pathlib import Path
 
 # `python benchmarks/deductions.py` puts benchmarks/ on the path, not the folder above it.
 from puzzles.clues import At, facts
-from puzzles.english import prompt, render
 from puzzles.files import write_json
-from puzzles.generate import Case, generate
+from puzzles.generator import Case, generate
+from puzzles.prompts import prompt
 from puzzles.scenario import Size
+from puzzles.sentences import render
 from rewards.deductions.judge import deductions, judge_of
 from rewards.deductions.reader import _reader, read
 from tests.test_prose import CLUES, REPEATED, SET, SETTING, precision_and_recall

@@ -14,11 +14,11 @@ from functools import partial
 
 from tqdm import tqdm
 
+from puzzles.cpsat import find_night
+from puzzles.dataset import puzzle_of, read_rows
 from puzzles.difficulty import BANDS, band, depths
-from puzzles.generate import generate
+from puzzles.generator import generate
 from puzzles.parallel import in_order
-from puzzles.solver import find_night
-from puzzles.verify import puzzle_of, read_rows
 
 
 def generated(work: tuple[int, int], seed: int, determine: str) -> list[int]:

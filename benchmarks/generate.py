@@ -27,7 +27,7 @@ from ortools.sat.python import cp_model
 from tqdm import tqdm
 
 from puzzles.clues import At, Beside, Carried, Clue, Iff, Motivated, Moved, Murder, Or, SameRoom, Together
-from puzzles.generate import candidates, minimal
+from puzzles.generator import candidate_clues, minimal
 from puzzles.scenario import BODDY, MURDER_WEAPON, MURDERER, Night, Setting, Size, night
 
 LARGEST = Size(suspects=10, weapons=8, rooms=17, times=12)
@@ -173,7 +173,7 @@ def published_minimal(truth: Night, clues: list[Clue], limit: float) -> tuple[li
 
 def measure(truth: Night, limit: float) -> dict:
     """Both schemes on one night and the same candidates: seconds each, and whether they keep the same ones."""
-    clues = candidates(random.Random(0), truth)
+    clues = candidate_clues(random.Random(0), truth)
     started = time.perf_counter()
     ours = minimal(truth, clues)
     ours_s = time.perf_counter() - started

@@ -18,9 +18,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from benchmarks.generate import LARGEST, growth
-from puzzles.clues import fill
-from puzzles.generate import DETERMINE, Case, generate
-from puzzles.proof import check, prove
+from puzzles.clues import with_answer
+from puzzles.generator import DETERMINE, Case, generate
+from puzzles.proof import check_proof, prove
 
 
 def measure(case: Case) -> dict:
@@ -28,9 +28,9 @@ def measure(case: Case) -> dict:
     started = time.perf_counter()
     steps = prove(case.puzzle, case.night)
     proved = time.perf_counter()
-    check(case.puzzle, steps)
+    check_proof(case.puzzle, steps)
     check_s = time.perf_counter() - proved
-    answers = {fill(q, a) for q, a in zip(case.puzzle.questions, case.solution.values(), strict=True)}
+    answers = {with_answer(q, a) for q, a in zip(case.puzzle.questions, case.solution.values(), strict=True)}
     return {
         "cells": len(case.puzzle.setting.pieces) * len(case.puzzle.setting.times),
         "all_s": proved - started,

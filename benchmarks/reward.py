@@ -18,9 +18,10 @@ from pathlib import Path
 # `python benchmarks/reward.py` puts benchmarks/ on the path, not the folder above it.
 from tqdm import tqdm
 
-from puzzles.english import prompt, render
 from puzzles.files import write_json
-from puzzles.generate import Case, generate
+from puzzles.generator import Case, generate
+from puzzles.prompts import prompt
+from puzzles.sentences import render
 from rewards.accuracy import accuracy, published_accuracy
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -9,11 +9,11 @@ python -m puzzles --seed 7 --index 0 --proof                   why, step by step
 import argparse
 import sys
 
-from puzzles.arguments import add_puzzle_arguments, how_to_generate
+from puzzles.arguments import add_puzzle_arguments, generator_options
 from puzzles.difficulty import band
-from puzzles.english import prompt
-from puzzles.generate import generate
-from puzzles.proof import explain, prove, tally
+from puzzles.generator import generate
+from puzzles.prompts import prompt
+from puzzles.proof import explain, prove, summarize
 from puzzles.scenario import Size
 
 
@@ -26,13 +26,13 @@ def main() -> None:
     add_puzzle_arguments(parser)
     args = parser.parse_args()
     try:
-        case = generate(args.seed, args.index, **how_to_generate(args, Size()))
+        case = generate(args.seed, args.index, **generator_options(args, Size()))
         steps = prove(case.puzzle, case.night) if args.proof else []
     except ValueError as error:
         sys.exit(f"python -m puzzles: {error}")
     print(prompt(case.puzzle, args.wording))
     if args.proof:
-        print(f"\nProof, with clues numbered as they come:\n\n{explain(case.puzzle, steps)}\n\n{tally(steps)}")
+        print(f"\nProof, with clues numbered as they come:\n\n{explain(case.puzzle, steps)}\n\n{summarize(steps)}")
     print(f"\nSolution ({band(case.depths)}, depths {', '.join(map(str, case.depths))}):\n")
     print("\n".join(f"{letter}. {answer}" for letter, answer in case.solution.items()))
 

@@ -6,8 +6,8 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import fields
 from math import isfinite
 
-from puzzles.english import WORDINGS
-from puzzles.generate import DETERMINE
+from puzzles.generator import DETERMINE
+from puzzles.prompts import WORDINGS
 from puzzles.scenario import Size
 
 
@@ -42,7 +42,7 @@ def add_puzzle_arguments(parser: ArgumentParser) -> None:
     )
 
 
-def how_to_generate(args: Namespace, default_size: Size | None) -> dict:
+def generator_options(args: Namespace, default_size: Size | None) -> dict:
     """The keyword arguments of `generate` that a command line asks for, `seed` and `index` aside.
 
     Raises:

@@ -1,9 +1,10 @@
-"""Statements about a night, as data, and whether they hold: the truth view of a clue.
+"""Statements about a night, as data, and whether they are true: the truth view of a clue.
 
-Each kind of statement is one small frozen dataclass whose fields are the names that occur in the sentence. The other two
-views are elsewhere: English in `english.py`, constraints in `solver.py` (CP-SAT) and `cnf.py` (SAT).
+Each kind of statement is one small frozen dataclass whose fields are the names that occur in the sentence. The other views
+are elsewhere: English in `sentences.py`, SAT clauses in `cnf.py` (for generation), CP-SAT constraints in `cpsat.py` (for
+certification).
 
-A question is a statement with a hole: the one field that is None is what the detective must fill in.
+A question is a statement with an open field: the one that is None is what the detective must find out.
 
 `who` and `other` are references: a piece's name, `MURDERER`, `MURDER_WEAPON`, or a motive's name, which stands for "a
 suspect motivated by it". A statement about a shared motive holds if it holds of one and the same suspect throughout.
@@ -15,7 +16,7 @@ from dataclasses import dataclass, fields, replace
 
 from puzzles.scenario import MURDER_WEAPON, MURDERER, Night, Setting
 
-# What can be asked about the murder, and the noun that stands for the answer on an answer sheet.
+# What can be asked about the murder, and the kind of answer, as the answer form at the end of a prompt names it.
 ASPECTS = {"murderer": "SUSPECT", "weapon": "WEAPON", "room": "ROOM", "time": "TIME", "motive": "MOTIVE"}
 
 
@@ -157,19 +158,19 @@ def murder_aspect(night: Night, aspect: str) -> str:
 
 
 def murder_facts(night: Night) -> list[Murder]:
-    """All that can be said of the murder; its time and motive only where the setting has several."""
-    spoken = [a for a in ASPECTS if (a != "time" or len(night.setting.times) > 1) and (a != "motive" or night.motive)]
-    return [Murder(aspect, murder_aspect(night, aspect)) for aspect in spoken]
+    """The facts of the murder; its time and motive only where the setting has several."""
+    aspects = [a for a in ASPECTS if (a != "time" or len(night.setting.times) > 1) and (a != "motive" or night.motive)]
+    return [Murder(aspect, murder_aspect(night, aspect)) for aspect in aspects]
 
 
 def facts(night: Night) -> list[Clue]:
-    """All there is to know about a night, as statements: no other night has all of them."""
+    """A whole night as statements: where everything was at each time, all motives, the murder. No other night fits them all."""
     places = [At(piece, room, time) for (piece, time), room in night.place.items()]
     return [*places, *(Motivated(suspect, motive) for suspect, motive in night.motive.items()), *murder_facts(night)]
 
 
 def facts_about(statement: Clue, night: Night) -> list[Clue]:
-    """The facts of a night that decide whether a statement holds on it: what the night has in the statement's place."""
+    """The facts of a night that decide whether a statement holds on it."""
     match statement:
         case Or(first, second) | Iff(first, second):
             found = facts_about(first, night) + facts_about(second, night)
@@ -190,26 +191,32 @@ def facts_about(statement: Clue, night: Night) -> list[Clue]:
 
 
 def _identity(reference: str, night: Night) -> list[Clue]:
-    """Who or what bears a reference that the detective has to find out."""
+    """The facts that tell whom or what a reference stands for."""
     if reference in (MURDERER, MURDER_WEAPON):
         aspect = "murderer" if reference == MURDERER else "weapon"
         return [Murder(aspect, murder_aspect(night, aspect))]
     return [Motivated(suspect, reference) for suspect in night.bearers(reference) if suspect != reference]
 
 
-def hole(question: Clue) -> str:
+def question_about(fact: At | Motivated | Murder) -> Clue:
+    """The question that a fact answers: where, what motive, or which suspect, weapon, room, time or motive of the murder."""
+    field = {At: "room", Motivated: "motive", Murder: "value"}[type(fact)]
+    return replace(fact, **{field: None})
+
+
+def open_field(question: Clue) -> str:
     """The name of the field that a question leaves open."""
     (name,) = (f.name for f in fields(question) if getattr(question, f.name) is None)
     return name
 
 
-def noun(question: Clue) -> str:
+def answer_kind(question: Clue) -> str:
     """What kind of thing answers the question: SUSPECT, WEAPON, ROOM, TIME or MOTIVE."""
-    return ASPECTS[question.aspect] if isinstance(question, Murder) else hole(question).upper()
+    return ASPECTS[question.aspect] if isinstance(question, Murder) else open_field(question).upper()
 
 
-def candidates(question: Clue, setting: Setting) -> tuple[str, ...]:
-    """Everything that could answer a question, going by its kind alone."""
+def answer_options(question: Clue, setting: Setting) -> tuple[str, ...]:
+    """All names of the setting that are of the kind that a question asks for."""
     kinds = {
         "SUSPECT": setting.suspects,
         "WEAPON": setting.weapons,
@@ -217,12 +224,12 @@ def candidates(question: Clue, setting: Setting) -> tuple[str, ...]:
         "TIME": setting.times,
         "MOTIVE": setting.motive_names,
     }
-    return kinds[noun(question)]
+    return kinds[answer_kind(question)]
 
 
-def fill(question: Clue, answer: str) -> Clue:
-    """The statement that a question becomes with an answer in its hole."""
-    return replace(question, **{hole(question): answer})
+def with_answer(question: Clue, answer: str) -> Clue:
+    """The statement that a question becomes with this answer in its open field."""
+    return replace(question, **{open_field(question): answer})
 
 
 def answer(question: Clue, night: Night) -> str:
@@ -249,7 +256,7 @@ def answer(question: Clue, night: Night) -> str:
 
 @dataclass(frozen=True)
 class Puzzle:
-    """All that the detective is told. The last `bonus` questions are about more than the murder itself."""
+    """What the detective is given. The last `bonus` questions are not about the murder itself."""
 
     setting: Setting
     clues: tuple[Clue, ...]

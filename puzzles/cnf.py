@@ -5,7 +5,7 @@ statements get a defining variable (Tseitin) that is equivalent to them, made on
 
 `rules` and `search` give what a setting needs, made once for one question after another about the same puzzle.
 
-`solver.py` holds the same rules in another form, for CP-SAT; the two are written apart so that each can check the other.
+`cpsat.py` holds the same rules in another form, for CP-SAT; the two are written apart so that each can check the other.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from pysat.solvers import Solver
 
-from puzzles.clues import Puzzle, answer, candidates, facts, fill
+from puzzles.clues import Puzzle, answer, answer_options, facts, with_answer
 from puzzles.cnf import rules, search
 from puzzles.scenario import Night
 
@@ -45,7 +45,7 @@ def depths(puzzle: Puzzle, night: Night) -> list[int]:
     answers = []
     for question in puzzle.questions:
         right = answer(question, night)
-        literals = {value: cnf.literal(fill(question, value)) for value in candidates(question, puzzle.setting)}
+        literals = {value: cnf.literal(with_answer(question, value)) for value in answer_options(question, puzzle.setting)}
         cnf.clauses.append(tuple(literals.values()))  # one of them is the answer
         answers.append(literals[right])
     true = {cnf.literal(fact) for fact in facts(night)}
@@ -79,7 +79,7 @@ def _given_away(puzzle: Puzzle, night: Night) -> list[bool]:
     nights = search(puzzle.setting)
     literal = nights.cnf.literal
     clues = [literal(clue) for clue in puzzle.clues]
-    answers = [literal(fill(question, answer(question, night))) for question in puzzle.questions]
+    answers = [literal(with_answer(question, answer(question, night))) for question in puzzle.questions]
     nights.solver.set_phases([literal(fact) for fact in facts(night)])  # those close to the true one satisfy most clues
     given_away = set(answers) & set(clues)
     open_ = {clue: set(answers) for clue in clues}

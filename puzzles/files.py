@@ -25,7 +25,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def only_one(folder: Path) -> int:
+def lock_folder(folder: Path) -> int:
     """Keep all other processes out of a folder until this one ends, however it ends, or closes the file that is returned.
 
     Raises:

@@ -3,7 +3,7 @@
   python -m puzzles.proof --seed 7 --index 0                     a short proof of a small puzzle's answers
   python -m puzzles.proof --seed 7 --index 0 --players 1-6       of any size of the published mix
 
-`prove` is for a reader: few steps, each with what it rests on, and each checked by CP-SAT (`solver.py`), which had no part in
+`prove` is for a reader: few steps, each with what it rests on, and each checked by CP-SAT (`cpsat.py`), which had no part in
 finding it. `deduce` tells the whole night, in many small steps. A warm start (`recipes/sft.py`) imitates either.
 
 The depth of a step is that of `difficulty.py`. From what it rests on, a step follows by
@@ -26,21 +26,20 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pysat.solvers import Solver
 
-from puzzles.arguments import add_puzzle_arguments, how_to_generate
-from puzzles.clues import At, Clue, Motivated, Murder, Puzzle, answer, candidates, facts, fill
+from puzzles.arguments import add_puzzle_arguments, generator_options
+from puzzles.clues import Clue, Puzzle, answer, answer_options, facts, question_about, with_answer
 from puzzles.cnf import CNF
+from puzzles.cpsat import EFFORT, UndecidedError, unproved
 from puzzles.difficulty import DEPTHS
-from puzzles.english import render
-from puzzles.generate import Case, generate
+from puzzles.generator import Case, generate
 from puzzles.scenario import Night, Size
-from puzzles.solver import EFFORT, UndecidedError, unproved
+from puzzles.sentences import render
 
 CONFLICTS = 2_000  # of the search, for a unit of effort: the largest published size needs 2,700 in all
-HOLES = {At: "room", Motivated: "motive", Murder: "value"}  # what a fact tells
 BECAUSE = {  # by depth
     1: "because of {}",
     2: "since anything else would contradict {}",
@@ -49,7 +48,7 @@ BECAUSE = {  # by depth
 
 
 @dataclass(frozen=True)
-class Step:
+class ProofStep:
     """`statement` follows at `depth`, and not without any one of them, from the rules, some clues and some earlier steps.
 
     Args:
@@ -63,13 +62,13 @@ class Step:
     depth: int
 
 
-def prove(puzzle: Puzzle, night: Night, effort: float = EFFORT) -> list[Step]:
+def prove(puzzle: Puzzle, night: Night, effort: float = EFFORT) -> list[ProofStep]:
     """A short proof of a puzzle's answers, every step of it checked by CP-SAT.
 
     Where a step can rest on another step or on clues instead, it rests on the other step, which says more in fewer words.
 
     Args:
-        night: one that fits the clues, as `puzzles.solver.find_night` gives; it spares the work of supposing what is true.
+        night: one that fits the clues, as `puzzles.cpsat.find_night` gives; it spares the work of supposing what is true.
         effort: how much the search may take, and then the check of each step: about seconds, counted in steps of the
             solvers, so that the same puzzles have a proof on every machine.
 
@@ -81,11 +80,11 @@ def prove(puzzle: Puzzle, night: Night, effort: float = EFFORT) -> list[Step]:
     logic = _Logic(puzzle, night, effort)
     chain = logic.shortened(logic.chain())
     steps = [logic.step(chain, i) for i in range(len(chain))]
-    check(puzzle, steps, effort)
+    check_proof(puzzle, steps, effort)
     return steps
 
 
-def check(puzzle: Puzzle, steps: Sequence[Step], effort: float = EFFORT) -> None:
+def check_proof(puzzle: Puzzle, steps: Sequence[ProofStep], effort: float = EFFORT) -> None:
     """Have CP-SAT prove each step from what it rests on.
 
     Raises:
@@ -100,26 +99,27 @@ def check(puzzle: Puzzle, steps: Sequence[Step], effort: float = EFFORT) -> None
         raise RuntimeError(f"step {i + 1}, {sentence!r}, does not follow from what it rests on, says CP-SAT.")
 
 
-def explain(puzzle: Puzzle, steps: Sequence[Step]) -> str:
+def explain(puzzle: Puzzle, steps: Sequence[ProofStep]) -> str:
     """A proof as text, a line a step: its number, its sentence and why. Clues are numbered in the order of the prompt."""
     return "\n".join(
-        f"{i}. {render(step.statement, puzzle.setting)}, {BECAUSE[step.depth].format(_reasons(step))}."
+        f"{i}. {render(step.statement, puzzle.setting)}, {BECAUSE[step.depth].format(premises(step))}."
         for i, step in enumerate(steps, 1)
     )
 
 
-def _reasons(step: Step) -> str:
-    reasons = [counted("clue", step.clues), counted("step", step.steps)]
+def premises(step: ProofStep) -> str:
+    """What a step rests on, by number: "clues 2, 3 and 5 and step 1"."""
+    reasons = [by_number("clue", step.clues), by_number("step", step.steps)]
     return " and ".join(filter(None, reasons)) or "the rules"
 
 
-def counted(noun: str, indices: Sequence[int]) -> str:
+def by_number(noun: str, indices: Sequence[int]) -> str:
     """Things by their number: "clues 2, 3 and 5"."""
     *most, last = [str(i + 1) for i in indices] or [""]
     return f"{noun}s {', '.join(most)} and {last}" if most else f"{noun} {last}" if last else ""
 
 
-def tally(steps: Sequence[Step]) -> str:
+def summarize(steps: Sequence[ProofStep]) -> str:
     """How many steps a proof has, of each depth."""
     counts = Counter(step.depth for step in steps)
     parts = ", ".join(f"{counts[depth]} by {DEPTHS[depth]}" for depth in sorted(counts))
@@ -141,12 +141,12 @@ class _Logic:
         self.goals: dict[int, Clue] = {}  # answer -> question
         self.statements: dict[int, Clue] = {}  # the answers first, then all facts
         self.others: dict[int, list[int]] = {}  # what each of these could say instead
-        for question in (*puzzle.questions, *(replace(fact, **{HOLES[type(fact)]: None}) for fact in facts(night))):
-            literals = {value: cnf.literal(fill(question, value)) for value in candidates(question, s)}
+        for question in (*puzzle.questions, *(question_about(fact) for fact in facts(night))):
+            literals = {value: cnf.literal(with_answer(question, value)) for value in answer_options(question, s)}
             cnf.clauses.append(tuple(literals.values()))  # one of them is true
             true = literals.pop(answer(question, night))
             self.others.setdefault(true, list(literals.values()))
-            self.statements.setdefault(true, fill(question, answer(question, night)))
+            self.statements.setdefault(true, with_answer(question, answer(question, night)))
             if question in puzzle.questions:
                 self.goals.setdefault(true, question)
         self.propagating = Solver(name="minisat-gh", bootstrap_with=cnf.clauses)  # is not to solve, and so learns nothing
@@ -209,20 +209,20 @@ class _Logic:
 
     def shortened(self, chain: dict[int, int]) -> dict[int, int]:
         """The chain without those statements, none of them an answer, without which all later ones follow no deeper."""
-        for spare in [x for x in reversed(chain) if x not in self.goals]:
-            rest = [x for x in chain if x != spare]
-            first = list(chain).index(spare)
+        for redundant in [x for x in reversed(chain) if x not in self.goals]:
+            rest = [x for x in chain if x != redundant]
+            first = list(chain).index(redundant)
             if all(self.follows([*self.clues, *rest[:i]], rest[i], chain[rest[i]]) for i in range(first, len(rest))):
                 chain = {x: chain[x] for x in rest}
         return chain
 
-    def step(self, chain: dict[int, int], i: int) -> Step:
+    def step(self, chain: dict[int, int], i: int) -> ProofStep:
         """Step `i` of the proof that a chain is."""
         *earlier, statement = list(chain)[: i + 1]
         core = set(self.core([*(x for x in self.clues if x not in earlier), *earlier], statement, chain[statement]))
         steps = tuple(j for j, x in enumerate(earlier) if x in core)
         clues = sorted(self.clues[x] for x in core.difference(earlier))
-        return Step(self.statements[statement], tuple(clues), steps, chain[statement])
+        return ProofStep(self.statements[statement], tuple(clues), steps, chain[statement])
 
 
 # ---------------------------------------------------------------- the whole night, in small steps
@@ -285,13 +285,13 @@ def main() -> None:
     add_puzzle_arguments(parser)
     args = parser.parse_args()
     try:
-        case = generate(args.seed, args.index, **how_to_generate(args, Size()))
+        case = generate(args.seed, args.index, **generator_options(args, Size()))
         steps = prove(case.puzzle, case.night)
     except ValueError as error:
         sys.exit(f"python -m puzzles.proof: {error}")
     print("Clues:\n")
     print("\n".join(f"{i}. {render(clue, case.puzzle.setting)}." for i, clue in enumerate(case.puzzle.clues, 1)))
-    print(f"\nProof:\n\n{explain(case.puzzle, steps)}\n\n{tally(steps)}")
+    print(f"\nProof:\n\n{explain(case.puzzle, steps)}\n\n{summarize(steps)}")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import yaml
 from trl import TrlParser
 
 from puzzles.difficulty import BANDS
-from puzzles.english import WORDINGS
+from puzzles.prompts import WORDINGS
 
 
 @dataclass

@@ -22,7 +22,7 @@ from pathlib import Path
 # `accelerate launch recipes/grpo.py` puts recipes/ on the path, not the folder above it.
 from trl import GRPOConfig, ModelConfig, get_peft_config
 
-from puzzles.files import only_one
+from puzzles.files import lock_folder
 from recipes.alarms import Watch
 from recipes.arguments import PuzzleArguments, RunArguments, parse
 from recipes.checkpoints import checkpoint_to_resume, keep_checkpoints, same_run, whole_checkpoints, write_json
@@ -68,7 +68,7 @@ def main(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args: GR
             checkpoint = checkpoint_to_resume(output_dir, run_args.resume)
             same_run(output_dir, identity(puzzle_args, run_args, training_args, model_args))
             if training_args.process_index == 0:
-                only_one(output_dir)
+                lock_folder(output_dir)
             if result_file.exists():
                 if training_args.process_index == 0:
                     print(

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import ModelConfig, SFTConfig, SFTTrainer
 
-from puzzles.files import only_one
+from puzzles.files import lock_folder
 from puzzles.scenario import Size
 from recipes.arguments import parse
 from recipes.hub import repository, upload
@@ -44,7 +44,7 @@ class SftArguments:
         default_factory=lambda: ["1000:0:0:0"],
         metadata={
             "help": "What is learned in turn, each stage as STEPS:LOW:HIGH:SLIPS. Each puzzle's directness "
-            "(puzzles/generate.py) is drawn between LOW and HIGH, and SLIPS is the share of answers demonstrated wrong."
+            "(puzzles/generator.py) is drawn between LOW and HIGH, and SLIPS is the share of answers demonstrated wrong."
         },
     )
     proofs: bool = field(
@@ -66,7 +66,7 @@ def main(args: SftArguments, training_args: SFTConfig) -> None:
             raise ValueError(f"{output_dir} already exists. Choose another output_dir, or delete it.")
         if first:
             partial.mkdir(parents=True, exist_ok=True)  # an interrupted run may have left one: it is reused
-            only_one(partial)
+            lock_folder(partial)
     except (ValueError, OSError) as error:
         sys.exit(f"recipes/sft.py: {error}" if first else 1)
     try:

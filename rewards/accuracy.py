@@ -17,9 +17,10 @@ import re
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 
-from puzzles.clues import candidates, fill
-from puzzles.english import read_prompt, render
+from puzzles.clues import answer_options, with_answer
+from puzzles.prompts import read_prompt
 from puzzles.scenario import MOTIVES, ROOMS, SUSPECTS, WEAPONS
+from puzzles.sentences import render
 from rewards.answer_sheet import PREFACE, Names, Question, last_sheet, plain, read_answers
 
 TEXT_PARTS = ("text", "input_text", "output_text")
@@ -98,8 +99,8 @@ def questions_of(text: str) -> tuple[Question, ...] | None:
         return None
     questions = []
     for question in puzzle.questions:
-        options = candidates(question, puzzle.setting)
-        sentence = plain(render(fill(question, options[0]), puzzle.setting))
+        options = answer_options(question, puzzle.setting)
+        sentence = plain(render(with_answer(question, options[0]), puzzle.setting))
         before, _, behind = sentence[PREFACE.match(sentence).end() :].partition(plain(options[0]))
         questions.append(Question(Names(options), re.sub(r"(?:\b(?:in|at) )?(?:the )?$", "", before), behind))
     return tuple(questions)

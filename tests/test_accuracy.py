@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from puzzles.clues import candidates, fill, noun
-from puzzles.english import prompt, render
-from puzzles.generate import generate
+from puzzles.clues import answer_kind, answer_options, with_answer
+from puzzles.generator import generate
+from puzzles.prompts import prompt
 from puzzles.scenario import Size
+from puzzles.sentences import render
 from rewards.accuracy import accuracy, answer_sheet, begins_thought, published_accuracy, spoken
 from rewards.accuracy import grade as grades
 from tests.test_scenario import SIZES
@@ -126,8 +127,10 @@ def test_long_and_strange_completions_are_graded_in_no_time():
 CASE = generate(3, 0, Size(suspects=5, weapons=4, rooms=6, times=4, motives=5))
 PROMPT, SOLUTION = prompt(CASE.puzzle), list(CASE.solution.values())
 ASKED = CASE.puzzle.questions
-KINDS = [noun(question) for question in ASKED]
-OTHERS = [next(o for o in candidates(q, CASE.puzzle.setting) if o != right) for q, right in zip(ASKED, SOLUTION, strict=True)]
+KINDS = [answer_kind(question) for question in ASKED]
+OTHERS = [
+    next(o for o in answer_options(q, CASE.puzzle.setting) if o != right) for q, right in zip(ASKED, SOLUTION, strict=True)
+]
 
 
 def written(form, between="\n"):
@@ -544,6 +547,6 @@ def test_a_fact_between_two_answers_belongs_to_neither():
         case = generate(seed, 0, size)
         s, lines = case.puzzle.setting, []
         for question, (letter, answer) in zip(case.puzzle.questions, case.solution.items(), strict=True):
-            lines += [render(fill(question, answer), s), f"{letter}. {answer}"]
+            lines += [render(with_answer(question, answer), s), f"{letter}. {answer}"]
         for asked in (None, prompt(case.puzzle)):
             assert all(grades("\n".join(lines), list(case.solution.values()), asked)), lines

@@ -17,11 +17,10 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
 from puzzles.clues import At, facts
-from puzzles.dataset import build
-from puzzles.english import render
+from puzzles.cpsat import find_night
+from puzzles.dataset import build, puzzle_of
 from puzzles.scenario import Size
-from puzzles.solver import find_night
-from puzzles.verify import puzzle_of
+from puzzles.sentences import render
 from recipes.evaluation import benchmark
 from recipes.evaluation.intervals import ratio
 from recipes.evaluation.measures import price_of, summary, table
@@ -79,7 +78,7 @@ def command(dataset, url, output, *more):
 @pytest.fixture
 def bench(monkeypatch, capsys):
     """Runs the benchmark in this process, which would not let go of a folder's lock: its own is tested with a real one."""
-    monkeypatch.setattr(benchmark, "only_one", lambda folder: None)
+    monkeypatch.setattr(benchmark, "lock_folder", lambda folder: None)
 
     def run(*options):
         monkeypatch.setattr(sys, "argv", ["benchmark.py", *map(str, options)])

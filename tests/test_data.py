@@ -418,7 +418,7 @@ def test_lora_of_one_module_is_trained_as_the_message_says(tmp_path, train):
 
 
 def test_a_finished_run_says_how_to_upload_it(monkeypatch, tmp_path, train, hub):
-    monkeypatch.setattr(grpo, "only_one", lambda _: None)  # this process keeps its lock
+    monkeypatch.setattr(grpo, "lock_folder", lambda _: None)  # this process keeps its lock
     train()
     said = train("--push_to_hub", "true", "--hub_model_id", "me/detective")
     assert f"Nothing is uploaded now. To do so: hf upload me/detective {tmp_path / 'run' / 'model'} --exclude" in said

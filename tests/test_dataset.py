@@ -21,30 +21,24 @@ from datasets import load_dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from puzzles import dataset
-from puzzles.dataset import (
-    COLUMNS,
-    FEATURES,
-    SPLITS,
-    bands_of,
-    check,
-    check_whole,
-    load_splits,
-    read_journal,
-    regenerate,
-    row,
-    shared_out,
-)
-from puzzles.english import WORDINGS, prompt, read_prompt
-from puzzles.files import only_one
-from puzzles.generate import VERSION, NothingToAskError, generate
-from puzzles.likeness import fingerprint
+from puzzles.cpsat import UndecidedError
+from puzzles.dataset import __main__ as command
+from puzzles.dataset import collect, load_splits, regenerate, row
+from puzzles.dataset import folder as folders
+from puzzles.dataset.__main__ import apportion, parse_mix
+from puzzles.dataset.collect import read_journal
+from puzzles.dataset.folder import check_complete, check_disjoint
+from puzzles.dataset.load import SPLITS
+from puzzles.dataset.rows import COLUMNS, FEATURES
+from puzzles.files import lock_folder
+from puzzles.fingerprint import split_fingerprint
+from puzzles.generator import VERSION, NothingToAskError, generate
+from puzzles.prompts import WORDINGS, prompt, read_prompt
 from puzzles.proof import explain, prove
 from puzzles.scenario import Size
-from puzzles.solver import UndecidedError
-from puzzles.verify import faults
+from puzzles.verify import row_problems
 from tests.in_process import run
-from tests.test_likeness import renamed
+from tests.test_fingerprint import renamed
 from tests.test_scenario import SIZES
 
 COUNTS = ["--train", "40", "--validation", "8", "--test", "8"]
@@ -54,7 +48,7 @@ HOW = {"size": Size(3, 2, 4, 2), "players": (1, 6)}
 
 
 def make(output, *args):
-    return run(dataset.main, "--output", output, "--num-proc", 1, *args)
+    return run(command.main, "--output", output, "--num-proc", 1, *args)
 
 
 def process(output, *args, **kwargs):
@@ -71,8 +65,8 @@ def rows(folder, split):
 
 
 def interrupted(output, lines, *args):
-    """Ctrl-C after so many lines of the journal, the last one torn."""
-    in_order = dataset.in_order
+    """Ctrl-C after so many puzzles are found, or while they are checked; the last line of the journal is torn."""
+    in_order = collect.in_order
 
     def until(*work):
         for i, found in enumerate(in_order(*work)):
@@ -80,9 +74,9 @@ def interrupted(output, lines, *args):
                 raise KeyboardInterrupt
             yield found
 
-    with mock.patch.object(dataset, "in_order", until):
+    with mock.patch.object(collect, "in_order", until), mock.patch.object(folders, "in_order", until):
         done = make(output, *args)
-    assert "Interrupted. The same command goes on" in done.stderr
+    assert "Interrupted. The same command resumes" in done.stderr
     assert not output.exists()
     with (output.with_name(output.name + ".partial") / "journal.jsonl").open("ab") as file:
         file.write(b'{"index": 99, "spl')
@@ -177,7 +171,7 @@ def test_rows_of_the_command_line_are_made_again_from_their_columns(args, tmp_pa
             assert regenerate(made_) == made_
     with pytest.raises(ValueError, match="without the column 'players'"):
         regenerate({k: v for k, v in made_.items() if k != "players"})
-    with pytest.raises(ValueError, match="of version 0 cannot be made again here"):
+    with pytest.raises(ValueError, match="of version 0 cannot be regenerated here"):
         regenerate(made_ | {"version": 0})
 
 
@@ -185,22 +179,24 @@ def test_rows_of_the_command_line_are_made_again_from_their_columns(args, tmp_pa
 
 
 def test_no_split_shares_a_prompt_a_night_or_a_clue_set(made, tmp_path):
-    check(made, HOW)
+    check_disjoint(made, HOW)
     shutil.copytree(made, tmp_path / "clue")
     some = pq.read_table(made / "data" / "test.parquet")
     pq.write_table(some.slice(2, 3), tmp_path / "clue" / "data" / "validation.parquet")
     with pytest.raises(RuntimeError, match="validation and test share 9 things: 3 prompts, 3 clue sets, 3 nights"):
-        check(tmp_path / "clue", HOW)
+        check_disjoint(tmp_path / "clue", HOW)
 
 
 def test_check_takes_some_bytes_a_row(monkeypatch, tmp_path):
     """24 for the marks, and as much again to compare them; a row takes thousands."""
     n = 20_000
-    monkeypatch.setattr(dataset, "read_split", lambda folder, split, columns: ({"split": split, "i": i} for i in range(n)))
-    monkeypatch.setattr(dataset, "marks_of", lambda work, how: (work[0], [hash((*work[1].values(), k)) % 2**64 for k in "abc"]))
+    monkeypatch.setattr(folders, "read_split", lambda folder, split, columns: ({"split": split, "i": i} for i in range(n)))
+    monkeypatch.setattr(
+        folders, "digests_of", lambda work, options: (work[0], [hash((*work[1].values(), k)) % 2**64 for k in "abc"])
+    )
     tracemalloc.start()
     try:
-        check(tmp_path, HOW)
+        check_disjoint(tmp_path, HOW)
         assert tracemalloc.get_traced_memory()[1] < 3 * n * 60
     finally:
         tracemalloc.stop()
@@ -262,11 +258,11 @@ def test_made_by_another_process_while_this_one_began(made, tmp_path):
 
     def appears(folder):
         shutil.copytree(made, output)
-        return only_one(folder)
+        return lock_folder(folder)
 
-    with mock.patch.object(dataset, "only_one", appears):
+    with mock.patch.object(folders, "lock_folder", appears):
         done = make(output, *COUNTS, *SIZE)
-    assert "is there already, and whole" in done.stdout
+    assert "exists already and is complete" in done.stdout
     assert not unfinished.exists()
 
 
@@ -279,7 +275,7 @@ def test_a_full_disk_loses_nothing(made, tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert done.returncode == 1
     assert "File too large" in done.stderr
-    assert "the same command goes on" in done.stderr
+    assert "the same command resumes" in done.stderr
     assert not (tmp_path / "clue").exists()
     assert make(tmp_path / "clue", *COUNTS, *SIZE).returncode == 0
     assert content(tmp_path / "clue") == content(made)
@@ -316,14 +312,14 @@ def test_a_puzzle_without_a_proof_is_left_out_and_counted(made, tmp_path, monkey
             raise UndecidedError("no short proof was found")
         return prove(puzzle, night)
 
-    monkeypatch.setattr(dataset, "prove", undecided)
+    monkeypatch.setattr(collect, "prove", undecided)
     done = make(tmp_path / "clue", *COUNTS, *SIZE, "--proofs")
     assert done.returncode == 0, done.stderr
     expected = [made_["index"] for made_ in rows(made, "train") if made_["index"] not in hard]
     assert [made_["index"] for made_ in rows(tmp_path / "clue", "train")][:37] == expected
     assert " 3 puzzles were left out, as no proof was found" in (tmp_path / "clue" / "README.md").read_text()
-    monkeypatch.setattr(dataset, "PATIENCE", 6)
-    monkeypatch.setattr(dataset, "prove", mock.Mock(side_effect=UndecidedError("no short proof was found")))
+    monkeypatch.setattr(collect, "PATIENCE", 6)
+    monkeypatch.setattr(collect, "prove", mock.Mock(side_effect=UndecidedError("no short proof was found")))
     assert "; for 6 no proof was found. Ask for fewer" in make(tmp_path / "none", *COUNTS, *SIZE, "--proofs").stderr
 
 
@@ -335,7 +331,7 @@ def test_bands_are_as_asked_for(tmp_path):
         found = Counter(r["difficulty"] for r in rows(tmp_path / "clue", split))
         assert found == dict(zip(("easy", "medium", "hard"), counts, strict=True))
     assert {r["determine"] for split in SPLITS for r in rows(tmp_path / "clue", split)} == {"answers"}
-    assert [faults(made_) for split in SPLITS for made_ in rows(tmp_path / "clue", split)] == [[]] * 28
+    assert [row_problems(made_) for split in SPLITS for made_ in rows(tmp_path / "clue", split)] == [[]] * 28
 
 
 def test_excluded_puzzles_stay_out_under_any_name(made, tmp_path):
@@ -343,7 +339,7 @@ def test_excluded_puzzles_stay_out_under_any_name(made, tmp_path):
     for given_ in rows(made, "train"):
         case = generate(given_["seed"], given_["index"], HOW["size"])
         setting, clues = renamed(case.puzzle.setting, case.puzzle.clues, rng)
-        marks.add(fingerprint(setting, clues))
+        marks.add(split_fingerprint(setting, clues))
         other = type(case.puzzle)(setting, tuple(clues), case.puzzle.questions[:1])
         given.append({"num_clues": len(clues), "prompt": prompt(other), "solution": {"A": "?"}})
     (file := tmp_path / "given.json").write_text(json.dumps(given))
@@ -355,7 +351,7 @@ def test_excluded_puzzles_stay_out_under_any_name(made, tmp_path):
     for split in SPLITS:
         for kept in rows(tmp_path / "clue", split):
             puzzle = read_prompt(kept["prompt"][0]["content"])
-            assert fingerprint(puzzle.setting, puzzle.clues) not in marks
+            assert split_fingerprint(puzzle.setting, puzzle.clues) not in marks
     assert rows(tmp_path / "clue", "test") == rows(made, "test")
 
 
@@ -370,7 +366,7 @@ def test_another_dataset_is_never_touched(made, tmp_path):
         done = make(output, *args)
         assert done.returncode == 1
         assert complaint in done.stderr
-    assert "is there already, and whole" in make(output, *COUNTS, *SIZE).stdout
+    assert "exists already and is complete" in make(output, *COUNTS, *SIZE).stdout
     assert content(output) == before
     (output / "data" / "test.parquet").write_bytes(b"torn")
     done = make(output, *COUNTS, *SIZE)
@@ -378,9 +374,9 @@ def test_another_dataset_is_never_touched(made, tmp_path):
     assert "test.parquet is missing or was changed" in done.stderr
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "diary.txt").write_text("dear diary")
-    assert "holds no dataset of ours" in make(tmp_path / "mine", *COUNTS).stderr
+    assert "was not made by this command" in make(tmp_path / "mine", *COUNTS).stderr
     with pytest.raises(ValueError, match="holds no finished dataset"):
-        check_whole(tmp_path / "mine")
+        check_complete(tmp_path / "mine")
 
 
 @pytest.mark.parametrize(
@@ -398,7 +394,7 @@ def test_another_dataset_is_never_touched(made, tmp_path):
         (["--directness", "nan"], "--directness nan is impossible"),
         (["--directness", "inf"], "--directness inf is impossible"),
         (["--players", "²"], "--players '²' is no range"),
-        (["--mix", "easy=5", "--train", "5"], "--train 5 is one word too many"),
+        (["--mix", "easy=5", "--train", "5"], "leave out --train 5"),
         (["--num-proc", "0"], "--num-proc 0 is impossible"),
         (["--players", "7"], "players=(7, 7) is impossible"),
         (["--exclude", "nowhere.json"], "nowhere.json cannot be read"),
@@ -415,22 +411,22 @@ def test_bad_input_is_named_and_leaves_nothing(args, complaint, tmp_path):
 
 
 OUTPUTS = {
-    "the current folder": (".", "it is the current folder, or one that this is in"),
+    "the current folder": (".", "it is the current folder or one above it"),
     "its name": ("../here", "it is the current folder"),
     "nothing": ("", "it is the current folder"),
-    "the one above": ("..", "or one that this is in"),
-    "the root": ("/", "or one that this is in"),
-    "a file": ("file", "file is no folder"),
-    "a link to a file": ("link-to-file", "file is no folder"),
+    "the one above": ("..", "or one above it"),
+    "the root": ("/", "or one above it"),
+    "a file": ("file", "file is not a folder"),
+    "a link to a file": ("link-to-file", "file is not a folder"),
     "a link to here": ("link-to-here", "it is the current folder"),
     "a circle": ("circle", "link"),
-    "a pipe": ("pipe", "pipe is no folder"),
-    "a file in the way": ("taken", "taken.partial is no folder"),
+    "a pipe": ("pipe", "pipe is not a folder"),
+    "a file in the way": ("taken", "taken.partial is not a folder"),
     "through a file": ("file/deep/clue", "Not a directory: "),
     "a long name": ("x" * 250, "File name too long"),
     "a mount point": ("/proc", "it is a mount point"),
-    "another's folder": ("full", "holds no dataset of ours"),
-    "another's unfinished folder": ("other", "other.partial is not empty and holds no dataset of ours"),
+    "another's folder": ("full", "was not made by this command"),
+    "another's unfinished folder": ("other", "other.partial is not empty and was not made by this command"),
 }
 
 
@@ -447,7 +443,7 @@ def test_an_output_that_cannot_be_made_is_refused_at_the_start(output, complaint
     os.mkfifo(here / "pipe")
     monkeypatch.chdir(here)
     before = sorted(tmp_path.rglob("*"))
-    monkeypatch.setattr(dataset, "collect", None)
+    monkeypatch.setattr(folders, "collect", None)
     done = make(output, *COUNTS)
     assert done.returncode == 1
     assert complaint in done.stderr
@@ -477,21 +473,21 @@ def test_an_output_by_any_name_is_the_folder_that_it_names(output, tmp_path, mon
 
 
 def test_what_was_found_before_a_band_was_out_of_reach_is_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(dataset, "PATIENCE", 60)
+    monkeypatch.setattr(collect, "PATIENCE", 60)
     output, journal = tmp_path / "clue", tmp_path / "clue.partial" / "journal.jsonl"
     held_out = ["--validation", "2", "--test", "2", *TINY]
     never = ["--mix", "easy=2,hard=3", *held_out]
     for lines in (60, 120):  # the same command searches on
         done = make(output, *never)
         assert done.returncode == 1
-        assert "60 puzzles in a row were not what is still missing (3 hard for train" in done.stderr
+        assert "none of the last 60 indices gave a puzzle that is still missing (3 hard for train" in done.stderr
         assert "0.0% hard" in done.stderr
-        assert f"What was found is kept in {journal.parent}: this command searches on" in done.stderr
+        assert f"What was found is kept in {journal.parent}: the same command resumes the search there" in done.stderr
         assert lines <= len(journal.read_text().splitlines()) < lines + 40
     assert "holds another dataset (seed was 0, now 1)" in make(output, *never, "--seed", "1").stderr
 
     again = []
-    monkeypatch.setattr(dataset, "generate", lambda seed, index, **how: again.append(index) or generate(seed, index, **how))
+    monkeypatch.setattr(collect, "generate", lambda seed, index, **how: again.append(index) or generate(seed, index, **how))
     for other, counts in enumerate((["--train", "9"], ["--mix", "easy=12"])):  # fewer kinds, then more puzzles
         again.clear()
         assert make(tmp_path / f"fresh{other}", *counts, *held_out).returncode == 0
@@ -524,16 +520,16 @@ def test_the_published_format_is_read_as_the_published_code_reads_it(tmp_path):
         for p in puzzles:
             assert list(p) == ["num_clues", "prompt", "solution"]
             assert list(p["solution"]) == [chr(65 + i) for i in range(len(p["solution"]))]
-            assert faults(p) == []
+            assert row_problems(p) == []
         assert [r["prompt"] for r in load_splits(str(output))[split]] == [p["prompt"] for p in puzzles]
     assert sorted(content(output)) == ["README.md", *(f"data/{s}.json" for s in sorted(SPLITS)), "dataset.json", "night.svg"]
     loaded = load_dataset(str(output), cache_dir=str(tmp_path / "cache"))
     assert {split: len(loaded[split]) for split in loaded} == {"train": 5, "validation": 2, "test": 2}
-    assert "is there already, and whole" in make(output, *args, "--format", "published").stdout
+    assert "exists already and is complete" in make(output, *args, "--format", "published").stdout
     assert json.loads((output / "dataset.json").read_text())["command"].endswith("--format published --players 1-2")
     assert "holds another dataset (wording was published" in make(output, *args).stderr
     assert "holds another dataset (format was published" in make(output, *args, "--wording", "published").stderr
-    for wrong, complaint in ((["--wording", "clear"], "leave out --wording clear"), (["--proofs"], "no place for proofs")):
+    for wrong, complaint in ((["--wording", "clear"], "leave out --wording clear"), (["--proofs"], "no column for proofs")):
         assert complaint in make(tmp_path / "no", *args, "--format", "published", *wrong).stderr
 
 
@@ -541,9 +537,9 @@ def test_the_published_format_is_read_as_the_published_code_reads_it(tmp_path):
 
 
 def test_shares():
-    assert bands_of("easy=2,hard=1") == {"easy": 2, "hard": 1}
-    assert shared_out(250, {"easy": 2000, "medium": 2000, "hard": 1000}) == {"easy": 100, "medium": 100, "hard": 50}
-    assert shared_out(7, {"easy": 1, "medium": 1, "hard": 1}) == {"easy": 3, "medium": 2, "hard": 2}
+    assert parse_mix("easy=2,hard=1") == {"easy": 2, "hard": 1}
+    assert apportion(250, {"easy": 2000, "medium": 2000, "hard": 1000}) == {"easy": 100, "medium": 100, "hard": 50}
+    assert apportion(7, {"easy": 1, "medium": 1, "hard": 1}) == {"easy": 3, "medium": 2, "hard": 2}
 
 
 def test_a_version_stands_for_the_same_puzzles_for_ever():

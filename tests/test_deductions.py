@@ -7,15 +7,17 @@ from itertools import product
 import pytest
 
 from puzzles.clues import At, facts
-from puzzles.english import prompt, render
-from puzzles.generate import candidates, generate
+from puzzles.cpsat import find_night
+from puzzles.generator import candidate_clues, generate
+from puzzles.prompts import prompt
 from puzzles.proof import deduce
 from puzzles.scenario import Size
-from puzzles.solver import entailed, find_night
+from puzzles.sentences import render
 from rewards.deductions import judge as module
 from rewards.deductions import view as show
 from rewards.deductions.judge import Judge, deductions, judge_of
 from rewards.deductions.reader import Assertion
+from tests.entailment import entailed
 
 SIZE = Size(suspects=3, weapons=2, rooms=4, times=2, motives=3)
 
@@ -40,7 +42,7 @@ def test_every_verdict_is_cp_sats(determine):
         for statement in [
             *rng.sample(others, 12),
             *rng.sample(facts(case.night), 6),
-            *rng.sample(list(candidates(rng, case.night)), 6),
+            *rng.sample(list(candidate_clues(rng, case.night)), 6),
         ]:
             for holds in (True, False):
                 verdict = judge.verdict(Assertion(statement, holds))

@@ -5,9 +5,9 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from puzzles.clues import answer, candidates, fill
-from puzzles.english import prompt
-from puzzles.generate import generate
+from puzzles.clues import answer, answer_options, with_answer
+from puzzles.generator import generate
+from puzzles.prompts import prompt
 from puzzles.scenario import Size
 from recipes.tiny.demonstrations import demonstration, quiz
 from rewards.accuracy import accuracy, answer_sheet
@@ -27,7 +27,7 @@ def test_demonstrations_prove_and_answer_rightly_and_slips_answer_wrongly(seed, 
         counts = Judge(prompt(asked.puzzle)).judge(right).tally
         assert counts["refuted"] == counts["undecided"] == counts["unread"] == 0, counts
         for question, answered in zip(asked.puzzle.questions, answer_sheet(wrong, len(solution)).values(), strict=True):
-            assert answered.strip() in candidates(question, asked.puzzle.setting)
+            assert answered.strip() in answer_options(question, asked.puzzle.setting)
 
 
 def test_a_quiz_asks_other_questions_about_the_same_night():
@@ -37,4 +37,4 @@ def test_a_quiz_asks_other_questions_about_the_same_night():
         assert 3 <= len(asked.puzzle.questions) == len(set(asked.puzzle.questions)) <= 8
         assert asked.puzzle.clues == case.puzzle.clues
         for question in asked.puzzle.questions:
-            assert fill(question, answer(question, case.night)).holds(case.night)
+            assert with_answer(question, answer(question, case.night)).holds(case.night)

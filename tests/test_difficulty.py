@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from puzzles.clues import answer, candidates, facts, fill
+from puzzles.clues import answer, answer_options, facts, with_answer
 from puzzles.cnf import CNF, Search
 from puzzles.difficulty import band, depths
-from puzzles.generate import NothingToAskError, generate, minimal
+from puzzles.generator import NothingToAskError, generate, minimal
 from puzzles.scenario import Size
-from puzzles.solver import entailed
+from tests.entailment import entailed
 from tests.test_scenario import SIZES
 
 
@@ -40,7 +40,7 @@ def depths_by_hand(case):
     known = [cnf.literal(clue) for clue in clues]
     right = []
     for question in case.puzzle.questions:
-        literals = {value: cnf.literal(fill(question, value)) for value in candidates(question, s)}
+        literals = {value: cnf.literal(with_answer(question, value)) for value in answer_options(question, s)}
         cnf.clauses.append(tuple(literals.values()))
         right.append(literals[answer(question, case.night)])
     propagated = known = propagate(cnf.clauses, known)
@@ -51,7 +51,7 @@ def depths_by_hand(case):
             break
         known = propagate(cnf.clauses, known | out)
     for question, literal in zip(case.puzzle.questions, right, strict=True):
-        statement = fill(question, answer(question, case.night))
+        statement = with_answer(question, answer(question, case.night))
         if any(entailed(s, [clue], statement) for clue in clues):
             yield 0
         else:

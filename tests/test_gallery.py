@@ -6,12 +6,12 @@ from xml.etree import ElementTree
 
 import pytest
 
-from puzzles import gallery
 from puzzles.difficulty import BANDS
-from puzzles.gallery import example
-from puzzles.generate import generate
-from puzzles.picture import picture
+from puzzles.generator import generate
 from puzzles.scenario import BODDY, Size
+from puzzles.viewer import gallery
+from puzzles.viewer.gallery import example
+from puzzles.viewer.picture import picture
 from tests.in_process import run
 
 ROOT = Path(__file__).parents[1]

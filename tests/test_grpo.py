@@ -15,9 +15,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2Tokenizer
 from trl import GRPOConfig, ModelConfig, SFTConfig, TrlParser
 
 from puzzles.dataset import FEATURES, HELD_OUT, build
-from puzzles.english import prompt
-from puzzles.files import only_one
-from puzzles.generate import generate
+from puzzles.files import lock_folder
+from puzzles.generator import generate
+from puzzles.prompts import prompt
 from puzzles.scenario import Size
 from recipes import grpo, sft
 from recipes.arguments import PuzzleArguments, RunArguments, parse
@@ -362,8 +362,8 @@ def test_an_alarm_ends_the_run_if_asked_with_a_checkpoint_saved(tmp_path):
 
 
 def test_a_folder_is_for_one_process_at_a_time(tmp_path):
-    only_one(tmp_path)
-    other = f"from pathlib import Path; from puzzles.files import only_one; only_one(Path({str(tmp_path)!r}))"
+    lock_folder(tmp_path)
+    other = f"from pathlib import Path; from puzzles.files import lock_folder; lock_folder(Path({str(tmp_path)!r}))"
     second = subprocess.run([sys.executable, "-c", other], cwd=ROOT, capture_output=True, text=True)
     assert second.returncode != 0
     assert f"is in use by process {os.getpid()}" in second.stderr

@@ -5,9 +5,10 @@ import random
 import pytest
 
 from puzzles.clues import At, facts
-from puzzles.english import prompt, render
-from puzzles.generate import candidates, generate
+from puzzles.generator import candidate_clues, generate
+from puzzles.prompts import prompt
 from puzzles.scenario import Size
+from puzzles.sentences import render
 from rewards.deductions.judge import Judge
 from rewards.deductions.llm_extractor import Extractor, NotExtracted, canonical, task
 from rewards.deductions.reader import plain
@@ -27,7 +28,7 @@ def test_every_form_is_shown_and_read_affirmed_and_denied(size):
     s, clues = puzzle.setting, set(map(plain, puzzle.clues))
     forms = task(s).partition("name):\n")[2].partition("\n\n")[0].splitlines()
     assert canonical("\n".join(forms), s) == ("\n".join(f"{form}." for form in forms), 0)
-    others = [c for c in candidates(random.Random(0), night) if plain(c) not in clues]
+    others = [c for c in candidate_clues(random.Random(0), night) if plain(c) not in clues]
     assert len(others) >= 20
     for statement in others[:300]:
         for mark, holds in (("", True), ("NOT: ", False)):
@@ -41,7 +42,7 @@ def test_lines_do_not_change_what_the_lines_around_them_say(size):
     puzzle, night, judge = case_of(2, size)
     s, clues = puzzle.setting, set(map(plain, puzzle.clues))
     rng = random.Random(1)
-    lines = [(c, rng.random() < 0.5) for c in candidates(rng, night) if plain(c) not in clues][:200]
+    lines = [(c, rng.random() < 0.5) for c in candidate_clues(rng, night) if plain(c) not in clues][:200]
     text, _ = canonical("\n".join(f"{'' if holds else 'NOT: '}{render(c, s)}" for c, holds in lines), s)
     assert [(plain(d.assertion.statement), d.assertion.holds) for d in judge.judge(text).deductions] == [
         (plain(c), holds) for c, holds in lines

@@ -11,14 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pysat.solvers import Solver
 
-from puzzles import proof, solver
-from puzzles.clues import At, Motivated, Murder, answer, candidates, facts, fill
+from puzzles import cpsat, proof
+from puzzles.clues import At, Motivated, Murder, answer, answer_options, facts, with_answer
 from puzzles.cnf import CNF
-from puzzles.english import prompt, read, read_prompt
-from puzzles.generate import generate
-from puzzles.proof import Step, check, deduce, explain, main, prove, tally
+from puzzles.cpsat import UndecidedError, find_night
+from puzzles.generator import generate
+from puzzles.prompts import prompt, read_prompt
+from puzzles.proof import ProofStep, check_proof, deduce, explain, main, prove, summarize
 from puzzles.scenario import Size
-from puzzles.solver import UndecidedError, entailed, find_night
+from puzzles.sentences import read_sentence
+from tests.entailment import entailed
 from tests.test_scenario import SIZES
 
 
@@ -65,7 +67,7 @@ class Oracle:
         self.puzzle, self.night = puzzle, night
         holes = {At: "room", Motivated: "motive", Murder: "value"}
         self.question = {fact: replace(fact, **{holes[type(fact)]: None}) for fact in facts(night)}
-        self.question |= {fill(question, answer(question, night)): question for question in reversed(puzzle.questions)}
+        self.question |= {with_answer(question, answer(question, night)): question for question in reversed(puzzle.questions)}
 
     def follows(self, premises, statement, depth):
         s = self.puzzle.setting
@@ -73,7 +75,7 @@ class Oracle:
             return entailed(s, premises, statement)
         cnf = CNF(s)
         known, literal = [cnf.literal(premise) for premise in premises], cnf.literal(statement)
-        values = {q: [cnf.literal(fill(q, value)) for value in candidates(q, s)] for q in self.question.values()}
+        values = {q: [cnf.literal(with_answer(q, value)) for value in answer_options(q, s)] for q in self.question.values()}
         cnf.clauses += [*values.values(), *([x] for x in known)]
         with Solver(name="minisat-gh", bootstrap_with=cnf.clauses) as solver:
             if depth == 1:
@@ -84,7 +86,7 @@ class Oracle:
     def examine(self, steps):
         """Everything that a proof promises."""
         puzzle, oracle = self.puzzle, self.follows
-        answers = {fill(question, answer(question, self.night)) for question in puzzle.questions}
+        answers = {with_answer(question, answer(question, self.night)) for question in puzzle.questions}
         said = [step.statement for step in steps]
         assert answers <= set(said)
         assert len(said) == len(set(said))
@@ -128,7 +130,7 @@ def test_a_proof_of_a_published_size_keeps_its_promises(index, players, determin
 def test_the_largest_size_is_proved_too():
     case = generate(1, 0, Size(10, 8, 17, 12))
     steps = prove(case.puzzle, case.night)
-    assert {step.statement for step in steps} >= {fill(q, answer(q, case.night)) for q in case.puzzle.questions}
+    assert {step.statement for step in steps} >= {with_answer(q, answer(q, case.night)) for q in case.puzzle.questions}
 
 
 def test_a_proof_needs_no_more_than_the_prompt():
@@ -149,7 +151,7 @@ def test_two_questions_with_one_answer_take_one_step():
 
 def test_a_clue_that_states_an_answer_is_all_it_takes():
     case = generate(7, 0, Size())
-    stated = replace(case.puzzle, clues=(*case.puzzle.clues, fill(case.puzzle.questions[0], case.solution["A"])))
+    stated = replace(case.puzzle, clues=(*case.puzzle.clues, with_answer(case.puzzle.questions[0], case.solution["A"])))
     steps = prove(replace(stated, questions=stated.questions[:1]), case.night)
     assert [(step.clues, step.steps, step.depth) for step in steps] == [((len(case.puzzle.clues),), (), 1)]
     Oracle(stated, case.night).examine(prove(stated, case.night))
@@ -168,22 +170,22 @@ def test_the_text_says_all_of_it_in_sentences_that_read_back(case):
         number, _, rest = line.partition(". ")
         sentence, _, why = rest.partition(", ")
         assert int(number) == i
-        assert read(sentence, case.puzzle.setting) == step.statement
+        assert read_sentence(sentence, case.puzzle.setting) == step.statement
         phrase, reasons = re.fullmatch(REASON, why).groups()
         assert (depths.index(phrase) + 1 if phrase in depths else 3) == step.depth
         clues, _, earlier = reasons.partition("step")
         assert [int(n) - 1 for n in re.findall(r"\d+", clues)] == list(step.clues)
         assert [int(n) - 1 for n in re.findall(r"\d+", earlier)] == list(step.steps)
-    assert tally(steps).startswith(f"{len(steps)} steps, ")
+    assert summarize(steps).startswith(f"{len(steps)} steps, ")
 
 
 def test_a_step_that_does_not_follow_is_named():
     case = generate(7, 0, Size())
     steps = prove(case.puzzle, case.night)
-    check(case.puzzle, steps)
+    check_proof(case.puzzle, steps)
     wrong = [*steps[:-1], replace(steps[-1], steps=steps[-1].steps[1:])]
     with pytest.raises(RuntimeError, match=f"step {len(steps)}, 'The Lead Pipe .* at 11:00 PM', does not follow"):
-        check(case.puzzle, wrong)
+        check_proof(case.puzzle, wrong)
 
 
 def test_what_has_no_proof_is_refused():
@@ -195,21 +197,23 @@ def test_what_has_no_proof_is_refused():
     with pytest.raises(UndecidedError, match=r"no short proof was found .*: allow more"):
         prove(case.puzzle, case.night, effort=0)
     with pytest.raises(UndecidedError, match=r"CP-SAT did not decide .*: allow more"):
-        check(case.puzzle, [Step(fact, range(len(case.puzzle.clues)), (), 3) for fact in facts(case.night)], effort=0)
+        check_proof(
+            case.puzzle, [ProofStep(fact, range(len(case.puzzle.clues)), (), 3) for fact in facts(case.night)], effort=0
+        )
 
 
 def test_the_effort_is_counted_in_steps_and_not_by_the_clock(monkeypatch):
     """A machine that seems to stand still, or to run for hours, comes to the same proof."""
     case = generate(7, 0, Size())
     expected = prove(case.puzzle, case.night)
-    solve = solver.cp_model.CpSolver.solve
+    solve = cpsat.cp_model.CpSolver.solve
 
     def limits(self, model):
         assert self.parameters.max_time_in_seconds == float("inf")
         assert self.parameters.max_deterministic_time < 100
         return solve(self, model)
 
-    monkeypatch.setattr(solver.cp_model.CpSolver, "solve", limits)
+    monkeypatch.setattr(cpsat.cp_model.CpSolver, "solve", limits)
     monkeypatch.setattr(proof.Solver, "interrupt", None)
     assert prove(case.puzzle, case.night) == expected
 
@@ -221,7 +225,7 @@ def test_the_command_line_prints_the_same_proof_in_every_process(monkeypatch, ca
     printed = capsys.readouterr().out
     case = generate(1, 1, players=(4, 4))
     steps = prove(case.puzzle, case.night)
-    assert printed.endswith(f"\n\nProof:\n\n{explain(case.puzzle, steps)}\n\n{tally(steps)}\n")
+    assert printed.endswith(f"\n\nProof:\n\n{explain(case.puzzle, steps)}\n\n{summarize(steps)}\n")
     environment = os.environ | {"PYTHONHASHSEED": "1"}  # this process has another one
     other = subprocess.run([sys.executable, "-m", "puzzles.proof", *args], capture_output=True, text=True, env=environment)
     assert other.stdout == printed

@@ -12,10 +12,11 @@ from re import _parser
 import pytest
 
 from puzzles.clues import At, Beside, facts
-from puzzles.english import read as read_clue
-from puzzles.english import read_prompt, render
-from puzzles.generate import candidates, generate
+from puzzles.generator import candidate_clues, generate
+from puzzles.prompts import read_prompt
 from puzzles.scenario import Setting, Size
+from puzzles.sentences import read_sentence as read_clue
+from puzzles.sentences import render
 from rewards.deductions import grammar
 from rewards.deductions import reader as prose
 from rewards.deductions.reader import Assertion, plain, read
@@ -128,7 +129,7 @@ def test_every_sentence_of_the_format_is_read_back(index):
     case = generate(20261124, index)
     s = case.puzzle.setting
     rng = random.Random(index)
-    everything = [*candidates(rng, case.night), *facts(case.night)]
+    everything = [*candidate_clues(rng, case.night), *facts(case.night)]
     for statement in rng.sample(everything, min(150, len(everything))):
         sentence = render(statement, s)
         for text in (

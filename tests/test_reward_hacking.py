@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from puzzles.clues import candidates
-from puzzles.english import prompt
-from puzzles.generate import generate
+from puzzles.clues import answer_options
+from puzzles.generator import generate
+from puzzles.prompts import prompt
 from puzzles.scenario import Size
 from rewards.accuracy import accuracy
 
@@ -194,7 +194,7 @@ def attack_of(lists, seed):
 def test_no_attack_earns_more_than_the_honest_sheet(index):
     case = generate(20261123, index, Size(suspects=3, weapons=2, rooms=4, times=2, motives=2))
     truth = list(case.solution.values())
-    options = [list(candidates(question, case.puzzle.setting)) for question in case.puzzle.questions]
+    options = [list(answer_options(question, case.puzzle.setting)) for question in case.puzzle.questions]
     for known in (0, 2):  # how many answers the attacker is sure of
         lists = [[answer] for answer in truth[:known]] + options[known:]
         rotations = lcm(*map(len, lists))

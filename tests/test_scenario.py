@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from puzzles.generate import generate
+from puzzles.generator import generate
 from puzzles.scenario import BODDY, Setting, Size, night, published_size
 
 SIZES = st.builds(
@@ -46,7 +46,7 @@ def test_a_night_keeps_the_rules(seed, size):
 
 def test_the_same_address_gives_the_same_night_under_another_hash_seed():
     """This process has one of its own, drawn at random."""
-    code = "from puzzles.generate import generate; print([generate(5, i).puzzle for i in range(4)])"
+    code = "from puzzles.generator import generate; print([generate(5, i).puzzle for i in range(4)])"
     environment = {**os.environ, "PYTHONHASHSEED": "1"}
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert run.stdout == f"{[generate(5, i).puzzle for i in range(4)]}\n"

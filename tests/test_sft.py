@@ -108,7 +108,7 @@ def test_a_killed_run_is_started_again_and_a_running_one_is_left_alone(tmp_path,
     partial = tmp_path / "new.partial"
     (partial / "model").mkdir(parents=True)
     (partial / "model" / "model-00001-of-00002.safetensors").write_bytes(b"of a killed run")
-    holder = f"from pathlib import Path; from puzzles.files import only_one; only_one(Path({str(partial)!r})); input()"
+    holder = f"from pathlib import Path; from puzzles.files import lock_folder; lock_folder(Path({str(partial)!r})); input()"
     other = subprocess.Popen([sys.executable, "-c", holder], cwd=ROOT, stdin=subprocess.PIPE)
     try:
         while not (partial / "lock").exists() or not (partial / "lock").read_text():

@@ -17,13 +17,14 @@ from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from puzzles import english, verify
+from puzzles import prompts, verify
 from puzzles.clues import At, Moved, Murder, answer, facts
-from puzzles.english import ORIGINAL, WORDINGS, difference, prompt, read_prompt, wording_of
-from puzzles.generate import NothingToAskError, generate, minimal
+from puzzles.cpsat import find_night
+from puzzles.dataset import load, puzzle_of, read_rows
+from puzzles.generator import NothingToAskError, generate, minimal
+from puzzles.prompts import ORIGINAL, WORDINGS, first_difference, prompt, read_prompt, wording_of
 from puzzles.scenario import Size
-from puzzles.solver import find_night
-from puzzles.verify import faults, misprints, puzzle_of, read_rows
+from puzzles.verify import row_problems, text_problems
 from tests import in_process
 from tests.test_scenario import SIZES
 
@@ -36,14 +37,14 @@ def published_sentences():
     if not PUBLISHED.exists():
         pytest.skip("the published validation puzzles are not part of this repository")
     prompts = [row["prompt"] for row in json.loads(PUBLISHED.read_text())]
-    return {english._digest(line): line for text in prompts for line in text.split("\n")}
+    return {prompts._digest(line): line for text in prompts for line in text.split("\n")}
 
 
 def written(puzzle, wording):
     """A puzzle in any wording; the sentences of the published one come from the published puzzles."""
     if wording in WORDINGS:
         return prompt(puzzle, wording)
-    return "\n".join(published_sentences().get(line, line) for line in english._text(puzzle, wording).split("\n"))
+    return "\n".join(published_sentences().get(line, line) for line in prompts._text(puzzle, wording).split("\n"))
 
 
 def row(case, wording="clear", **columns):
@@ -67,7 +68,7 @@ def certify():
 @settings(deadline=None, max_examples=15)
 @given(st.integers(0, 10**6), SIZES, st.sampled_from(ALL_WORDINGS))
 def test_every_puzzle_is_certified_from_its_text(seed, size, wording):
-    assert faults(row(generate(seed, 1, size), wording), reading="plain") == []
+    assert row_problems(row(generate(seed, 1, size), wording), reading="plain") == []
 
 
 @settings(deadline=None, max_examples=10)
@@ -77,20 +78,20 @@ def test_so_is_every_one_that_determines_no_more_than_its_answers(seed, size, mi
         case = generate(seed, 1, size, determine="answers", min_depth=min_depth)
     except NothingToAskError:
         return
-    assert faults(row(case, determine="answers")) == []
+    assert row_problems(row(case, determine="answers")) == []
 
 
 def test_a_puzzle_of_the_published_mix_is_certified():
-    assert faults(row(generate(2, 3, players=(2, 3)))) == []
+    assert row_problems(row(generate(2, 3, players=(2, 3)))) == []
 
 
 def test_a_night_left_open_is_a_fault_unless_only_the_answers_count():
     cases = (generate(1, i, determine="answers") for i in range(20))
-    open_ = [case for case in cases if len(case.puzzle.clues) < 12 and faults(row(case)) != []]
+    open_ = [case for case in cases if len(case.puzzle.clues) < 12 and row_problems(row(case)) != []]
     assert len(open_) >= 3
     for case in open_:
-        assert "more than one night fits the clues" in faults(row(case))[0]
-        assert faults(row(case, determine="answers")) == []
+        assert "more than one night fits the clues" in row_problems(row(case))[0]
+        assert row_problems(row(case, determine="answers")) == []
 
 
 @pytest.mark.parametrize("wording", ALL_WORDINGS)
@@ -98,11 +99,11 @@ def test_space_and_the_order_of_what_has_none_do_not_matter(wording):
     case = generate(7, 0, Size())
     sound = row(case, wording)
     text = sound["prompt"]
-    assert faults({**sound, "prompt": "\n" + text.replace("\n", " \t\r\n") + "\n\n"}) == []
+    assert row_problems({**sound, "prompt": "\n" + text.replace("\n", " \t\r\n") + "\n\n"}) == []
     s = case.puzzle.setting
     turned = replace(s, suspects=s.suspects[::-1], weapons=s.weapons[::-1], motives=s.motives[::-1])
     turned = replace(case.puzzle, setting=turned, clues=case.puzzle.clues[::-1])
-    assert faults({**sound, "prompt": written(turned, wording)}) == []
+    assert row_problems({**sound, "prompt": written(turned, wording)}) == []
 
 
 def test_the_puzzle_is_the_last_message_of_the_user():
@@ -111,9 +112,9 @@ def test_the_puzzle_is_the_last_message_of_the_user():
     parts = [{"type": "text", "text": part} for part in sound["prompt"].partition("These are the clues")]
     for content in (sound["prompt"], parts):
         chat = [{"role": "system", "content": "Think."}, *said, {"role": "user", "content": content}]
-        assert faults({**sound, "prompt": chat}) == []
-        assert faults({**sound, "prompt": [*chat, {"role": "assistant", "content": "<think>"}]}) == []
-    assert "no `prompt`" in faults({**sound, "prompt": [{"role": "system", "content": sound["prompt"]}]})[0]
+        assert row_problems({**sound, "prompt": chat}) == []
+        assert row_problems({**sound, "prompt": [*chat, {"role": "assistant", "content": "<think>"}]}) == []
+    assert "no `prompt`" in row_problems({**sound, "prompt": [{"role": "system", "content": sound["prompt"]}]})[0]
 
 
 # ---------------------------------------------------------------- sabotage
@@ -149,7 +150,7 @@ def sabotage():
         "an unknown room": (text.replace("in the Hall at", "in the Attic at"), solution, "the room 'Attic', which is not one"),
         "an unknown sentence": (text.replace(first, "- The Attic was dark"), solution, "is not a sentence of a known form"),
         "a truncated text": (text[: text.index("Answer these")], solution, "the prompt has no questions"),
-        "a text cut in its form": (text[: text.rindex("\n")], solution, "is the prompt whole?"),
+        "a text cut in its form": (text[: text.rindex("\n")], solution, "is the prompt complete?"),
     }
     return sound, {kind: ({"prompt": text, "solution": answers}, said) for kind, (text, answers, said) in kinds.items()}
 
@@ -197,7 +198,7 @@ def test_each_kind_of_sabotage_is_found(form, tmp_path, certify):
 
 
 def test_a_deleted_clue_is_shown_by_another_night():
-    (found,) = faults(sabotage()[1]["a deleted clue"][0])
+    (found,) = row_problems(sabotage()[1]["a deleted clue"][0])
     other, recorded = found.partition("fits the clues: ")[2].split("; ")[0].split(" or ")
     assert other != recorded
     assert other.split()[:2] == recorded.split()[:2]
@@ -261,17 +262,17 @@ def test_a_deleted_clue_is_shown_by_another_night():
 def test_a_text_that_does_not_say_its_puzzle_is_named(old, new, complaint):
     sound = row(generate(7, 0, Size()))
     assert old in sound["prompt"]
-    (found, *_) = faults({**sound, "prompt": sound["prompt"].replace(old, new, 1)})
+    (found, *_) = row_problems({**sound, "prompt": sound["prompt"].replace(old, new, 1)})
     assert complaint in found
 
 
 def test_a_column_says_which_wording_it_is():
     case = generate(7, 0, Size())
     published = row(case, "published")
-    assert faults({**published, "wording": "published"}) == []
-    assert faults({**published, "wording": ["mine"]}) == []  # somebody else's column
-    assert "in the clear wording it should say" in faults({**published, "wording": "clear"})[0]
-    assert "`determine` is 'answer', and should be world or answers" in faults(row(case, determine="answer"))[0]
+    assert row_problems({**published, "wording": "published"}) == []
+    assert row_problems({**published, "wording": ["mine"]}) == []  # somebody else's column
+    assert "in the clear wording it should say" in row_problems({**published, "wording": "clear"})[0]
+    assert "`determine` is 'answer', and should be world or answers" in row_problems(row(case, determine="answer"))[0]
 
 
 # ---------------------------------------------------------------- mutations
@@ -333,7 +334,7 @@ def test_no_mutation_of_a_text_passes_that_changes_what_it_says(wording, size):
             puzzle = read_prompt(mutation)
         except ValueError:
             continue
-        if any(misprints(mutation, puzzle, wording)):
+        if any(text_problems(mutation, puzzle, wording)):
             continue
         new, old = Counter(told(mutated)), Counter(lines)
         assert all(CONTENT.fullmatch(line) for line in (*(new - old), *(old - new))), mutation
@@ -347,7 +348,7 @@ def test_no_mutation_of_a_text_passes_that_changes_what_it_says(wording, size):
             assert (puzzle.setting.rooms, puzzle.setting.times) == (case.puzzle.setting.rooms, case.puzzle.setting.times)
     assert tried > 400
     for mutation, puzzle in rng.sample(others, min(5, len(others))):
-        if faults({"prompt": mutation, "solution": case.solution}, reading="plain") == []:
+        if row_problems({"prompt": mutation, "solution": case.solution}, reading="plain") == []:
             night = find_night(puzzle.setting, puzzle.clues)
             assert Counter(minimal(night, list(puzzle.clues), facts(night))) == Counter(puzzle.clues)
             assert [answer(question, night) for question in puzzle.questions] == list(case.solution.values())
@@ -368,12 +369,14 @@ def test_published_files_pass_in_every_form(tmp_path, certify):
 def test_the_wording_decides_how_a_move_is_read_and_no_column(tmp_path, certify):
     def differs(case):
         moves = [c for c in case.puzzle.clues if isinstance(c, Moved) and c.who in case.puzzle.setting.motive_names]
-        return any(case.puzzle.setting.motive_counts[c.who] > 1 for c in moves) and faults(row(case), reading="published")
+        return any(case.puzzle.setting.motive_counts[c.who] > 1 for c in moves) and row_problems(row(case), reading="published")
 
     case = next(case for i in range(1000) if differs(case := generate(i, 0, Size(4, 2, 4, 2, 2))))
     clear, original = (row(case, wording, num_clues=len(case.puzzle.clues)) for wording in ("clear", ORIGINAL))
-    assert faults(clear) == faults(original, reading="plain") == []
-    assert faults(original) == faults(original, reading="published") == faults(clear, reading="published") != []
+    assert row_problems(clear) == row_problems(original, reading="plain") == []
+    assert (
+        row_problems(original) == row_problems(original, reading="published") == row_problems(clear, reading="published") != []
+    )
     assert puzzle_of(clear)[1] == list(case.puzzle.clues)
     assert len(puzzle_of(original)[1]) > len(case.puzzle.clues)
     source = as_json([clear, original], tmp_path)[0]
@@ -388,7 +391,7 @@ def test_published_prompts_are_read_to_the_letter():
         puzzle = read_prompt(published["prompt"])
         assert written(puzzle, ORIGINAL) == published["prompt"]
         assert wording_of(published["prompt"], puzzle) == ORIGINAL
-        assert difference(published["prompt"], puzzle, ORIGINAL) is None
+        assert first_difference(published["prompt"], puzzle, ORIGINAL) is None
 
 
 @pytest.mark.slow
@@ -442,13 +445,13 @@ def test_a_question_that_the_text_cannot_answer_is_named():
     case = generate(5, 0, Size(3, 2, 3, 1, 0))
     for aspect, noun in (("time", "TIME"), ("motive", "MOTIVE")):
         asked = replace(case.puzzle, questions=(Murder(aspect, None),), bonus=0)
-        assert f"asks for a {noun}" in faults({"prompt": prompt(asked), "solution": ["12:00 AM"]})[0]
+        assert f"asks for a {noun}" in row_problems({"prompt": prompt(asked), "solution": ["12:00 AM"]})[0]
     case = generate(5, 0, Size(4, 2, 3, 2, 2))
     shared = next(m for m, n in case.puzzle.setting.motives if n > 1)
     times = {t: {case.night.place[p, t] for p in case.night.bearers(shared)} for t in case.puzzle.setting.times}
     apart = next((At(shared, None, t) for t, rooms in times.items() if len(rooms) > 1))
     asked = replace(case.puzzle, questions=(apart,), bonus=1)
-    assert "There is more than one answer" in faults({"prompt": prompt(asked), "solution": ["Hall"]})[0]
+    assert "There is more than one answer" in row_problems({"prompt": prompt(asked), "solution": ["Hall"]})[0]
 
 
 def test_what_is_no_dataset_is_said(tmp_path, certify):
@@ -459,10 +462,10 @@ def test_what_is_no_dataset_is_said(tmp_path, certify):
     for name, complaint in {
         "nowhere.json": "No such file",
         "nowhere": "neither a file, nor a folder",
-        "text.json": "no list of rows",
-        "lines.json": "it is JSON Lines: call it .jsonl",
+        "text.json": "not a list of rows",
+        "lines.json": "it is JSON Lines: name it .jsonl",
         "no.parquet": "",
-        "rows.csv": "it ends in '.csv', and should be .parquet, .json, .jsonl",
+        "rows.csv": "its name ends in '.csv', and should end in .parquet, .json, .jsonl",
     }.items():
         code, said = certify(tmp_path / name)
         assert code == 2
@@ -474,7 +477,7 @@ def test_what_is_no_dataset_is_said(tmp_path, certify):
 
 @pytest.mark.parametrize("form", [as_json, as_lines, as_folder])
 def test_rows_are_drawn_at_random_and_always_the_same(form, tmp_path, certify, monkeypatch):
-    monkeypatch.setattr(verify, "BATCH", 1)
+    monkeypatch.setattr(load, "BATCH", 1)
     sound = [row(generate(1, i, Size(3, 2, 3, 1, 0))) for i in range(9)]
     source = form(sound, tmp_path)[0]
     (rows,) = read_rows(str(source)).values()

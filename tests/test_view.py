@@ -15,14 +15,16 @@ from inspect_ai.log import EvalConfig, EvalDataset, EvalLog, EvalSample, EvalSpe
 from inspect_ai.model import ModelOutput
 
 from puzzles.clues import At, Clue, Iff, facts, facts_about
-from puzzles.english import clause, prompt, read, render
-from puzzles.generate import candidates, generate
+from puzzles.cpsat import find_night
+from puzzles.generator import candidate_clues, generate
+from puzzles.prompts import prompt
 from puzzles.proof import deduce
 from puzzles.scenario import Size
-from puzzles.solver import entailed, find_night
+from puzzles.sentences import read_sentence, render
 from rewards.deductions import view as show
 from rewards.deductions.judge import Judge
 from rewards.deductions.reader import Assertion
+from tests.entailment import entailed
 
 ROOT = Path(__file__).parents[1]
 SIZE = Size(suspects=3, weapons=2, rooms=4, times=2, motives=3)
@@ -69,12 +71,12 @@ def test_each_line_is_marked_and_the_summary_counts(tmp_path, capsys, monkeypatc
     false = other_room(new, s)
     said = {
         "Let us begin.": "",
-        f"Suppose {clause(false, s)}.": "aside",
-        f"That is a contradiction, so it is not the case that {clause(false, s)}.": "proved",
-        f"So {clause(new, s)}.": "proved",
-        f"Therefore {clause(false, s)}.": "refuted",
+        f"Suppose {render(false, s, capital=False)}.": "aside",
+        f"That is a contradiction, so it is not the case that {render(false, s, capital=False)}.": "proved",
+        f"So {render(new, s, capital=False)}.": "proved",
+        f"Therefore {render(false, s, capital=False)}.": "refuted",
         f"{s.suspects[0]} danced a lively tango with {s.suspects[1]} all night.": "unread",
-        f"Clearly, {clause(new, s)}.": "proved",
+        f"Clearly, {render(new, s, capital=False)}.": "proved",
     }
     file = write(
         tmp_path / "rows.jsonl", a_row(case, "other"), a_row(case, [{"role": "assistant", "content": "\n".join(said)}])
@@ -83,7 +85,7 @@ def test_each_line_is_marked_and_the_summary_counts(tmp_path, capsys, monkeypatc
     assert "2 rows in all" in out.splitlines()[0]
     for line, mark in said.items():
         assert f"{f'[{mark}]' if mark else '':<12}{line}\n" in out
-    assert out.count(f"    It is not the case that {clause(false, s)}: proved") == 1
+    assert out.count(f"    It is not the case that {render(false, s, capital=False)}: proved") == 1
     assert f"{render(new, s)}: proved, repeated\n" in out
     assert "\n2 proved, 1 refuted, 0 undecided, 0 timed out; soundness 0.667, read 0.750 of the sentences, reward " in out
     assert out == shown(capsys, monkeypatch, file, "--index", "1")  # without a terminal there are no colours
@@ -93,8 +95,8 @@ def test_each_line_is_marked_and_the_summary_counts(tmp_path, capsys, monkeypatc
         cwd=ROOT, capture_output=True, text=True, check=True, env=own,
     )  # fmt: skip
     coloured = run.stdout
-    assert f"\x1b[31mTherefore {clause(false, s)}.\x1b[0m" in coloured
-    assert f"\x1b[32mSo {clause(new, s)}.\x1b[0m" in coloured
+    assert f"\x1b[31mTherefore {render(false, s, capital=False)}.\x1b[0m" in coloured
+    assert f"\x1b[32mSo {render(new, s, capital=False)}.\x1b[0m" in coloured
     assert "[proved]" not in coloured
 
 
@@ -107,7 +109,8 @@ def test_the_clues_shown_decide_it_none_is_idle_and_the_nights_fit(tmp_path, cap
         cells = [At(p, r, s.times[1]) for p in s.pieces[:4] for r in s.rooms[:3]]
         cells = [cell for cell in cells if cell not in clues]
         text = "\n".join(
-            f"So {lead}{clause(cell, s)}." for cell, lead in zip(cells, ["", "it is not the case that "] * 9, strict=False)
+            f"So {lead}{render(cell, s, capital=False)}."
+            for cell, lead in zip(cells, ["", "it is not the case that "] * 9, strict=False)
         )
         out = shown(capsys, monkeypatch, write(tmp_path / "rows.jsonl", a_row(case, text)), "--plain")
         steps = re.findall(r"^ {16}(\S.*): (proved|refuted|undecided).*\n((?: {20}.*\n)*)", out, re.MULTILINE)
@@ -123,7 +126,7 @@ def test_the_clues_shown_decide_it_none_is_idle_and_the_nights_fit(tmp_path, cap
                 for clue in support:
                     assert not decided(s, [c for c in support if c != clue], shows)
             for kind, night in re.findall(r"(?:(holds|fails) )?on a night that fits: (.+)", why):
-                nightly = [read(sentence, s) for sentence in night.split("; ")]
+                nightly = [read_sentence(sentence, s) for sentence in night.split("; ")]
                 assert find_night(s, [*clues, *nightly]) is not None
                 assert not decided(s, [*clues, *nightly], said) or kind == "holds"
                 if cell in nightly or any(f == replace(cell, room=f.room) for f in nightly if isinstance(f, At)):
@@ -148,7 +151,7 @@ def test_the_clues_of_any_kind_of_statement_decide_it():
 
 
 def candidates_of(case):
-    return list(candidates(random.Random(0), case.night))
+    return list(candidate_clues(random.Random(0), case.night))
 
 
 def test_what_clues_leave_open_has_no_proof_and_what_rules_say_needs_none():
@@ -162,7 +165,7 @@ def test_what_clues_leave_open_has_no_proof_and_what_rules_say_needs_none():
 
 def test_looking_changes_no_verdict():
     case = generate(20261123, 1, SIZE)
-    text = "\n".join(f"So {clause(d.statement, case.puzzle.setting)}." for d in deduce(case))
+    text = "\n".join(f"So {render(d.statement, case.puzzle.setting, capital=False)}." for d in deduce(case))
     looked, fresh = Judge(prompt(case.puzzle)), Judge(prompt(case.puzzle))
     before = looked.judge(text)
     list(show.lines(looked, text, before))
@@ -219,7 +222,7 @@ def test_a_completion_can_neither_write_markup_nor_move_the_cursor(tmp_path, cap
 
 def test_a_log_of_inspect_is_read(tmp_path, capsys, monkeypatch):
     case = generate(20261123, 0, SIZE)
-    text = "\n".join(f"So {clause(d.statement, case.puzzle.setting)}." for d in deduce(case))
+    text = "\n".join(f"So {render(d.statement, case.puzzle.setting, capital=False)}." for d in deduce(case))
     spec = EvalSpec(created="2026-11-23", task="t", dataset=EvalDataset(), model="m", config=EvalConfig())
     sample = EvalSample(id=0, epoch=1, input=prompt(case.puzzle), target="", output=ModelOutput.from_content("m", text))
     write_eval_log(EvalLog(eval=spec, samples=[sample]), str(tmp_path / "log.eval"))

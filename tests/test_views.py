@@ -10,17 +10,18 @@ from pysat.solvers import Solver
 
 from puzzles.clues import At, Carried, Clue, Moved, answer, facts
 from puzzles.cnf import CNF
-from puzzles.english import ORIGINAL, WORDINGS, difference, prompt, read, read_prompt, render, wording_of
-from puzzles.generate import _candidates, generate
+from puzzles.cpsat import find_night
+from puzzles.generator import _true_clues, generate
+from puzzles.prompts import ORIGINAL, WORDINGS, first_difference, prompt, read_prompt, wording_of
 from puzzles.scenario import MURDERER, Size, night
-from puzzles.solver import find_night
+from puzzles.sentences import read_sentence, render
 from tests.test_scenario import SIZES
 
 KINDS = Clue.__args__
 
 
 def candidates(n, seed=0):
-    return list(dict.fromkeys(_candidates(random.Random(seed), n)))
+    return list(dict.fromkeys(_true_clues(random.Random(seed), n)))
 
 
 @settings(deadline=None)
@@ -29,7 +30,7 @@ def test_every_candidate_is_true_and_survives_its_sentence(seed, size):
     n = night(seed, 0, size)
     for clue in candidates(n):
         assert clue.holds(n), clue
-        assert read(render(clue, n.setting), n.setting) == clue
+        assert read_sentence(render(clue, n.setting), n.setting) == clue
 
 
 def test_candidates_cover_every_kind_of_statement():
@@ -103,7 +104,7 @@ def test_prompts_are_read_back(wording, seed, size):
     puzzle = read_prompt(text)
     assert puzzle == case.puzzle
     assert wording_of(text, puzzle) == wording
-    assert [w for w in (*WORDINGS, ORIGINAL) if difference(text, puzzle, w) is None] == [wording]
+    assert [w for w in (*WORDINGS, ORIGINAL) if first_difference(text, puzzle, w) is None] == [wording]
     assert [answer(q, case.night) for q in puzzle.questions] == list(case.solution.values())
 
 
@@ -127,7 +128,7 @@ def test_a_puzzle_of_bonus_questions_alone_is_read_back():
 def test_what_no_clue_of_the_format_says_is_not_read(sentence):
     setting = generate(7, 0, Size()).puzzle.setting
     with pytest.raises(ValueError, match=r"known form|which is not one of") as error:
-        read(sentence, setting)
+        read_sentence(sentence, setting)
     assert len(str(error.value)) < 800
 
 

@@ -55,13 +55,13 @@ from inspect_ai.solver import solver
 from rich.text import Text
 from tqdm import tqdm
 
-from puzzles.clues import Motivated, Murder, candidates
+from puzzles.clues import Motivated, Murder, answer_options
+from puzzles.cpsat import find_night
+from puzzles.dataset import puzzle_of, read_rows
 from puzzles.difficulty import band, depths
-from puzzles.english import read_prompt
-from puzzles.files import only_one
+from puzzles.files import lock_folder
+from puzzles.prompts import read_prompt
 from puzzles.scenario import Setting
-from puzzles.solver import find_night
-from puzzles.verify import puzzle_of, read_rows
 from recipes.arguments import puzzles_of
 from recipes.checkpoints import same_run, write_json
 from recipes.data import fresh, to_be_made
@@ -219,7 +219,7 @@ def guess() -> Model:
         text = next(message.text for message in reversed(messages) if message.role == "user")
         asked[text] += 1
         puzzle, rng = read_prompt(text), random.Random(f"{asked[text]} {text}")
-        drawn = [rng.choice(candidates(question, puzzle.setting)) for question in puzzle.questions]
+        drawn = [rng.choice(answer_options(question, puzzle.setting)) for question in puzzle.questions]
         sheet = "\n".join(f"{chr(65 + i)}. {answer}" for i, answer in enumerate(drawn))
         output = ModelOutput.from_content("guess", sheet)
         output.usage = ModelUsage(input_tokens=len(text.split()), output_tokens=len(sheet.split()))
@@ -430,7 +430,7 @@ def main(args: argparse.Namespace) -> int:
     if Path(args.model).is_dir():
         settings["weights"] = weights_digest(Path(args.model))
     same_run(folder, settings)
-    only_one(folder)
+    lock_folder(folder)
     try:
         log = whole_log(folder / "logs", len(rows) * args.samples) or run(args, settings, folder, rows)
     finally:

@@ -15,11 +15,12 @@ from itertools import chain
 
 from datasets import Dataset
 
-from puzzles.clues import ASPECTS, At, Motivated, Murder, candidates, facts, fill
-from puzzles.english import prompt, render
-from puzzles.generate import QUESTIONS, Case, generate
+from puzzles.clues import ASPECTS, Murder, answer_options, facts, question_about, with_answer
+from puzzles.generator import MAX_QUESTIONS, Case, generate
+from puzzles.prompts import prompt
 from puzzles.proof import deduce, prove
 from puzzles.scenario import BODDY, Size
+from puzzles.sentences import render
 
 FIRST_INDEX = 2_000_000_000  # far from the puzzles of GRPO (from 0) and the held-out ones (from puzzles.dataset.HELD_OUT)
 
@@ -29,7 +30,7 @@ def demonstrations(stages: Sequence[str], size: Size, proofs: bool, seed: int, b
 
     Args:
         stages: what is learned in turn, each as "STEPS:LOW:HIGH:SLIPS". The stage has STEPS batches; each puzzle's directness
-            (`puzzles/generate.py`) is drawn between LOW and HIGH; SLIPS is the share of answers demonstrated wrong.
+            (`puzzles/generator.py`) is drawn between LOW and HIGH; SLIPS is the share of answers demonstrated wrong.
         batch_size: demonstrations per optimizer step, over all processes.
 
     Raises:
@@ -90,16 +91,15 @@ def demonstration(case: Case, rng: random.Random, slips: float = 0.0, proofs: bo
     lines = [render(step.statement, s) for step in steps]
     for question, (letter, answer) in zip(case.puzzle.questions, case.solution.items(), strict=True):
         if rng.random() < slips:
-            answer = rng.choice([other for other in candidates(question, s) if other != answer])
-        lines += [render(fill(question, answer), s), f"{letter}. {answer}"]
+            answer = rng.choice([other for other in answer_options(question, s) if other != answer])
+        lines += [render(with_answer(question, answer), s), f"{letter}. {answer}"]
     return "\n".join(lines)
 
 
 def quiz(case: Case, rng: random.Random) -> Case:
     """The same case with three to eight other questions, including ones that a clue answers outright, for variety."""
-    asked = {At: "room", Motivated: "motive", Murder: "value"}
-    questions = [replace(fact, **{asked[type(fact)]: None}) for fact in facts(case.night)]
-    questions = rng.sample([q for q in questions if getattr(q, "who", None) != BODDY], rng.randint(3, QUESTIONS))
+    questions = [question_about(fact) for fact in facts(case.night)]
+    questions = rng.sample([q for q in questions if getattr(q, "who", None) != BODDY], rng.randint(3, MAX_QUESTIONS))
     murder = [Murder(aspect, None) for aspect in ASPECTS if Murder(aspect, None) in questions]
     bonus = [q for q in questions if not isinstance(q, Murder)]
     return replace(case, puzzle=replace(case.puzzle, questions=(*murder, *bonus), bonus=len(bonus)))

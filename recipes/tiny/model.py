@@ -10,7 +10,7 @@ import torch
 from tokenizers import AddedToken, pre_tokenizers
 from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
 
-from puzzles import english, scenario
+from puzzles import scenario, sentences
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
@@ -33,8 +33,8 @@ def tiny_tokenizer() -> Qwen2Tokenizer:
 
 
 def _phrases() -> list[str]:
-    templates = [template for _, _, template in english.SENTENCES + english.QUESTIONS]
-    between = [text for template in templates for text in english.FIELD.split(template)[::3]]
+    templates = [template for _, _, template in sentences.SENTENCES + sentences.QUESTIONS]
+    between = [text for template in templates for text in sentences.FIELD.split(template)[::3]]
     between += [text + "the " for text in between if text.endswith(" ")]
     rows = [
         "\n- ",

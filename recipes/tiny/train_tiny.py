@@ -28,8 +28,8 @@ from datasets import Dataset
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from puzzles.clues import candidates
-from puzzles.english import read_prompt
+from puzzles.clues import answer_options
+from puzzles.prompts import read_prompt
 from recipes.arguments import puzzles_of
 from recipes.checkpoints import history, write_json
 from recipes.data import fresh
@@ -88,7 +88,7 @@ def chance(rows: Dataset) -> float:
     total = 0.0
     for (message,) in rows["prompt"]:
         puzzle = read_prompt(message["content"])
-        total += sum(1 / len(candidates(q, puzzle.setting)) for q in puzzle.questions) / len(puzzle.questions)
+        total += sum(1 / len(answer_options(q, puzzle.setting)) for q in puzzle.questions) / len(puzzle.questions)
     return total / len(rows)
 
 

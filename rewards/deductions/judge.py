@@ -26,9 +26,9 @@ from functools import lru_cache
 
 from pysat.solvers import Solver
 
-from puzzles.clues import At, Clue, Motivated, Murder, candidates
+from puzzles.clues import At, Clue, Motivated, Murder, answer_options
 from puzzles.cnf import CNF
-from puzzles.english import read_prompt
+from puzzles.prompts import read_prompt
 from puzzles.proof import support
 from rewards.accuracy import Completion, text_of
 from rewards.deductions.reader import Assertion, Sentence, plain, read
@@ -120,7 +120,7 @@ class Judge:
         self.worths: dict[Assertion, float] = {}
         self.verdicts: dict[int, str] = {}
         self.given = frozenset().union(*(self._implied(literal) for literal in self.literals))
-        self.worth = sum(1 - 1 / len(candidates(q, self.puzzle.setting)) for q in self.puzzle.questions)
+        self.worth = sum(1 - 1 / len(answer_options(q, self.puzzle.setting)) for q in self.puzzle.questions)
 
     def _feed(self) -> None:
         """Give the solvers the clauses that have been added since: those that define a new compound statement."""
@@ -171,7 +171,7 @@ class Judge:
                 case Motivated(_, _):
                     values = len(self.puzzle.setting.motives)
                 case Murder(aspect, _):
-                    values = len(candidates(Murder(aspect, None), self.puzzle.setting))
+                    values = len(answer_options(Murder(aspect, None), self.puzzle.setting))
                 case _:
                     values = 0
             self.worths[assertion] = 0.0 if not values else 1 - 1 / values if assertion.holds else 1 / values

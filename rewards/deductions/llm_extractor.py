@@ -1,7 +1,7 @@
 """Optional: a model turns prose into statements before they are judged. It has no say in the verdict, which is the solver's.
 
 `rewards/deductions/reader.py` reads the sentences whose form it knows. A model behind any OpenAI-compatible endpoint (its key:
-EXTRACTOR_API_KEY) can put others into the forms of `puzzles/english.py` first. It may misread, mend or invent a deduction, so
+EXTRACTOR_API_KEY) can put others into the forms of `puzzles/sentences.py` first. It may misread, mend or invent a deduction, so
 its figures stand beside the direct ones and never instead of them, and no reward is made of them.
 """
 
@@ -16,9 +16,9 @@ from pathlib import Path
 from openai import OpenAI, OpenAIError
 
 from puzzles.clues import At, Beside, Carried, Clue, Iff, Motivated, Moved, Murder, Or, SameRoom, Together
-from puzzles.english import read, render
 from puzzles.files import write_text
 from puzzles.scenario import MURDER_WEAPON, MURDERER, Setting
+from puzzles.sentences import read_sentence, render
 
 DENIED, NOTHING = "NOT: ", "NONE"
 TASK = """Somebody reasons about a puzzle. List the deductions that they assert, in their order, each as one line in one of \
@@ -107,7 +107,7 @@ def canonical(answer: str, setting: Setting) -> tuple[str, int]:
         if line == NOTHING:
             continue
         try:
-            sentence = render(read(line.removeprefix(DENIED).strip(), setting), setting)
+            sentence = render(read_sentence(line.removeprefix(DENIED).strip(), setting), setting)
         except ValueError:
             sentence = "?"
         if sentence.endswith("?"):  # the questions of a puzzle are known forms too

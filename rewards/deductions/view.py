@@ -24,9 +24,9 @@ from rich.console import Console
 from rich.text import Text
 
 from puzzles.clues import Clue, facts, facts_about
-from puzzles.english import clause, render
+from puzzles.cpsat import UndecidedError, find_night
 from puzzles.files import write_text
-from puzzles.solver import UndecidedError, find_night
+from puzzles.sentences import render
 from rewards.deductions.judge import LONGEST, Deduction, Judge, Judgement
 from rewards.deductions.reader import Assertion
 
@@ -83,7 +83,7 @@ def sentence_of(assertion: Assertion, judge: Judge) -> str:
     """What is asserted, as the clues would say it."""
     if assertion.holds:
         return render(assertion.statement, judge.puzzle.setting)
-    return f"It is not the case that {clause(assertion.statement, judge.puzzle.setting)}"
+    return f"It is not the case that {render(assertion.statement, judge.puzzle.setting, capital=False)}"
 
 
 def _said(judge: Judge, deduction: Deduction) -> str:
@@ -126,7 +126,7 @@ def _why(judge: Judge, deduction: Deduction) -> Iterator[str]:
 
 
 def _and(statements: list[Clue] | tuple[Clue, ...], judge: Judge) -> str:
-    return "; ".join(clause(statement, judge.puzzle.setting) for statement in statements)
+    return "; ".join(render(statement, judge.puzzle.setting, capital=False) for statement in statements)
 
 
 def _printable(text: str) -> str:

@@ -1,6 +1,6 @@
 """When are two puzzles the same, but for the names?
 
-`fingerprint` gives equal values to any two sets of statements that differ only in how suspects, weapons, rooms, times and
+`split_fingerprint` gives equal values to any two sets of statements that differ only in how suspects, weapons, rooms, times and
 motives are called. So different fingerprints prove that neither is a renaming of the other. Equal ones do not quite prove
 the opposite: names are told apart by colour refinement (the Weisfeiler-Leman test, B. Weisfeiler and A. Leman, 1968) over
 the statements that they occur in. Whoever drops a puzzle for an equal fingerprint may drop one too many, never one too few.
@@ -17,7 +17,7 @@ from puzzles.scenario import Setting
 ROUNDS = 3  # of refinement: how far from a name one looks, in statements
 
 
-def fingerprint(setting: Setting, statements: Iterable[Clue]) -> str:
+def split_fingerprint(setting: Setting, statements: Iterable[Clue]) -> str:
     """32 hexadecimal digits that stay the same under any renaming and any order of the statements.
 
     A room is its position in the mansion and a time its position in the night; the two sides of a symmetric statement may

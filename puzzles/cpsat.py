@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from ortools.sat.python import cp_model
 
-from puzzles.clues import At, Beside, Carried, Clue, Iff, Motivated, Moved, Murder, Or, SameRoom, Together, facts
+from puzzles.clues import At, Beside, Carried, Clue, Iff, Motivated, Moved, Murder, Or, SameRoom, Together
 from puzzles.scenario import BODDY, MURDER_WEAPON, MURDERER, Night, Setting
 
 EFFORT = 60.0  # a hundred times what a puzzle of the largest published size needs
@@ -58,7 +58,7 @@ def _solve(model: cp_model.CpModel, effort: float, presolve: bool = True) -> tup
     return solver, status
 
 
-def spare(
+def redundant(
     setting: Setting, groups: Sequence[Sequence[Clue]], statements: Sequence[Clue], effort: float = EFFORT
 ) -> Iterator[int]:
     """The indices of the groups of clues without which the other groups still entail all of `statements`, one after the other.
@@ -78,7 +78,7 @@ def spare(
 def unproved(setting: Setting, claims: Sequence[tuple[Sequence[Clue], Clue]], effort: float = EFFORT) -> list[int]:
     """The indices of the claims, premises and a conclusion each, whose premises do not entail the conclusion.
 
-    The model is built once, as for `spare`.
+    The model is built once, as for `redundant`.
 
     Raises:
         UndecidedError: if CP-SAT cannot decide on a claim within `effort`.
@@ -93,27 +93,6 @@ def _impossible(model: cp_model.CpModel, literals: Sequence[cp_model.IntVar], ef
     constrained = model.clone()
     constrained.proto.constraints.add().bool_and.literals.extend(literal.index for literal in literals)
     return _solve(constrained, effort, presolve=False)[1] == cp_model.INFEASIBLE
-
-
-def unique(setting: Setting, clues: Sequence[Clue]) -> Night | None:
-    """The one night that fits, or None if several do.
-
-    Raises:
-        ValueError: if the clues contradict each other, so that no night fits.
-    """
-    if (night := find_night(setting, clues)) is None:
-        raise ValueError("the clues contradict each other: no night fits them.")
-    return night if find_night(setting, clues, not_all=facts(night)) is None else None
-
-
-def counterexample(setting: Setting, clues: Sequence[Clue], statement: Clue) -> Night | None:
-    """A night that fits the clues although `statement` is false on it, or None if the clues entail the statement."""
-    return find_night(setting, clues, false=[statement])
-
-
-def entailed(setting: Setting, clues: Sequence[Clue], statement: Clue) -> bool:
-    """Whether `statement` holds on every night that fits the clues."""
-    return counterexample(setting, clues, statement) is None
 
 
 class _Model(cp_model.CpModel):

@@ -7,8 +7,8 @@ import sys
 import pytest
 from huggingface_hub import constants
 
-from puzzles import push as pushing
-from puzzles.push import REPO
+from puzzles.dataset import hub as publishing
+from puzzles.dataset.hub import REPO
 from tests.hub import TOKEN, local_hub
 from tests.in_process import run
 from tests.test_dataset import make
@@ -41,7 +41,7 @@ def hub(tmp_path, monkeypatch):
 def push(hub, folder, *args, token=TOKEN, url=None):
     hub.go_to(url or hub.url)
     hub.set("HF_TOKEN", token or "")
-    return run(pushing.main, *args, "--folder", folder)
+    return run(publishing.main, *args, "--folder", folder)
 
 
 def loading(hub, *args):
@@ -88,7 +88,7 @@ def test_what_stands_in_the_way_is_said_before_any_work(hub, folder, tmp_path):
         (["you/clue"], {}, "may not write for 'you', only for me"),
         (["me/taken"], {}, "me/taken exists already (2 files)"),
         (["me/clue"], {"url": "http://127.0.0.1:9"}, "http://127.0.0.1:9 cannot be reached"),
-        (["clue"], {}, "'clue' is no id on the Hub"),
+        (["clue"], {}, "'clue' is not an id on the Hub"),
         (["me/a b"], {}, "Repo id must use alphanumeric chars"),
         ([], {}, "where to? Name the repository"),
     ):

@@ -7,11 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from puzzles.__main__ import main
-from puzzles.clues import Murder, fill
-from puzzles.english import prompt, read_prompt
-from puzzles.generate import generate, minimal
+from puzzles.clues import Murder, facts, with_answer
+from puzzles.cpsat import find_night
+from puzzles.generator import generate, minimal
+from puzzles.prompts import prompt, read_prompt
 from puzzles.scenario import BODDY, Night, Size
-from puzzles.solver import counterexample, entailed, find_night, unique
+from tests.entailment import entailed
 from tests.in_process import run
 from tests.test_scenario import SIZES
 
@@ -23,7 +24,7 @@ def test_questions_have_answers_that_no_clue_states(seed, size):
     assert len(puzzle.questions) <= 8
     assert len(set(puzzle.questions)) == len(puzzle.questions)
     for question, right in zip(puzzle.questions, solution.values(), strict=True):
-        assert fill(question, right) not in puzzle.clues
+        assert with_answer(question, right) not in puzzle.clues
     main = puzzle.questions[: len(puzzle.questions) - puzzle.bonus]
     assert all(isinstance(q, Murder) for q in main)
 
@@ -32,16 +33,14 @@ def test_entailment_and_counterexamples():
     case = generate(7, 0, Size())
     s, clues = case.puzzle.setting, case.puzzle.clues
     guilty = Murder("murderer", case.night.murderer)
-    assert unique(s, clues) == case.night
+    assert find_night(s, clues) == case.night
+    assert find_night(s, clues, not_all=facts(case.night)) is None
     assert entailed(s, clues, guilty)
-    assert counterexample(s, clues, guilty) is None
     innocent = Murder("murderer", next(x for x in s.suspects if x != case.night.murderer))
-    refuting = counterexample(s, clues, innocent)
+    refuting = find_night(s, clues, false=[innocent])
     assert refuting == case.night
     assert not innocent.holds(refuting)
-    assert unique(s, clues[1:]) is None
-    with pytest.raises(ValueError, match="contradict each other"):
-        unique(s, [*clues, innocent])
+    assert find_night(s, clues[1:], not_all=facts(case.night)) is not None
     assert find_night(s, [*clues, innocent]) is None
 
 

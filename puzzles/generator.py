@@ -34,8 +34,8 @@ from puzzles.clues import (
     Together,
     answer,
     facts,
-    fill,
     murder_facts,
+    with_answer,
 )
 from puzzles.cnf import search
 from puzzles.difficulty import depths
@@ -52,7 +52,7 @@ BIAS_OF_UNKNOWN = {  # ... and what is added if the statement is about the murde
     Carried: 0.15,
 }
 BIAS_OF_PAIR = {Or: 0.1, Iff: 0.2}  # added to the mean of the two sides
-QUESTIONS = 8  # the most that a puzzle asks, bonus included
+MAX_QUESTIONS = 8  # of a puzzle, bonus questions included
 DETERMINE = ("world", "answers")
 # Raised whenever the same arguments would give another puzzle than before.
 VERSION = 1
@@ -115,26 +115,26 @@ def generate(
         raise ValueError(f"directness={directness} is impossible: choose a number, such as 0 (as published) or 2 (easy).")
     truth = night(seed, index, size, players)
     rng = random.Random(f"clues {seed} {index}")
-    clues = candidates(rng, truth, directness)
+    clues = candidate_clues(rng, truth, directness)
     if determine == "world":
         clues = _shuffled(rng, minimal(truth, clues))
     stated = set(clues) if determine == "world" else set()
     questions, bonus = _questions(rng, truth, stated)
     while asked := [*questions, *bonus]:
         if determine == "answers":
-            clues = _shuffled(rng, minimal(truth, clues, [fill(q, answer(q, truth)) for q in asked]))
+            clues = _shuffled(rng, minimal(truth, clues, [with_answer(q, answer(q, truth)) for q in asked]))
         case = Case(Puzzle(truth.setting, tuple(clues), tuple(asked), len(bonus)), truth, seed, index)
         shallow = {q for q, depth in zip(asked, case.depths, strict=True) if depth < min_depth} if min_depth else set()
-        dropped = shallow | {q for q in asked if fill(q, answer(q, truth)) in clues}
+        dropped = shallow | {q for q in asked if with_answer(q, answer(q, truth)) in clues}
         if not dropped:
             return case
         questions, bonus = [q for q in questions if q not in dropped], [q for q in bonus if q not in dropped]
     raise NothingToAskError(f"puzzle {index} of seed {seed} leaves nothing to ask: its clues give every answer away.")
 
 
-def candidates(rng: random.Random, night: Night, directness: float = 0.0) -> list[Clue]:
+def candidate_clues(rng: random.Random, night: Night, directness: float = 0.0) -> list[Clue]:
     """True statements of every kind, in the order in which they are to be left out."""
-    clues = list(dict.fromkeys(_candidates(rng, night)))
+    clues = list(dict.fromkeys(_true_clues(rng, night)))
     clues.sort(key=lambda clue: _bias(clue) + directness * isinstance(clue, (At, Motivated, Murder)) + rng.random())
     return clues
 
@@ -174,16 +174,16 @@ def _bias(clue: Clue) -> float:
 # ---------------------------------------------------------------- candidates
 
 
-def _candidates(rng: random.Random, night: Night) -> Iterator[Clue]:
+def _true_clues(rng: random.Random, night: Night) -> Iterator[Clue]:
     """True statements of every kind. A third as many of each indirect kind as there are direct ones, as published."""
     direct = [*murder_facts(night), *_places(rng, night), *_motives(night)]
     yield from direct
-    share = round(len(direct) / 6) * 2
-    yield from _pairs(rng, night, share)
-    yield from islice(_meetings(rng, night), share)
-    yield from islice(_steps(rng, night), share)
-    yield from _carryings(rng, night)
-    yield from _besides(rng, night, share)
+    count = round(len(direct) / 6) * 2
+    yield from _pairs(rng, night, count)
+    yield from islice(_meetings(rng, night), count)
+    yield from islice(_moves(rng, night), count)
+    yield from _carries(rng, night)
+    yield from _neighbours(rng, night, count)
 
 
 def _motives(night: Night) -> Iterator[Motivated]:
@@ -220,12 +220,12 @@ def _wrong_places(rng: random.Random, night: Night) -> Iterator[At]:
             yield wrong
 
 
-def _pairs(rng: random.Random, night: Night, share: int) -> Iterator[Or | Iff]:
+def _pairs(rng: random.Random, night: Night, count: int) -> Iterator[Or | Iff]:
     """Exclusive alternatives of one true and one false place; equivalences of two true or two false ones."""
-    for true, false in zip(islice(_places(rng, night), share), islice(_wrong_places(rng, night), share), strict=False):
+    for true, false in zip(islice(_places(rng, night), count), islice(_wrong_places(rng, night), count), strict=False):
         yield Or(*_shuffled(rng, (true, false)))
     for places in (_places, _wrong_places):
-        sides = zip(islice(places(rng, night), share // 2), islice(places(rng, night), share // 2), strict=False)
+        sides = zip(islice(places(rng, night), count // 2), islice(places(rng, night), count // 2), strict=False)
         yield from (Iff(first, second) for first, second in sides if first != second)
 
 
@@ -250,7 +250,7 @@ def _meetings(rng: random.Random, night: Night) -> Iterator[SameRoom | Together]
                 yield Together(who, other, room)
 
 
-def _steps(rng: random.Random, night: Night) -> Iterator[Moved]:
+def _moves(rng: random.Random, night: Night) -> Iterator[Moved]:
     for piece in _shuffled(rng, night.setting.people):
         for before, time in _shuffled(rng, pairwise(night.setting.times)):
             origin, destination = night.place[piece, before], night.place[piece, time]
@@ -258,7 +258,7 @@ def _steps(rng: random.Random, night: Night) -> Iterator[Moved]:
                 yield from (Moved(who, origin, destination, time) for who in _references(night, piece))
 
 
-def _carryings(rng: random.Random, night: Night) -> Iterator[Carried]:
+def _carries(rng: random.Random, night: Night) -> Iterator[Carried]:
     """Each move of a weapon, in the hands of one who made the same step."""
     s = night.setting
     for weapon in _shuffled(rng, s.weapons):
@@ -272,7 +272,7 @@ def _carryings(rng: random.Random, night: Night) -> Iterator[Carried]:
                 yield Carried(carrier, MURDER_WEAPON, *step, time)
 
 
-def _besides(rng: random.Random, night: Night, tries: int) -> Iterator[Beside]:
+def _neighbours(rng: random.Random, night: Night, tries: int) -> Iterator[Beside]:
     """Two pieces in neighbouring rooms, found by `tries` draws of two rooms in use."""
     s = night.setting
     for _ in range(tries):
@@ -282,7 +282,7 @@ def _besides(rng: random.Random, night: Night, tries: int) -> Iterator[Beside]:
             continue
         there, here = rng.sample(used, 2)
         who, other = (rng.choice([p for p in s.pieces if night.place[p, time] == room]) for room in (there, here))
-        yield from (Beside(who, way, other, time) for way in DIRECTIONS if s.beside(here, way) == there)
+        yield from (Beside(who, direction, other, time) for direction in DIRECTIONS if s.beside(here, direction) == there)
 
 
 # ---------------------------------------------------------------- questions
@@ -293,7 +293,7 @@ def _questions(rng: random.Random, night: Night, stated: set[Clue]) -> tuple[lis
     s = night.setting
 
     def unstated(question: Clue) -> bool:
-        return fill(question, answer(question, night)) not in stated
+        return with_answer(question, answer(question, night)) not in stated
 
     questions = [q for q in (Murder(clue.aspect, None) for clue in murder_facts(night)) if unstated(q)]
     bonus: list[Clue] = []
@@ -306,4 +306,4 @@ def _questions(rng: random.Random, night: Night, stated: set[Clue]) -> tuple[lis
         by_motive = s.motive_counts[motive] == 1 and rng.random() < 0.5
         bonus.append(Motivated(None, motive) if by_motive else Motivated(suspect, None))
     rng.shuffle(bonus)
-    return questions, [q for q in bonus[: QUESTIONS - len(questions)] if unstated(q)]
+    return questions, [q for q in bonus[: MAX_QUESTIONS - len(questions)] if unstated(q)]

@@ -1,0 +1,157 @@
+"""Load rows: of any Parquet, JSON or JSON Lines file, any folder, any dataset on the Hub; and the splits of our own folders.
+
+`read_rows` reads rows as they are needed, so that a million take no more memory than a thousand; only a JSON list is read at
+once.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from datasets import Dataset, load_dataset
+
+from puzzles.files import sha256
+
+SPLITS = ("train", "validation", "test")
+BATCH = 200  # rows of a Parquet file in memory at once
+
+
+class Rows:
+    """The rows of a split, read from their file anew each time they are iterated over.
+
+    Args:
+        count: how many there are.
+        read: yields the rows of ascending indices as pairs, with the number by which a row is found in its file: the index,
+            from 0, or in a file of lines the line, from 1. What is not a JSON object is yielded as it is.
+    """
+
+    def __init__(self, count: int, read: Callable[[Sequence[int]], Iterator[tuple[int, Any]]]):
+        self.count, self.read = count, read
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[Any]:
+        return (row for _, row in self.numbered())
+
+    def numbered(self, indices: Sequence[int] | None = None) -> Iterator[tuple[int, Any]]:
+        """The rows of these ascending indices, or all of them, each with its number."""
+        return self.read(range(self.count) if indices is None else indices)
+
+
+def read_rows(source: str) -> dict[str, Rows]:
+    """The rows of a JSON, JSON Lines or Parquet file, of a folder, or of a dataset on the Hub, by split.
+
+    Raises:
+        ValueError: if there is nothing of that name, or it cannot be read.
+    """
+    path = Path(source)
+    try:
+        if path.suffix in FORMATS:
+            name, rows = FORMATS[path.suffix](path)
+            return {name: rows}
+        if path.is_file():
+            raise ValueError(f"its name ends in {path.suffix!r}, and should end in {', '.join(FORMATS)}")
+        # Parquet directly: `load_dataset` caches a folder by its name, and may return what an earlier one of that name held.
+        if files := sorted(path.glob("data/*.parquet")):
+            return dict(map(_parquet, files))
+        if not path.is_dir() and source.count("/") != 1:
+            raise ValueError("it is neither a file, nor a folder, nor the id of a dataset on the Hub (name/dataset)")
+        return {split: _listed(rows) for split, rows in load_dataset(source).items()}
+    except Exception as error:  # anything that pyarrow, datasets or the network raises
+        raise ValueError(f"{source} cannot be read: {(str(error) or repr(error)).splitlines()[0]}.") from error
+
+
+def _listed(rows: Sequence) -> Rows:
+    return Rows(len(rows), lambda wanted: ((i, rows[i]) for i in wanted))
+
+
+def _json(path: Path) -> tuple[str, Rows]:
+    try:
+        rows = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{error} (with one object on each line it is JSON Lines: name it .jsonl)") from error
+    if not isinstance(rows, list):
+        raise ValueError("it is not a list of rows")
+    return "row", _listed(rows)
+
+
+def _jsonl(path: Path) -> tuple[str, Rows]:
+    def read(wanted: Sequence[int]) -> Iterator[tuple[int, Any]]:
+        with path.open("rb") as file:
+            numbered = ((number, line) for number, line in enumerate(file, 1) if line.strip())
+            for i, (number, line) in enumerate(numbered):
+                at = bisect_left(wanted, i)
+                if at == len(wanted):
+                    return
+                if wanted[at] == i:
+                    try:
+                        yield number, json.loads(line)
+                    except (ValueError, RecursionError):
+                        yield number, line.decode(errors="replace").rstrip()
+
+    with path.open("rb") as file:
+        count = sum(bool(line.strip()) for line in file)
+    return "line", Rows(count, read)
+
+
+def _parquet(path: Path) -> tuple[str, Rows]:
+    def read(wanted: Sequence[int]) -> Iterator[tuple[int, Any]]:
+        with pq.ParquetFile(path, buffer_size=2**20) as file:  # without it Arrow holds a row group's whole column
+            at = 0
+            for group in range(file.num_row_groups):
+                rows = file.metadata.row_group(group).num_rows
+                if bisect_left(wanted, at) == bisect_left(wanted, at + rows):  # none of them in this group
+                    at += rows
+                    continue
+                for batch in file.iter_batches(BATCH, [group]):
+                    if some := wanted[bisect_left(wanted, at) : bisect_left(wanted, at + len(batch))]:
+                        yield from zip(some, batch.take([i - at for i in some]).to_pylist(), strict=True)
+                    at += len(batch)
+
+    with pq.ParquetFile(path) as file:
+        return path.stem, Rows(file.metadata.num_rows, read)
+
+
+FORMATS = {".parquet": _parquet, ".json": _json, ".jsonl": _jsonl}
+
+
+# ---------------------------------------------------------------- our own folders
+
+
+def load_splits(source: str) -> dict[str, Dataset]:
+    """The splits of a folder that `python -m puzzles.dataset` made, or of any dataset that `load_dataset` knows.
+
+    Ours are read directly: `load_dataset` caches a folder by its name, and may return what an earlier one of that name held.
+
+    Raises:
+        ValueError: if a folder of ours is incomplete or was changed.
+    """
+    folder = Path(source)
+    if not (folder / "dataset.json").exists():
+        return dict(load_dataset(source))
+    if check_complete(folder).get("format") == "published":
+        return {split: Dataset.from_list(json.loads((folder / "data" / f"{split}.json").read_bytes())) for split in SPLITS}
+    return {split: Dataset(pq.read_table(folder / "data" / f"{split}.parquet")) for split in SPLITS}
+
+
+def check_complete(folder: Path) -> dict:
+    """The record (dataset.json) of a dataset folder, after a check that the folder is complete and as it was made.
+
+    Raises:
+        ValueError: naming the file that is missing or was changed.
+    """
+    try:
+        record = json.loads((folder / "dataset.json").read_text())
+        sums = record["sha256"]
+    except (OSError, ValueError, KeyError):
+        raise ValueError(f"{folder} holds no finished dataset: make one with `make dataset`.") from None
+    for name, expected in sums.items():
+        if not (folder / name).is_file() or sha256(folder / name) != expected:
+            raise ValueError(f"{folder / name} is missing or was changed since it was made: delete {folder} and make it again.")
+    return record
