@@ -2,7 +2,8 @@
 
   python docs/architecture.py
 
-The same imports give the same bytes, and tests/test_docs.py fails while the picture is out of date. Whatever goes against the order recipes → rewards → puzzles is drawn in red.
+The same imports give the same bytes, and tests/test_docs.py fails while the picture is out of date. An import
+against the order recipes → rewards → puzzles is drawn in red.
 """
 
 from __future__ import annotations
