@@ -152,7 +152,7 @@ def test_readme_is_short_and_its_python_runs():
 def test_readme_names_what_is_not_proven_before_any_figure():
     text = (ROOT / "README.md").read_text()
     first_table = text.index("\n|")
-    assert text.index("Not shown here") < min(first_table, text.index("!["), text.index("28 %"))
+    assert text.index("Not proven here") < min(first_table, text.index("!["), text.index("28 %"))
     assert text.index("docs/architecture.md") < len("\n".join(text.splitlines()[:30]))
 
 
