@@ -36,8 +36,8 @@ ALL_WORDINGS = (*WORDINGS, ORIGINAL)
 def published_sentences():
     if not PUBLISHED.exists():
         pytest.skip("the published validation puzzles are not part of this repository")
-    prompts = [row["prompt"] for row in json.loads(PUBLISHED.read_text())]
-    return {prompts._digest(line): line for text in prompts for line in text.split("\n")}
+    texts = [row["prompt"] for row in json.loads(PUBLISHED.read_text())]
+    return {prompts._digest(line): line for text in texts for line in text.split("\n")}
 
 
 def written(puzzle, wording):
