@@ -14,8 +14,10 @@ from puzzles.generator import generate
 from puzzles.prompts import prompt
 from puzzles.scenario import Size
 from puzzles.sentences import render
-from rewards.accuracy import accuracy, answer_sheet, begins_thought, published_accuracy, spoken
+from rewards.accuracy import accuracy, published_accuracy
 from rewards.accuracy import grade as grades
+from rewards.answer_sheet import final_sheet
+from rewards.thinking import opens_thinking, without_thinking
 from tests.test_scenario import SIZES
 
 RIGHT = ["Mrs. White", "Lead Pipe", "Hall", "11:30 PM", "Greed"]
@@ -88,7 +90,7 @@ def test_a_hedged_foreign_or_inexact_answer_costs_its_question(answer):
 def test_answers_that_are_missing_cost_only_themselves():
     assert grade("A. Mrs. White\nB. Lead Pipe") == pytest.approx(0.4)
     assert grade("C. Hall") == pytest.approx(0.2)
-    assert answer_sheet("B. one\nA. two", 2) == {0: " two"}
+    assert final_sheet("B. one\nA. two", 2) == {0: [" two"]}
 
 
 def test_the_published_grader_cannot_score_a_time():
@@ -422,15 +424,15 @@ def test_what_is_thought_does_not_count(begin, end):
     assert read(f"{wrong}\n{end}\n{right}") == all_right  # the chat template began the thought
     assert read(f"{right}\n{begin}{wrong}{end}") == all_right
     for prompted in (f"{PROMPT}\n<|assistant|>{begin}\n", [*chat(PROMPT), {"role": "assistant", "content": begin}]):
-        assert begins_thought(f"Who?{begin}\n\n")
+        assert opens_thinking(f"Who?{begin}\n\n")
         assert read(right, SOLUTION, prompted) == read(f"{right}\n{begin}", SOLUTION, prompted) == none
         assert read(f"{wrong}{end}{right}", SOLUTION, prompted) == all_right
         assert accuracy([right], [SOLUTION], prompts=[prompted]) == [0.0]
-    assert not begins_thought(f"Who?{begin}\n\n{end}\n\n")
-    assert not begins_thought(f"Write {begin} first. Who?")
+    assert not opens_thinking(f"Who?{begin}\n\n{end}\n\n")
+    assert not opens_thinking(f"Write {begin} first. Who?")
     assert read(right, SOLUTION, chat(f"{PROMPT}\nThink after {begin}")) == all_right
     assert accuracy([right, right], [SOLUTION] * 2, unfinished_thought=[True, False]) == [0.0, 1.0]
-    assert spoken("no tags, a < b and [1]") == "no tags, a < b and [1]"
+    assert without_thinking("no tags, a < b and [1]") == "no tags, a < b and [1]"
 
 
 def chat(text, role="user"):
