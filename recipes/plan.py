@@ -38,6 +38,7 @@ from transformers import (
 )
 from trl import GRPOConfig, ModelConfig
 
+from puzzles.tables import text_table
 from recipes.arguments import PuzzleArguments, RunArguments, parse
 from recipes.data import puzzles, to_be_made
 from recipes.memory import GiB, Machine, Parameters, cut_by_tokens, disk, loaded_in, memory, parameters
@@ -440,14 +441,6 @@ def machine_of(path: Path, plan: PlanArguments) -> Machine:
     )
 
 
-def table(columns: dict[str, dict[str, str]]) -> str:
-    """Rows by name, a column a machine."""
-    names = dict.fromkeys(name for column in columns.values() for name in column)
-    lines = [["", *columns], *([name, *(column.get(name, "–") for column in columns.values())] for name in names)]
-    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
-    return "\n".join("  ".join(cell.ljust(n) for cell, n in zip(line, widths, strict=True)).rstrip() for line in lines)
-
-
 def main(
     plan: PlanArguments, puzzle_args: PuzzleArguments, run_args: RunArguments, args: GRPOConfig, model_args: ModelConfig
 ) -> None:
@@ -484,7 +477,8 @@ def main(
         if "optimizer steps" in rows:
             rows |= estimate(plan, p, machine, run_args, args, mean)
         columns[machine.name], faults[machine.name] = rows | {"verdict": "NOT OK" if wrong else "OK"}, wrong
-    print(table(columns))
+    names = dict.fromkeys(name for rows in columns.values() for name in rows)
+    print(text_table(["", *columns], ([name, *(rows.get(name, "–") for rows in columns.values())] for name in names), "<"))
     for where, wrong in faults.items():
         for fault in wrong:
             print(f"\nNOT OK, {where}: {fault}")

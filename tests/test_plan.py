@@ -15,7 +15,7 @@ from puzzles.dataset import build
 from puzzles.scenario import Size
 from recipes.arguments import PuzzleArguments, RunArguments, parse
 from recipes.memory import GiB, Machine, activations, disk, memory, parameters, states, tokens_at_once
-from recipes.plan import KNOWN, PlanArguments, accumulate, geometry, main, rounded_away, table, too_long, unreachable_server
+from recipes.plan import KNOWN, PlanArguments, accumulate, geometry, main, rounded_away, too_long, unreachable_server
 
 NODE = Machine("node", 8, 1, True, False, False, gpu=79.1 * GiB, cpu=1000 * GiB, disk=None)
 FULL, LORA = ModelConfig(), ModelConfig(use_peft=True, lora_r=32)
@@ -256,8 +256,3 @@ def test_prompts_that_are_text_are_planned(plan, dataset, tmp_path):
     assert said.count("its prompts are text") == 2
     rest = [line for line in said.splitlines() if "its prompts" not in line]
     assert plan("qwen2.5-14b", "--dataset", dataset)[0].splitlines() == rest
-
-
-def test_the_table_lines_up():
-    lines = table({"a": {"row": "1", "longer": "22"}, "b": {"row": "333"}}).splitlines()
-    assert lines == ["        a   b", "row     1   333", "longer  22  –"]

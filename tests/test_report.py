@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import yaml
 
-from recipes.evaluation.report import Run, frontier, main, power_law, puzzle_sets, table, told, told_soundness, told_unread
+from recipes.evaluation.report import Run, frontier, main, power_law, puzzle_sets, tables, told, told_soundness, told_unread
 
 ROOT = Path(__file__).parents[1]
-PUBLISHED = yaml.safe_load((ROOT / "recipes" / "published.yaml").read_text())
+PUBLISHED = yaml.safe_load((ROOT / "recipes" / "evaluation" / "published.yaml").read_text())
 
 
 def series(rng, n=50, exponent=0.2, break_at=None, after=-1.0, noise=0.03):
@@ -178,7 +178,7 @@ def test_a_report_repeats_to_the_byte_and_keeps_what_cannot_be_compared_apart(tm
     assert "Sonnet" not in measured
     assert "ours" not in published.partition("![")[0]
     assert measured.index("theirs") < measured.index("ours")  # the best first
-    assert "2 cut off, 1 empty, 3 failed" in measured
+    assert "2 truncated, 1 empty, 3 failed" in measured
     assert "| theirs | 0.700 (0.650 to 0.750) | 0.125 (0.075 to 0.175) |" in measured
     assert "| free | 0.500 (0.450 to 0.550) | — |" in measured  # from before they were counted
     assert f"- {tmp_path / 'run'}: answers unread: 0.250 → 0.000 (share of the questions of 64 held-out puzzles)" in text
@@ -204,4 +204,4 @@ def test_a_report_says_what_is_missing(tmp_path, monkeypatch, capsys):
     assert refused.value.code == 2
     assert "nowhere holds no whole checkpoint" in capsys.readouterr().err
     assert puzzle_sets(tmp_path / "nowhere") == {}
-    assert "DeepSeek R1" in table({}, PUBLISHED)
+    assert "DeepSeek R1" in tables({}, PUBLISHED)

@@ -21,6 +21,7 @@ from puzzles.difficulty import BANDS, band
 from puzzles.generator import Case
 from puzzles.prompts import prompt
 from puzzles.proof import explain, prove
+from puzzles.tables import markdown_table
 
 COUNTED = (
     "difficulty",
@@ -131,10 +132,10 @@ hard = puzzles["train"].filter(lambda row: row["difficulty"] == "hard")"""
 
 
 def _columns(columns: dict[str, str]) -> str:
-    table = ["| column | |", "|---|---|", *(f"| `{name}` | {meaning} |" for name, meaning in columns.items())]
+    table = markdown_table(("column", ""), ((f"`{name}`", meaning) for name, meaning in columns.items()))
     if "seed" in columns:
-        table.append("\nA row is a function of its own columns: `puzzles.dataset.regenerate(row)` makes it again.")
-    return "\n".join(table)
+        table += "\n\nA row is a function of its own columns: `puzzles.dataset.regenerate(row)` makes it again."
+    return table
 
 
 def _proofs(spec: dict, unproved: int) -> str:
@@ -152,19 +153,19 @@ def _excluded(spec: dict) -> str:
 
 
 def _statistics(counts: dict[str, dict[str, Counter]]) -> str:
-    lines = ["| split | puzzles | easy | medium | hard | questions | depth 0 / 1 / 2 / 3 | clues (median, most) |"]
-    lines.append("|---|---|---|---|---|---|---|---|")
+    rows = []
     for split, of in counts.items():
         bands, depths = of["difficulty"], of["depths"]
         shares = " / ".join(f"{depths[d] / depths.total():.0%}" for d in range(4))
-        numbers = " | ".join(f"{bands[name]:,}" for name in BANDS)
+        numbers = [f"{bands[name]:,}" for name in BANDS]
         clues = f"{statistics.median(of['clues'].elements()):.0f}, {max(of['clues'])}"
-        lines.append(f"| {split} | {bands.total():,} | {numbers} | {depths.total():,} | {shares} | {clues} |")
-    lines += ["", "| of a puzzle | least | median | most |", "|---|---|---|---|"]
+        rows.append([split, f"{bands.total():,}", *numbers, f"{depths.total():,}", shares, clues])
+    header = ("split", "puzzles", *BANDS, "questions", "depth 0 / 1 / 2 / 3", "clues (median, most)")
+    sizes = []
     for column in ("suspects", "weapons", "rooms", "times", "motives"):
         values = sum((of[column] for of in counts.values()), Counter())
-        lines.append(f"| {column} | {min(values)} | {statistics.median(values.elements()):.0f} | {max(values)} |")
-    return "\n".join(lines)
+        sizes.append((column, min(values), f"{statistics.median(values.elements()):.0f}", max(values)))
+    return f"{markdown_table(header, rows)}\n\n{markdown_table(('of a puzzle', 'least', 'median', 'most'), sizes)}"
 
 
 def _example(case: Case) -> str:

@@ -22,6 +22,7 @@ from puzzles.prompts import prompt
 from puzzles.proof import premises, prove
 from puzzles.scenario import Night, Size
 from puzzles.sentences import render
+from puzzles.tables import markdown_table
 from puzzles.viewer.picture import STYLE, picture, rooms, size, slots, tag
 
 SIZES = {"easy": Size(3, 3, 4, 2), "medium": Size(4, 3, 6, 3), "hard": Size(4, 3, 6, 4)}
@@ -52,17 +53,18 @@ def markdown(cases: list[Case], seed: int) -> str:
     for case in cases:
         name, s = band(case.depths), case.puzzle.setting
         shape = " ".join(f"--{key} {len(getattr(s, key))}" for key in ("suspects", "weapons", "rooms", "times"))
+        asked = zip(case.puzzle.questions, case.solution.values(), case.depths, strict=True)
+        rows = ((render(question, s), answer, f"{depth}: {DEPTHS[depth]}") for question, answer, depth in asked)
         parts += [
             f"## {summary(case)}",
             f"`python -m puzzles --seed {seed} --index {case.index} {shape} --proof` prints it with a short proof of its "
             "answers, every step checked by CP-SAT.",
             f"```\n{prompt(case.puzzle)}\n```",
             "<details><summary>The solution, and how deep one has to think for it</summary>",
-            "| question | answer | depth |\n|---|---|---|",
+            markdown_table(("question", "answer", "depth"), rows),
+            f"![the night](gallery/{name}.svg)",
+            "</details>",
         ]
-        rows = zip(case.puzzle.questions, case.solution.values(), case.depths, strict=True)
-        parts[-1] += "".join(f"\n| {render(q, s)} | {a} | {d}: {DEPTHS[d]} |" for q, a, d in rows)
-        parts += [f"![the night](gallery/{name}.svg)", "</details>"]
     return "\n\n".join(parts) + "\n"
 
 

@@ -14,6 +14,7 @@ import yaml
 from inspect_ai.log import EvalSample
 
 from puzzles.difficulty import BANDS
+from puzzles.tables import text_table
 from recipes.evaluation.intervals import ratio
 from rewards.deductions.judge import DECIDED
 
@@ -161,7 +162,7 @@ def told_deductions(found: dict) -> dict[str, dict | None]:
 
 
 def table(result: dict) -> str:
-    lines = [f"{'':34}{'mean':>12}  {'95 % interval':>24}{'n':>8}{'puzzles':>9}"]
+    rows = []
     named = {
         "answers right": result["accuracy"],
         "… by the published grader": result["published_accuracy"],
@@ -178,5 +179,5 @@ def table(result: dict) -> str:
         if value and value["n"]:
             form = ".6f" if name.startswith("dollars") else ".1f" if name.startswith("completion") else ".3f"
             ends = "" if value["low"] is None else f"{value['low']:{form}} to {value['high']:{form}}"
-            lines.append(f"{name:34}{value['mean']:>12{form}}  {ends:>24}{value['n']:>8}{value['puzzles']:>9}")
-    return "\n".join(lines)
+            rows.append((name, f"{value['mean']:{form}}", ends, value["n"], value["puzzles"]))
+    return text_table(("", "mean", "95 % interval", "n", "puzzles"), rows)

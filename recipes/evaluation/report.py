@@ -36,6 +36,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocat
 
 from puzzles.difficulty import BANDS
 from puzzles.files import write_json, write_text
+from puzzles.tables import markdown_table
 from recipes.checkpoints import history
 from recipes.evaluation.intervals import interval, resamples
 
@@ -357,38 +358,28 @@ def proved(row: dict) -> str:
     return "".join(f"{name}{cell(share, '.3f')} of {share['n']}" for name, share in cells) or "—"
 
 
-def table(sets: dict[str, list[dict]], published: dict) -> str:
+def tables(sets: dict[str, list[dict]], published: dict) -> str:
     """Markdown: a table for each set of puzzles, and one for the published rows."""
-    lines = []
+    text = []
+    header = ("model", "answers right", "answers unread", "by the published grader", "solved", "deductions proved", "tokens")
+    header += ("$ per response", "answered", "of these not complete")
     for name, rows in sets.items():
-        lines += [f"**Measured** on {name}; mean and 95 % interval over puzzles.", ""]
-        lines.append(
-            "| model | answers right | answers unread | by the published grader | solved | deductions proved | tokens "
-            "| $ per response | answered | not whole |"
-        )
-        lines.append("|---|---|---|---|---|---|---|---|---|---|")
+        cells = []
         for row in rows:
             responses = row["responses"]
-            shares = ("accuracy", "unread_answers", "published_accuracy", "solved")
-            cells = [row["name"], *(cell(row.get(key), ".3f") for key in shares)]
-            cells += [proved(row), cell(row["completion_tokens"], ",.0f"), cell(row["dollars"], ".2g")]
-            cells.append(f"{responses['answered']}")
-            cells.append(
-                ", ".join(
-                    f"{responses[k]} {k.replace('_', ' ')}"
-                    for k in ("cut_off", "refused", "empty", "failed")
-                    if responses.get(k)  # an older benchmark did not count the empty ones
-                )
-            )
-            lines.append(f"| {' | '.join(cells)} |")
-        lines.append("")
-    lines += [f"**Published** ({published['source']}, {published['date']}), on other puzzles and not measured here.", ""]
-    lines += ["| model | answers right | deductions sound | $ per response |", "|---|---|---|---|"]
-    lines += [f"| {row['name']} | {row['accuracy']:.3f} | — | {row['dollars']:.3f} |" for row in published["rows"]]
-    judged = published["deductions"]
-    for name, (sound, of) in judged["rows"].items():
-        lines.append(f"| {name} | — | {sound} of {of}, judged by {judged['by']} | — |")
-    return "\n".join(lines) + "\n"
+            shares = [cell(row.get(key), ".3f") for key in ("accuracy", "unread_answers", "published_accuracy", "solved")]
+            flaws = {"cut_off": "truncated", "refused": "refused", "empty": "empty", "failed": "failed"}
+            flawed = [f"{responses[key]} {flaw}" for key, flaw in flaws.items() if responses.get(key)]  # old rows lack `empty`
+            costs = [cell(row["completion_tokens"], ",.0f"), cell(row["dollars"], ".2g")]
+            cells.append([row["name"], *shares, proved(row), *costs, responses["answered"], ", ".join(flawed)])
+        text += [f"**Measured** on {name}; mean and 95 % interval over puzzles.", markdown_table(header, cells)]
+    cells = [(row["name"], f"{row['accuracy']:.3f}", "—", f"{row['dollars']:.3f}") for row in published["rows"]]
+    judge = published["deductions"]["by"]
+    for name, (sound, stated) in published["deductions"]["rows"].items():
+        cells.append((name, "—", f"{sound} of {stated}, judged by {judge}", "—"))
+    text.append(f"**Published** ({published['source']}, {published['date']}), on other puzzles and not measured here.")
+    text.append(markdown_table(("model", "answers right", "deductions sound", "$ per response"), cells))
+    return "\n\n".join(text) + "\n"
 
 
 def main() -> None:
@@ -407,7 +398,7 @@ def main() -> None:
     pictures = {"cost": cost_picture(sets, published), "difficulty": difficulty_picture(runs, sets)}
     if runs:
         pictures |= {"accuracy": accuracy_picture(runs, laws), "length": length_picture(runs)}
-    text = ["# Report", "", table(sets, published)]
+    text = ["# Report", "", tables(sets, published)]
     for name in ("cost", "accuracy", "length", "difficulty"):
         if figure := pictures.get(name):
             for kind in ("svg", "png"):
@@ -424,7 +415,7 @@ def main() -> None:
     }
     write_text(args.output / "report.md", "\n".join(text) + "\n")
     write_json(args.output / "report.json", found)
-    print(table(sets, published))
+    print(tables(sets, published))
     for run, law in zip(runs, laws, strict=True):
         print(f"{run.name}: accuracy = {told(law)}\n{run.name}: {told_soundness(run)}\n{run.name}: {told_unread(run)}")
     if not runs:

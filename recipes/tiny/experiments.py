@@ -17,6 +17,7 @@ import sys
 
 import numpy as np
 
+from puzzles.tables import markdown_table
 from recipes.checkpoints import history, write_json
 from recipes.tiny.train_tiny import GRPO, ROOT, Parts, held_out, score, warm_start
 
@@ -66,20 +67,18 @@ def main() -> None:
     arms = EXPERIMENTS[args.experiment]
     scores = {arm: [run_arm(arm, changes, seed) for seed in args.seeds] for arm, changes in arms.items()}
     recipe = next(iter(arms))
-    lines = [
-        "| puzzles × samples, of how many | before → after, by seed | gain | against the recipe as it is | training puzzles "
-        "| deductions proved, before → after |",
-        "|---|---|---|---|---|---|",
-    ]
+    rows = []
     for arm, runs in scores.items():
         pairs = ", ".join(f"{s['before']:.3f} → {s['after']:.3f}" for s in runs)
         sound = ", ".join(f"{s['soundness_before']:.3f} → {s['soundness_after']:.3f}" for s in runs)
         gain = over_seeds([s["after"] - s["before"] for s in runs])
         pairwise = zip(runs, scores[recipe], strict=True)
         against = "" if arm == recipe else over_seeds([s["after"] - r["after"] for s, r in pairwise])
-        lines.append(f"| {arm} | {pairs} | {gain} | {against} | {np.mean([s['trained_on'] for s in runs]):.3f} | {sound} |")
+        rows.append((arm, pairs, gain, against, f"{np.mean([s['trained_on'] for s in runs]):.3f}", sound))
+    header = ("puzzles × samples, of how many", "before → after, by seed", "gain", "against the recipe as it is")
+    header += ("training puzzles", "deductions proved, before → after")
     write_json(FOLDER / f"{args.experiment}.json", {"seeds": args.seeds, "arms": scores})
-    print(f"\nHeld-out accuracy, seeds {', '.join(map(str, args.seeds))}; ± 95 % over seeds:\n\n" + "\n".join(lines))
+    print(f"\nHeld-out accuracy, seeds {', '.join(map(str, args.seeds))}; ± 95 % over seeds:\n\n{markdown_table(header, rows)}")
     print(f"\n{FOLDER / (args.experiment + '.json')}")
 
 

@@ -31,6 +31,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from puzzles.clues import answer_options
 from puzzles.messages import text_of
 from puzzles.prompts import read_prompt
+from puzzles.tables import text_table
 from recipes.arguments import puzzles_of
 from recipes.checkpoints import history, write_json
 from recipes.data import fresh
@@ -161,7 +162,7 @@ def picture(result: dict, grpo: Path, file: Path) -> None:
 
 
 def table(result: dict) -> str:
-    lines = [f"{'':26}{'sampled':>16}{'greedy':>16}{'all right':>12}"]
+    rows = []
     for key, name in (
         ("base", "base checkpoint"),
         ("before", "before GRPO (warm start)"),
@@ -170,9 +171,9 @@ def table(result: dict) -> str:
     ):
         r = result[key]
         cells = [f"{r[k]:.3f} ± {r[f'{k}_interval']:.3f}" for k in ("sampled", "greedy")]
-        lines.append(f"{name:26}{cells[0]:>16}{cells[1]:>16}{r['sampled_solved']:>12.3f}")
-    lines.append(f"{'chance':26}{result['chance']:>16.3f}")
-    return "\n".join(lines)
+        rows.append((name, *cells, f"{r['sampled_solved']:.3f}"))
+    rows.append(("chance", f"{result['chance']:.3f}", "", ""))
+    return text_table(("", "sampled", "greedy", "all right"), rows)
 
 
 def main() -> None:
