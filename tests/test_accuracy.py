@@ -6,15 +6,19 @@ import time
 from pathlib import Path
 
 import pytest
+from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from puzzles.clues import answer_kind, answer_options, with_answer
+from puzzles.dataset import build
+from puzzles.dataset.folder import write_published_format
+from puzzles.dataset.load import SPLITS
 from puzzles.generator import generate
-from puzzles.prompts import prompt
+from puzzles.prompts import WORDINGS, prompt
 from puzzles.scenario import Size
 from puzzles.sentences import render
-from rewards.accuracy import accuracy, published_accuracy
+from rewards.accuracy import accuracy, answers_of, published_accuracy
 from rewards.accuracy import grade as grades
 from rewards.answer_sheet import final_sheet
 from rewards.thinking import opens_thinking, without_thinking
@@ -37,6 +41,27 @@ def test_gold_is_worth_one_and_every_slip_costs_its_share(seed, size):
     for i in range(len(lines)):
         wrong = [*lines[:i], lines[i] + " or Nobody", *lines[i + 1 :]]
         assert accuracy(["\n".join(wrong)], [solution]) == [pytest.approx(1 - 1 / len(lines))]
+
+
+@pytest.mark.parametrize("wording", WORDINGS)
+def test_the_own_answers_of_every_row_are_worth_one_in_both_formats(tmp_path, wording):
+    ours = build(20261126, 0, 16, wording=wording, players=(1, 3))
+    (tmp_path / "data").mkdir()
+    for split in SPLITS:
+        ours.to_parquet(tmp_path / "data" / f"{split}.parquet")
+    write_published_format(tmp_path)
+    published = Dataset.from_list(
+        json.loads((tmp_path / "data" / "train.json").read_bytes())
+    )  # Arrow adds None per missing letter
+    assert len({len(row["solution"]) for row in ours}) > 1
+    for rows in (ours, published):
+        sheets = ["\n".join(f"{chr(65 + i)}. {answer}" for i, answer in enumerate(answers_of(row["solution"]))) for row in rows]
+        for completions in (sheets, [[{"role": "assistant", "content": f"<think>Hm.</think>\n\n{sheet}"}] for sheet in sheets]):
+            scores = accuracy(completions, rows["solution"], prompts=rows["prompt"])
+            assert scores == accuracy(completions, rows["solution"], prompts=rows["prompt"]) == [1.0] * len(rows)
+            assert accuracy(completions, rows["solution"]) == [1.0] * len(rows)
+        for nothing in (None, "", [], "I do not know."):
+            assert accuracy([nothing] * len(rows), rows["solution"], prompts=rows["prompt"]) == [0.0] * len(rows)
 
 
 @pytest.mark.parametrize(
