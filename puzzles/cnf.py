@@ -237,6 +237,18 @@ class Search:
         return self.solver.solve(assumptions=assumptions)
 
 
+def minimal_core(solver: Solver, premises: list[int], conclusion: int) -> list[int] | None:
+    """The literals among `premises` that entail `conclusion`, none of them redundant; None if they do not entail it."""
+    if solver.solve(assumptions=[-conclusion, *premises]):
+        return None
+    core = [premise for premise in solver.get_core() if premise != -conclusion]
+    for premise in list(core):
+        rest = [other for other in core if other != premise]
+        if not solver.solve(assumptions=[-conclusion, *rest]):
+            core = rest
+    return core
+
+
 def rules(setting: Setting) -> CNF:
     """The rules alone, to be added to."""
     return _rules(setting).copy()

@@ -4,7 +4,7 @@
   python -m puzzles.proof --seed 7 --index 0 --players 1-6       of any size of the published mix
 
 `prove` is for a reader: few steps, each with what it rests on, and each checked by CP-SAT (`cpsat.py`), which had no part in
-finding it. `deduce` tells the whole night, in many small steps. A warm start (`recipes/sft.py`) imitates either.
+finding it.
 
 The depth of a step is that of `difficulty.py`. From what it rests on, a step follows by
 
@@ -35,7 +35,7 @@ from puzzles.clues import Clue, Puzzle, answer, answer_options, facts, question_
 from puzzles.cnf import CNF
 from puzzles.cpsat import EFFORT, UndecidedError, unproved
 from puzzles.difficulty import DEPTHS
-from puzzles.generator import Case, generate
+from puzzles.generator import generate
 from puzzles.scenario import Night, Size
 from puzzles.sentences import render
 
@@ -223,58 +223,6 @@ class _Logic:
         steps = tuple(j for j, x in enumerate(earlier) if x in core)
         clues = sorted(self.clues[x] for x in core.difference(earlier))
         return ProofStep(self.statements[statement], tuple(clues), steps, chain[statement])
-
-
-# ---------------------------------------------------------------- the whole night, in small steps
-
-
-@dataclass(frozen=True)
-class Deduction:
-    """`statement` follows from the rules, the deductions before it, and the clues of `because`, none of them idle."""
-
-    statement: Clue
-    because: tuple[Clue, ...]
-
-
-def deduce(case: Case) -> list[Deduction]:
-    """All that a puzzle's clues entail: every place, every motive, and the murder, as far as they are determined.
-
-    First come the facts that clues state outright, in the order of the clues.
-    """
-    clues = case.puzzle.clues
-    cnf = CNF(case.puzzle.setting)
-    clue_of = {cnf.literal(clue): clue for clue in clues}
-    literal_of = {fact: cnf.literal(fact) for fact in facts(case.night)}
-    chain = [Deduction(clue, (clue,)) for clue in clues if clue in literal_of]
-    with Solver(name="minisat-gh", bootstrap_with=cnf.clauses) as solver:
-        for known in chain:
-            solver.add_clause([literal_of.pop(known.statement)])
-        while literal_of:
-            fewest = None
-            for fact, literal in literal_of.items():
-                core = support(solver, literal, list(clue_of), limit=len(fewest[1]) if fewest else len(clue_of) + 1)
-                if core is not None:
-                    fewest = fact, core
-                    if not core:
-                        break
-            if fewest is None:  # only where no more than the answers had to be determined
-                break
-            fact, core = fewest
-            solver.add_clause([literal_of.pop(fact)])
-            chain.append(Deduction(fact, tuple(clue_of[literal] for literal in core)))
-    return chain
-
-
-def support(solver: Solver, literal: int, clues: list[int], limit: int) -> list[int] | None:
-    """Clues that entail `literal`, none of them idle, if fewer than `limit` are found; otherwise None."""
-    if solver.solve(assumptions=[-literal, *clues]):
-        return None
-    core = [clue for clue in solver.get_core() if clue != -literal]
-    for clue in list(core):
-        rest = [other for other in core if other != clue]
-        if not solver.solve(assumptions=[-literal, *rest]):
-            core = rest
-    return core if len(core) < limit else None
 
 
 def main() -> None:

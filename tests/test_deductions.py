@@ -10,9 +10,9 @@ from puzzles.clues import At, facts
 from puzzles.cpsat import find_night
 from puzzles.generator import candidate_clues, generate
 from puzzles.prompts import prompt
-from puzzles.proof import deduce
 from puzzles.scenario import Size
 from puzzles.sentences import render
+from recipes.tiny.demonstrations import small_steps
 from rewards.deductions import judge as module
 from rewards.deductions import view as show
 from rewards.deductions.judge import Judge, deductions, judge_of
@@ -61,7 +61,7 @@ def test_a_solvers_chain_is_sound_and_pays_and_false_steps_cost():
     for index in range(6):
         case, judge = case_of(index)
         s = case.puzzle.setting
-        chain = [d.statement for d in deduce(case)]
+        chain = [step.statement for step in small_steps(case)]
         judged = judge.judge(said(chain, s))
         assert judged.soundness == 1.0
         assert judged.read_share == 1.0
@@ -99,8 +99,8 @@ def test_repeating_restating_and_flooding_with_trifles_earn_nothing():
     for index in range(8):
         case, judge = case_of(index)
         s = case.puzzle.setting
-        chain = [d.statement for d in deduce(case) if isinstance(d.statement, At) and d.statement not in judge.clues]
-        paid = [f for f in chain if judge.judge(said([f], s)).reward > 0]
+        chain = [step.statement for step in small_steps(case)]
+        paid = [f for f in chain if isinstance(f, At) and f not in judge.clues and judge.judge(said([f], s)).reward > 0]
         assert paid
         once = judge.judge(said(paid[:1], s)).reward
         f = paid[0]
@@ -148,7 +148,7 @@ def test_guessing_costs(holds):
 def test_what_is_no_puzzle_no_completion_or_no_end_of_it():
     case, _ = case_of(0)
     other, _ = case_of(1, size=Size(4, 3, 6, 3, 4))
-    text = said([d.statement for d in deduce(case)], case.puzzle.setting)
+    text = said([step.statement for step in small_steps(case)], case.puzzle.setting)
     logged = {}
     prompts = ["What is the capital of France?", [{"role": "user", "content": prompt(case.puzzle)}], prompt(case.puzzle)]
     rewards = deductions(prompts, [text, [{"role": "assistant", "content": text}], None], log_metric=logged.__setitem__)
@@ -159,7 +159,7 @@ def test_what_is_no_puzzle_no_completion_or_no_end_of_it():
     assert (logged["soundness"], logged["read_share"]) == (1.0, 1.0)
     assert judge_of("") is None
     judge = judge_of(prompt(case.puzzle))
-    foreign = said([d.statement for d in deduce(other)][:40], other.puzzle.setting)
+    foreign = said([step.statement for step in small_steps(other)][:40], other.puzzle.setting)
     assert judge.judge(foreign).reward == 0.0
     both = said(
         [At("Mr. Boddy", room, case.puzzle.setting.times[0]) for room in case.puzzle.setting.rooms], case.puzzle.setting

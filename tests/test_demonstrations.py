@@ -5,14 +5,15 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from puzzles.clues import answer, answer_options, with_answer
+from puzzles.clues import answer, answer_options, facts, with_answer
 from puzzles.generator import generate
 from puzzles.prompts import prompt
 from puzzles.scenario import Size
-from recipes.tiny.demonstrations import demonstration, quiz
+from recipes.tiny.demonstrations import demonstration, quiz, small_steps
 from rewards.accuracy import accuracy
 from rewards.answer_sheet import final_sheet
 from rewards.deductions.judge import Judge
+from tests.entailment import entailed
 from tests.test_scenario import SIZES
 
 
@@ -39,3 +40,28 @@ def test_a_quiz_asks_other_questions_about_the_same_night():
         assert asked.puzzle.clues == case.puzzle.clues
         for question in asked.puzzle.questions:
             assert with_answer(question, answer(question, case.night)).holds(case.night)
+
+
+@settings(deadline=None, max_examples=8)
+@given(st.integers(0, 10**6))
+def test_every_small_step_is_proved_and_no_clue_of_it_is_redundant(seed):
+    case = generate(seed, 0, Size(3, 2, 4, 2, 2))
+    s, known = case.puzzle.setting, []
+    for step in small_steps(case):
+        clues = list(step.clues)
+        assert set(clues) <= set(case.puzzle.clues)
+        assert entailed(s, known + clues, step.statement), step
+        if len(clues) > 1:
+            for clue in clues:
+                assert not entailed(s, known + [other for other in clues if other != clue], step.statement)
+        known.append(step.statement)
+    assert set(known) == set(facts(case.night))
+
+
+def test_small_steps_begin_with_what_clues_state_and_repeat_nothing():
+    case = generate(3, 1, Size(3, 2, 3, 1, 0))
+    chain = [step.statement for step in small_steps(case)]
+    stated = [clue for clue in case.puzzle.clues if clue in chain]
+    assert stated
+    assert chain[: len(stated)] == stated
+    assert len(chain) == len(set(chain))

@@ -18,9 +18,9 @@ from puzzles.clues import At, Clue, Iff, facts, facts_about
 from puzzles.cpsat import find_night
 from puzzles.generator import candidate_clues, generate
 from puzzles.prompts import prompt
-from puzzles.proof import deduce
 from puzzles.scenario import Size
 from puzzles.sentences import read_sentence, render
+from recipes.tiny.demonstrations import small_steps
 from rewards.deductions import view as show
 from rewards.deductions.judge import Judge
 from rewards.deductions.reader import Assertion
@@ -67,7 +67,8 @@ def decided(setting, clues, assertion):
 def test_each_line_is_marked_and_the_summary_counts(tmp_path, capsys, monkeypatch):
     case = generate(20261123, 0, SIZE)
     s = case.puzzle.setting
-    new = next(d.statement for d in deduce(case) if isinstance(d.statement, At) and d.statement not in case.puzzle.clues)
+    chain = [step.statement for step in small_steps(case)]
+    new = next(fact for fact in chain if isinstance(fact, At) and fact not in case.puzzle.clues)
     false = other_room(new, s)
     said = {
         "Let us begin.": "",
@@ -165,7 +166,7 @@ def test_what_clues_leave_open_has_no_proof_and_what_rules_say_needs_none():
 
 def test_looking_changes_no_verdict():
     case = generate(20261123, 1, SIZE)
-    text = "\n".join(f"So {render(d.statement, case.puzzle.setting, capital=False)}." for d in deduce(case))
+    text = "\n".join(f"So {render(s.statement, case.puzzle.setting, capital=False)}." for s in small_steps(case))
     looked, fresh = Judge(prompt(case.puzzle)), Judge(prompt(case.puzzle))
     before = looked.judge(text)
     list(show.lines(looked, text, before))
@@ -222,7 +223,7 @@ def test_a_completion_can_neither_write_markup_nor_move_the_cursor(tmp_path, cap
 
 def test_a_log_of_inspect_is_read(tmp_path, capsys, monkeypatch):
     case = generate(20261123, 0, SIZE)
-    text = "\n".join(f"So {render(d.statement, case.puzzle.setting, capital=False)}." for d in deduce(case))
+    text = "\n".join(f"So {render(s.statement, case.puzzle.setting, capital=False)}." for s in small_steps(case))
     spec = EvalSpec(created="2026-11-23", task="t", dataset=EvalDataset(), model="m", config=EvalConfig())
     sample = EvalSample(id=0, epoch=1, input=prompt(case.puzzle), target="", output=ModelOutput.from_content("m", text))
     write_eval_log(EvalLog(eval=spec, samples=[sample]), str(tmp_path / "log.eval"))

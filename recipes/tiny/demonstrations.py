@@ -10,15 +10,17 @@ import math
 import os
 import random
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from datasets import Dataset
+from pysat.solvers import Solver
 
-from puzzles.clues import ASPECTS, Murder, answer_options, facts, question_about, with_answer
+from puzzles.clues import ASPECTS, Clue, Murder, answer_options, facts, question_about, with_answer
+from puzzles.cnf import CNF, minimal_core
 from puzzles.generator import MAX_QUESTIONS, Case, generate
 from puzzles.prompts import prompt
-from puzzles.proof import deduce, prove
+from puzzles.proof import prove
 from puzzles.scenario import BODDY, Size
 from puzzles.sentences import render
 
@@ -87,7 +89,7 @@ def demonstration(case: Case, rng: random.Random, slips: float = 0.0, proofs: bo
         proofs: write a short proof of the answers instead of deriving the whole night.
     """
     s = case.puzzle.setting
-    steps = prove(case.puzzle, case.night) if proofs else deduce(case)
+    steps = prove(case.puzzle, case.night) if proofs else small_steps(case)
     lines = [render(step.statement, s) for step in steps]
     for question, (letter, answer) in zip(case.puzzle.questions, case.solution.items(), strict=True):
         if rng.random() < slips:
@@ -103,3 +105,44 @@ def quiz(case: Case, rng: random.Random) -> Case:
     murder = [Murder(aspect, None) for aspect in ASPECTS if Murder(aspect, None) in questions]
     bonus = [q for q in questions if not isinstance(q, Murder)]
     return replace(case, puzzle=replace(case.puzzle, questions=(*murder, *bonus), bonus=len(bonus)))
+
+
+# ---------------------------------------------------------------- the whole night in small steps
+
+
+@dataclass(frozen=True)
+class SmallStep:
+    """`statement` follows from the rules, the steps before it and `clues`, and not without any one of these clues."""
+
+    statement: Clue
+    clues: tuple[Clue, ...]
+
+
+def small_steps(case: Case) -> list[SmallStep]:
+    """All facts that the clues entail: every place, every motive and the murder, as far as they are determined.
+
+    The facts that clues state outright come first, in the order of the clues. Each further step is the fact that follows from
+    the fewest clues, as found by a SAT solver.
+    """
+    clues = case.puzzle.clues
+    cnf = CNF(case.puzzle.setting)
+    clue_of = {cnf.literal(clue): clue for clue in clues}
+    missing = {fact: cnf.literal(fact) for fact in facts(case.night)}
+    steps = [SmallStep(clue, (clue,)) for clue in clues if clue in missing]
+    with Solver(name="minisat-gh", bootstrap_with=cnf.clauses) as solver:
+        for step in steps:
+            solver.add_clause([missing.pop(step.statement)])
+        while missing:
+            best = None
+            for fact, literal in missing.items():
+                core = minimal_core(solver, list(clue_of), literal)
+                if core is not None and (best is None or len(core) < len(best[1])):
+                    best = fact, core
+                    if not core:
+                        break
+            if best is None:  # the clues determine no more than the answers
+                break
+            fact, core = best
+            solver.add_clause([missing.pop(fact)])
+            steps.append(SmallStep(fact, tuple(clue_of[literal] for literal in core)))
+    return steps

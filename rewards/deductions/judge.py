@@ -27,10 +27,9 @@ from functools import lru_cache
 from pysat.solvers import Solver
 
 from puzzles.clues import At, Clue, Motivated, Murder, answer_options
-from puzzles.cnf import CNF
+from puzzles.cnf import CNF, minimal_core
 from puzzles.messages import text_of
 from puzzles.prompts import read_prompt
-from puzzles.proof import support
 from rewards.accuracy import Completion
 from rewards.deductions.reader import Assertion, Sentence, plain, read
 
@@ -187,7 +186,7 @@ class Judge:
         clue_of = dict(zip(self.literals, self.puzzle.clues, strict=True))
         with Solver(name="minisat-gh", bootstrap_with=self.cnf.clauses) as solver:
             for side in (literal, -literal):
-                if (core := support(solver, side, list(clue_of), len(clue_of) + 1)) is not None:
+                if (core := minimal_core(solver, list(clue_of), side)) is not None:
                     return [clue for known, clue in clue_of.items() if known in core]
         return None
 
