@@ -60,6 +60,7 @@ from puzzles.cpsat import find_night
 from puzzles.dataset import puzzle_of, read_rows
 from puzzles.difficulty import band, depths
 from puzzles.files import lock_folder
+from puzzles.messages import text_of
 from puzzles.prompts import read_prompt
 from puzzles.scenario import Setting
 from recipes.arguments import puzzles_of
@@ -67,9 +68,10 @@ from recipes.checkpoints import same_run, write_json
 from recipes.data import fresh, to_be_made
 from recipes.evaluation.measures import counts, price_of, stated, summary, table
 from recipes.evaluation.serving import at_server, served, weights_digest
-from rewards.accuracy import Prompt, answers_of, begins_thought, grade, published_accuracy, puzzle_text, spoken, text_of
+from rewards.accuracy import Prompt, answers_of, grade, published_accuracy
 from rewards.deductions.judge import judge_of
 from rewards.deductions.llm_extractor import Extractor, NotExtracted, canonical
+from rewards.thinking import opens_thinking, without_thinking
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = {"system": ChatMessageSystem, "user": ChatMessageUser, "assistant": ChatMessageAssistant}
@@ -111,7 +113,7 @@ def sample_of(index: int, row: dict) -> Sample:
         ValueError: if its prompt cannot be read, or its solution is empty.
     """
     try:
-        puzzle, statements = puzzle_of(row | {"prompt": puzzle_text(row["prompt"])})
+        puzzle, statements = puzzle_of(row | {"prompt": text_of(row["prompt"], role="user")})
         messages = messages_of(row["prompt"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"puzzle {index}: {error}.") from error
@@ -133,7 +135,7 @@ def messages_of(prompt: Prompt) -> list[ChatMessage]:
     for message in [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt:
         if message["role"] not in ROLES:
             raise ValueError(f"a message of its prompt has the role {message['role']!r}, none of {', '.join(ROLES)}")
-        messages.append(ROLES[message["role"]](content=text_of(message)))
+        messages.append(ROLES[message["role"]](content=text_of(message) or ""))
     return messages
 
 
@@ -176,7 +178,7 @@ def grader(begun: bool = False):
     async def score(state, target):
         answers = list(target)
         whole = state.output.completion
-        text = spoken(whole, begun=begun and not thoughts_of(state.output))
+        text = without_thinking(whole, opened=begun and not thoughts_of(state.output))
         right = grade(text, answers, state.input_text)
         value = {
             "accuracy": sum(map(bool, right)) / len(right),
@@ -245,7 +247,7 @@ def template_begins_thought(url: str, name: str, kwargs: dict | None) -> bool:
             )
             print("         a response never ends counts as its answer.")
             return False
-    return begins_thought(prompt)
+    return opens_thinking(prompt)
 
 
 # ---------------------------------------------------------------- the run
