@@ -1,10 +1,10 @@
 """How fast are stated deductions read and judged, and how well are they read?
 
-  python benchmarks/deductions.py          (make bench-deductions)   prints a table and writes outputs/bench-deductions.json
+  python -m benchmarks.deductions          (make bench-deductions)   prints a table and writes outputs/bench-deductions.json
 
 Completions of 6,000 characters, about 1,500 tokens, that state facts of the night, some of them false, between other prose: 50
 of each puzzle, as in a GRPO group, on puzzles of the default size and of the published mix. "First" includes making the judge
-of a puzzle and every verdict for the first time; "again" is the next 50. Precision and recall are those of tests/test_prose.py,
+of a puzzle and every verdict for the first time; "again" is the next 50. Precision and recall are as in tests/test_reader.py,
 and so are the texts of 100,000 characters that repeat and nest the grammar's forms, of which the slowest is timed.
 """
 
@@ -15,7 +15,6 @@ import random
 import time
 from pathlib import Path
 
-# `python benchmarks/deductions.py` puts benchmarks/ on the path, not the folder above it.
 from puzzles.clues import At, facts
 from puzzles.files import write_json
 from puzzles.generator import Case, generate
@@ -24,7 +23,7 @@ from puzzles.scenario import Size
 from puzzles.sentences import render
 from rewards.deductions.judge import deductions, judge_of
 from rewards.deductions.reader import _reader, read
-from tests.test_prose import CLUES, REPEATED, SET, SETTING, precision_and_recall
+from tests.test_reader import CLUES, REPEATED, SET, SETTING, precision_and_recall
 
 ROOT = Path(__file__).resolve().parents[1]
 LENGTH = 6_000

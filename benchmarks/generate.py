@@ -1,16 +1,17 @@
-"""How much faster is the generator than the published scheme, and does it choose the same clues?
+"""How much faster is the generator than the published generator's scheme, and does it choose the same clues?
 
-  python benchmarks/generate.py                             the whole table, half an hour
-  python benchmarks/generate.py --puzzles 2 --limit 10      a first look, 2 minutes
+  python -m benchmarks.generate                             the complete table, half an hour
+  python -m benchmarks.generate --puzzles 2 --limit 10      a first look, 2 minutes
 
-The published generator rebuilds a CP-SAT model for each candidate clue, without that clue, and enumerates up to two
-solutions of it. `published_minimal` is that scheme, with the rules at the grain at which the published model states them:
-one boolean a piece, time and room; the murder scene for each suspect, weapon, room and time; a move of a weapon for each two
-rooms. Both schemes get the same nights and the same candidates in the same order, on one thread of one process.
+This file holds a copy of the published generator's scheme, re-implemented here for the comparison; nothing else uses it. For
+each candidate clue that scheme builds a CP-SAT model without the clue and enumerates up to two solutions of it
+(`published_minimal`). `PublishedModel` states the rules in the same detail as the published model: a boolean for each piece,
+time and room; the murder scene for each suspect, weapon, room and time; a weapon's move for each pair of rooms.
 
-The default mix has as many puzzles of each number of players, 1 to 6, and so has the sample; its median ratio is over all of
-them. The published scheme is stopped after `--limit` seconds a puzzle: what it decided until then is compared, and its time
-and ratio are lower bounds, which leave a median below them as it is.
+Both schemes get the same nights and the same candidates in the same order, on one thread of one process. The sample has the
+same number of puzzles for each number of players, 1 to 6, like the default mix; its median ratio is over all of them. The
+published scheme is stopped after `--limit` seconds per puzzle. What it decided until then is compared, and its time and ratio
+are lower bounds, which does not change a median that is below them.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ LARGEST = Size(suspects=10, weapons=8, rooms=17, times=12)
 
 
 class PublishedModel(cp_model.CpModel):
-    """The rules and clues as booleans, as the published generator states them."""
+    """The rules and clues as booleans, re-implemented in the detail in which the published generator states them."""
 
     def __init__(self, s: Setting, clues: list[Clue]):
         super().__init__()
@@ -155,7 +156,7 @@ class Count(cp_model.CpSolverSolutionCallback):
 
 
 def published_minimal(truth: Night, clues: list[Clue], limit: float) -> tuple[list[Clue], int]:
-    """The clues that the published scheme keeps, and how many candidates it came to try within `limit` seconds."""
+    """The clues that the published scheme keeps, and how many candidates it tried within `limit` seconds."""
     deadline = time.perf_counter() + limit
     kept = list(clues)
     for tried, clue in enumerate(clues):
@@ -172,7 +173,7 @@ def published_minimal(truth: Night, clues: list[Clue], limit: float) -> tuple[li
 
 
 def measure(truth: Night, limit: float) -> dict:
-    """Both schemes on one night and the same candidates: seconds each, and whether they keep the same ones."""
+    """Both schemes on one night and the same candidate clues: seconds, and whether they keep the same clues."""
     clues = candidate_clues(random.Random(0), truth)
     started = time.perf_counter()
     ours = minimal(truth, clues)
@@ -204,7 +205,7 @@ def growth(runs: list[dict], key: str) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--puzzles", type=int, default=3, help="puzzles for each number of players (default 3)")
-    parser.add_argument("--limit", type=float, default=180.0, help="seconds a puzzle for the published scheme (default 180)")
+    parser.add_argument("--limit", type=float, default=180.0, help="seconds per puzzle for the published scheme (default 180)")
     parser.add_argument("--seed", type=int, default=0, help="which puzzles (default 0)")
     parser.add_argument("--output", type=Path, default=Path("outputs/bench-generate.json"))
     args = parser.parse_args()

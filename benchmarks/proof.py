@@ -1,9 +1,9 @@
-"""What does a short proof cost, how does that grow, and how short is it (puzzles/proof.py)?
+"""What does a short proof cost, how does the cost grow, and how short is the proof (puzzles/proof.py)?
 
-python benchmarks/proof.py                            20 puzzles of each number of players and 5 of the largest size
-python benchmarks/proof.py --determine answers        where only the answers have to be determined
+python -m benchmarks.proof                            20 puzzles for each number of players and 5 of the largest size
+python -m benchmarks.proof --determine answers        puzzles whose clues determine only the answers
 
-Everything on one thread of one process. `fewest` are proofs with no step but the answers: none can be shorter.
+Everything runs on one thread of one process. `fewest` counts proofs whose only steps are the answers: none can be shorter.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from puzzles.proof import check_proof, prove
 
 
 def measure(case: Case) -> dict:
-    """One proof: seconds, also of the check by CP-SAT alone, the depth of each step, and how many things each rests on."""
+    """One proof: seconds, those of the check by CP-SAT, the depth of each step, and how many clues and steps each rests on."""
     started = time.perf_counter()
     steps = prove(case.puzzle, case.night)
     proved = time.perf_counter()
@@ -61,7 +61,7 @@ def row(size: str, runs: list[dict]) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--puzzles", type=int, default=20, help="puzzles of each number of players (default 20)")
+    parser.add_argument("--puzzles", type=int, default=20, help="puzzles for each number of players (default 20)")
     parser.add_argument("--seed", type=int, default=0, help="which puzzles (default 0)")
     parser.add_argument("--determine", choices=DETERMINE, default="world")
     parser.add_argument("--output", type=Path, default=Path("outputs/bench-proof.json"))

@@ -1,6 +1,6 @@
 """How fast are completions graded? The default grader beside the published one, on completions of 8,000 tokens and on attacks.
 
-  python benchmarks/reward.py          (make bench-reward)   prints a table and writes outputs/bench-reward.json
+  python -m benchmarks.reward          (make bench-reward)   prints a table and writes outputs/bench-reward.json
 
 Each kind is 2,000 completions of 32,000 characters, about four a token: prose that reasons in the words of a puzzle and ends
 with a sheet, and what could make a pattern backtrack or a list grow. Cost grows with the length: the last rows are ten times as
@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-# `python benchmarks/reward.py` puts benchmarks/ on the path, not the folder above it.
 from tqdm import tqdm
 
 from puzzles.files import write_json

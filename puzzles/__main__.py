@@ -1,9 +1,9 @@
-"""Print a puzzle and its solution, the same one every time for the same arguments.
+"""Print a puzzle and its solution; the same arguments always give the same puzzle.
 
 python -m puzzles --seed 7 --index 0                           a small puzzle for a person
 python -m puzzles --seed 7 --index 0 --rooms 6 --times 4       a larger one
 python -m puzzles --seed 7 --index 0 --players 1-6             any size of the published mix
-python -m puzzles --seed 7 --index 0 --proof                   why, step by step (puzzles/proof.py)
+python -m puzzles --seed 7 --index 0 --proof                   with a short proof of its answers (puzzles/proof.py)
 """
 
 import argparse

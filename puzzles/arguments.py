@@ -1,4 +1,4 @@
-"""The command line of everything that makes puzzles: which series, what size, what kind."""
+"""Command-line options shared by all commands that generate puzzles: which series, what size, what kind."""
 
 from __future__ import annotations
 
@@ -25,40 +25,40 @@ def add_puzzle_arguments(parser: ArgumentParser) -> None:
         type=float,
         default=0.0,
         metavar="X",
-        help="0 as published (default); towards 2, ever more clues state a fact outright",
+        help="0 as published (default); the closer to 2, the more clues state a fact outright",
     )
     group.add_argument(
         "--determine",
         choices=DETERMINE,
         default="world",
-        help="what the clues leave no doubt about: the whole night (world, default), or only the answers: fewer clues, harder",
+        help="what the clues determine: the whole night (world, default), or only the answers (fewer clues, harder)",
     )
     group.add_argument(
         "--min-depth",
         type=int,
         choices=range(4),
         default=0,
-        help="leave out questions of a smaller depth: 1 keeps out those that one clue gives away (default 0)",
+        help="leave out questions of a smaller depth: 1 leaves out those that one clue answers (default 0)",
     )
 
 
 def generator_options(args: Namespace, default_size: Size | None) -> dict:
-    """The keyword arguments of `generate` that a command line asks for, `seed` and `index` aside.
+    """The keyword arguments of `generate`, other than `seed` and `index`, that a command line asks for.
 
     Raises:
-        ValueError: if the size is impossible or asked for in two ways.
+        ValueError: if an option is impossible, or the size is given in two ways.
     """
     given = {field.name: getattr(args, field.name) for field in fields(Size) if getattr(args, field.name) is not None}
-    how = {"directness": args.directness, "determine": args.determine, "min_depth": args.min_depth}
+    options = {"directness": args.directness, "determine": args.determine, "min_depth": args.min_depth}
     if not -(2**63) <= args.seed < 2**63:
-        raise ValueError(f"--seed {args.seed} does not fit into the column of the seed: choose one of at most 18 digits.")
+        raise ValueError(f"--seed {args.seed} does not fit into 64 bits: choose one of at most 18 digits.")
     if not isfinite(args.directness):
         raise ValueError(f"--directness {args.directness} is impossible: choose a number, such as 0 or 2.")
     if args.players is None:
-        return {"size": Size(**given) if given else default_size, "players": (1, 6), **how}
+        return {"size": Size(**given) if given else default_size, "players": (1, 6), **options}
     if given:
-        raise ValueError(f"--players draws every size, so it cannot go with --{' --'.join(given)}: drop one of them.")
+        raise ValueError(f"--players draws every size, so it cannot be combined with --{' --'.join(given)}: drop one of them.")
     low, _, high = args.players.partition("-")
     if not (low.isdecimal() and (high or low).isdecimal()):
-        raise ValueError(f"--players {args.players!r} is no range: write it as 3 or 1-6.")
-    return {"size": None, "players": (int(low), int(high or low)), **how}
+        raise ValueError(f"--players {args.players!r} is not a range: write it as 3 or 1-6.")
+    return {"size": None, "players": (int(low), int(high or low)), **options}

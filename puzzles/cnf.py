@@ -1,11 +1,12 @@
-"""The rules of the night and its clues as clauses for an incremental SAT solver: the view that generation uses.
+"""The rules of the night, and clues, as SAT clauses (CNF): what puzzles are generated, graded and proved with.
 
-Variables are numbered from 1 in a fixed order, so that the same setting always gives the same clauses. Compound
-statements get a defining variable (Tseitin) that is equivalent to them, made once and shared.
+This is the fast view of a clue, for an incremental SAT solver that is asked thousands of questions a second. `cpsat.py` states
+the same rules a second time, as a CP-SAT model, to certify what was made here; the two share no code, so that each checks the
+other.
 
-`rules` and `search` give what a setting needs, made once for one question after another about the same puzzle.
-
-`cpsat.py` holds the same rules in another form, for CP-SAT; the two are written apart so that each can check the other.
+Variables are numbered from 1 in a fixed order, so that the same setting always gives the same clauses. A compound statement
+gets a variable that is equivalent to it (Tseitin encoding), made once and shared. `rules` and `search` keep what they made for
+the last setting, since one question after another is about the same puzzle.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ class CNF:
     """Clauses whose models are exactly the nights that fit the rules of `setting`.
 
     Args:
-        pairwise: whether "at most one" is a clause for each two of its literals. If not, it is for the solver, which
-            propagates the same from `at_most_one`: two clauses in five are spared.
+        pairwise: whether "at most one of these" is written as a clause for each pair. If not, it is kept in `at_most_one`,
+            from which the solver propagates the same: two clauses in five are saved.
     """
 
     def __init__(self, setting: Setting, pairwise: bool = True):
@@ -55,7 +56,7 @@ class CNF:
         return self.count
 
     def _choice(self, values: Sequence[str]) -> dict[str, int]:
-        """One variable a value, exactly one of them true."""
+        """One variable for each value, exactly one of them true."""
         variables = {value: self._variable() for value in values}
         self.clauses.append(tuple(variables.values()))
         if self.pairwise:
@@ -128,7 +129,7 @@ class CNF:
         return v
 
     def picked(self, choice: dict[str, int], literals: dict[str, int]) -> int:
-        """A literal that is true exactly if that one of `literals` is whose name `choice` takes."""
+        """A literal that is true exactly if `literals[name]` is, for the name that `choice` takes."""
         v = self._variable()
         for name, chosen in choice.items():
             self.clauses += ((-v, -chosen, literals[name]), (v, -chosen, -literals[name]))
@@ -157,7 +158,7 @@ class CNF:
         s, at = self.setting, self.at
         for field in ("who", "weapon"):
             if bearers := self._bearers(getattr(clue, field, None)):
-                if isinstance(clue, At):  # by far the most frequent: spared a detour
+                if isinstance(clue, At):  # by far the most frequent, so without the detour
                     of = {piece: at[piece, clue.time][clue.room] for piece in bearers}
                 else:
                     of = {piece: self.literal(replace(clue, **{field: piece})) for piece in bearers}
@@ -191,7 +192,7 @@ class CNF:
         raise TypeError(f"{clue!r} is not a clue.")
 
     def _bearers(self, reference: str | None) -> dict[str, int]:
-        """Each piece that a reference may stand for, with the literal that makes it so; nothing for a plain name."""
+        """Each piece that a reference may stand for, with the literal that it does; {} for a plain name."""
         if reference == MURDERER:
             return self.murderer
         if reference == MURDER_WEAPON:
@@ -201,18 +202,18 @@ class CNF:
         return {}
 
     def choices(self) -> list[dict[str, int]]:
-        """Every cell of the night, as the variables of its values: where, why, and the murder."""
+        """Every cell of the night (each place, each motive, each aspect of the murder) as the variables of its values."""
         murder = (self.murderer, self.weapon, self.room, self.time, self.murder_motive)
         return [*self.at.values(), *self.motive.values(), *murder]
 
     def copy(self) -> CNF:
-        """One that can be added to without changing this one."""
+        """A copy to which clauses can be added without changing this one."""
         other = copy(self)
         other.clauses, other._defined, other._literals = list(self.clauses), dict(self._defined), dict(self._literals)
         return other
 
     def solver(self) -> Solver:
-        """A solver that has these clauses, and has learnt nothing yet."""
+        """A new solver with these clauses."""
         solver = Solver(name="minicard", bootstrap_with=self.clauses)
         for literals in self.at_most_one:
             solver.add_atmost(literals, 1)
@@ -220,9 +221,9 @@ class CNF:
 
 
 class Search:
-    """An incremental solver that has the rules, and a statement's clauses from the moment that its literal is asked for.
+    """An incremental solver with the rules of a setting, to which the clauses of a statement are added with its literal.
 
-    What it has learnt changes how long an answer takes, never the answer to "is there a night".
+    What it has learned changes how long an answer takes, never whether there is a night.
     """
 
     def __init__(self, setting: Setting):
@@ -231,7 +232,7 @@ class Search:
         self._loaded = len(self.cnf.clauses)
 
     def possible(self, assumptions: list[int]) -> bool:
-        """Whether a night has all of these literals true; `solver` then has it as its model, and otherwise a core."""
+        """Whether all of these literals are true on some night. `solver` then has it as its model, otherwise a core of them."""
         self.solver.append_formula(self.cnf.clauses[self._loaded :])
         self._loaded = len(self.cnf.clauses)
         return self.solver.solve(assumptions=assumptions)
@@ -250,7 +251,7 @@ def minimal_core(solver: Solver, premises: list[int], conclusion: int) -> list[i
 
 
 def rules(setting: Setting) -> CNF:
-    """The rules alone, to be added to."""
+    """The rules of a setting, as a copy to which clauses can be added."""
     return _rules(setting).copy()
 
 
@@ -259,4 +260,4 @@ def _rules(setting: Setting) -> CNF:
     return CNF(setting, pairwise=False)
 
 
-search = lru_cache(maxsize=1)(Search)  # shared by all who ask about the same setting, one after the other
+search = lru_cache(maxsize=1)(Search)  # one Search of a setting, shared by all callers

@@ -1,10 +1,10 @@
-"""What follows from the clues, proved by OR-Tools CP-SAT: the constraint view of a clue.
+"""The rules of the night, and clues, as a CP-SAT model (OR-Tools): what puzzles are certified with.
 
-The generator works with clauses (`cnf.py`). Here the same rules are stated again from scratch, with integer variables,
-tables and elements, so that a puzzle is certified by something that shares no code with what made it.
+This is the independent view of a clue. Puzzles are made with SAT clauses (`cnf.py`); here the same rules are stated again from
+scratch, with integer variables, tables and elements, so that a puzzle is certified by code that had no part in making it.
 
-How long a proof may take is an `effort`, in CP-SAT's deterministic time: its steps, weighed so that a unit is one or
-two seconds, and not the clock's, so that every machine, however slow or busy, comes to the same verdict.
+`effort` limits a proof in CP-SAT's deterministic time, which counts the solver's steps, weighted so that a unit is one or two
+seconds. It is not the clock's time, so that every machine, however slow or busy, comes to the same verdict.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ EFFORT = 60.0  # a hundred times what a puzzle of the largest published size nee
 
 
 class UndecidedError(ValueError):
-    """Whether a statement follows was not decided within the effort allowed."""
+    """A solver could not decide within the effort allowed."""
 
 
 def find_night(
@@ -31,7 +31,11 @@ def find_night(
     not_all: Sequence[Clue] = (),
     effort: float = EFFORT,
 ) -> Night | None:
-    """A night that fits the rules and `clues`, on which no statement of `false` holds, and not every one of `not_all`.
+    """A night that fits the rules and all `clues`, or None if there is none.
+
+    Args:
+        false: statements that must all be false on it. If no night makes a statement false, the clues entail it.
+        not_all: statements of which at least one must be false on it. With the facts of a night, the result is another night.
 
     Raises:
         UndecidedError: if CP-SAT can neither find one nor prove that there is none within `effort`.
@@ -61,9 +65,9 @@ def _solve(model: cp_model.CpModel, effort: float, presolve: bool = True) -> tup
 def redundant(
     setting: Setting, groups: Sequence[Sequence[Clue]], statements: Sequence[Clue], effort: float = EFFORT
 ) -> Iterator[int]:
-    """The indices of the groups of clues without which the other groups still entail all of `statements`, one after the other.
+    """The indices of the groups of clues that are redundant: without which the other groups still entail all of `statements`.
 
-    The model is built once; without presolve, which takes longer than it saves where solutions are plenty.
+    The model is built once, and solved without presolve, which costs more than it saves where there are many solutions.
 
     Raises:
         UndecidedError: if CP-SAT cannot decide on a group within `effort`.
@@ -76,7 +80,7 @@ def redundant(
 
 
 def unproved(setting: Setting, claims: Sequence[tuple[Sequence[Clue], Clue]], effort: float = EFFORT) -> list[int]:
-    """The indices of the claims, premises and a conclusion each, whose premises do not entail the conclusion.
+    """The indices of the claims, each of premises and a conclusion, whose premises do not entail the conclusion.
 
     The model is built once, as for `redundant`.
 
@@ -96,7 +100,7 @@ def _impossible(model: cp_model.CpModel, literals: Sequence[cp_model.IntVar], ef
 
 
 class _Model(cp_model.CpModel):
-    """Integer variables for every cell of the night, numbered by the setting's own order of names."""
+    """An integer variable for each cell of the night; its value is the position of a name in the setting."""
 
     def __init__(self, setting: Setting):
         super().__init__()
@@ -147,7 +151,7 @@ class _Model(cp_model.CpModel):
                 self.add(self.at[BODDY, later] == self.room).only_enforce_if(now)
 
     def _literal(self, key: tuple, define) -> cp_model.IntVar:
-        """The literal called `key`, made once; `define(literal)` states what it is equivalent to."""
+        """The literal for `key`, made once; `define(literal)` adds the constraints that give it its meaning."""
         if key not in self._literals:
             self._literals[key] = literal = self.new_bool_var("")
             define(literal)
@@ -187,7 +191,7 @@ class _Model(cp_model.CpModel):
         return self._literal(("xor", a.index, b.index), lambda literal: self.add_bool_xor(a, b, ~literal))
 
     def bearers(self, reference: str) -> list[tuple[str, cp_model.IntVar]]:
-        """Each piece that a reference may stand for, with the literal that makes it so."""
+        """Each piece that a reference may stand for, with the literal that it does."""
         s = self.s
         if reference == MURDERER:
             return [(x, self.equals(self.murderer, s.suspects, x)) for x in s.suspects]

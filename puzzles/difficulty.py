@@ -3,16 +3,19 @@
 The depth of a question is the first of these ways that settles its answer:
 
     0  one clue: a single clue, together with the rules, entails it
-    1  propagation: unit propagation over the rules and all clues derives it; no cell is ever supposed
-    2  look-ahead: suppose that a cell has some value and propagate; on a contradiction the value is out; so on, until
-       nothing changes
+    1  propagation: unit propagation over the rules and all clues derives it, without any supposition
+    2  look-ahead: suppose that a cell of the night has some value, and propagate; if that leads to a contradiction, rule the
+       value out; repeat until nothing changes
     3  search: it takes suppositions within suppositions
+
+A cell is where a piece was at some time, a suspect's motive, or an aspect of the murder.
 
 Depths 1 and 2 are the reductions r₁ (unit propagation) and r₂ (failed-literal elimination) of Kullmann's hierarchy of
 resolution hardness (O. Kullmann, "Investigating a general hierarchy of polynomially decidable classes of CNF's based on
-short tree-like resolution proofs", ECCC TR99-041, 1999), with suppositions about cells of the night only. They are a matter
-of the clauses in `cnf.py` too, which are meant to propagate what a person sees at a glance: who cannot have come from
-anywhere near is not there, a clue about two pieces tells of either one, a time without a possible scene is out.
+short tree-like resolution proofs", ECCC TR99-041, 1999), with suppositions about cells of the night only. They also
+depend on how the clauses in `cnf.py` are written, which are meant to propagate what a person sees at a glance: a piece is not
+in a room that it cannot have reached, a clue about two pieces constrains either one, a time without a possible murder scene is
+ruled out.
 
 A puzzle is as difficult as its deepest question: `easy` up to propagation, `medium` with look-ahead, `hard` with search.
 """
@@ -38,7 +41,7 @@ def depths(puzzle: Puzzle, night: Night) -> list[int]:
     """The depth of each question, 0 to 3.
 
     Args:
-        night: the puzzle's solution. It only spares the work of supposing what is true.
+        night: the puzzle's solution, so that what is true need not be supposed.
     """
     cnf = rules(puzzle.setting)
     clues = [cnf.literal(clue) for clue in puzzle.clues]
@@ -71,16 +74,16 @@ def depths(puzzle: Puzzle, night: Night) -> list[int]:
 
 
 def _given_away(puzzle: Puzzle, night: Night) -> list[bool]:
-    """Whether each answer cannot be false once some one clue is true.
+    """Whether some single clue, together with the rules, entails each answer.
 
-    A night on which a clue holds and several answers are false settles all of these pairs at once, and so for every
-    other clue that holds on it.
+    A night on which a clue holds and several answers are false shows for all of them at once that this clue does not entail
+    them, and the same for every other clue that holds on that night.
     """
     nights = search(puzzle.setting)
     literal = nights.cnf.literal
     clues = [literal(clue) for clue in puzzle.clues]
     answers = [literal(with_answer(question, answer(question, night))) for question in puzzle.questions]
-    nights.solver.set_phases([literal(fact) for fact in facts(night)])  # those close to the true one satisfy most clues
+    nights.solver.set_phases([literal(fact) for fact in facts(night)])  # nights close to the true one satisfy most clues
     given_away = set(answers) & set(clues)
     open_ = {clue: set(answers) for clue in clues}
     for clue in clues:
@@ -89,7 +92,7 @@ def _given_away(puzzle: Puzzle, night: Night) -> list[bool]:
                 core = {-literal for literal in nights.solver.get_core() if literal != clue}
                 if len(core) == 1:
                     given_away |= core
-                asked.remove(max(core))  # several that cannot all be false are asked about again, one by one if need be
+                asked.remove(max(core))  # several that cannot all be false at once: ask again without one of them
             if asked:
                 true = set(nights.solver.get_model())
                 false = {a for a in answers if -a in true}
@@ -100,5 +103,5 @@ def _given_away(puzzle: Puzzle, night: Night) -> list[bool]:
 
 
 def _settled(solver: Solver, literal: int) -> bool:
-    """Whether unit propagation has derived `literal`: then nothing new follows from supposing it."""
+    """Whether unit propagation has derived `literal`: then supposing it yields nothing new."""
     return solver.propagate([literal]) == (True, [])

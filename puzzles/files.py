@@ -1,4 +1,4 @@
-"""Files that are whole or not there at all, whatever interrupts their writing."""
+"""Files that are complete or not there at all, even if writing them is interrupted; and a lock on a folder."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def lock_folder(folder: Path) -> int:
     """Keep all other processes out of a folder until this one ends, however it ends, or closes the file that is returned.
 
     Raises:
-        ValueError: if another one is at work in it.
+        ValueError: if another process has locked it.
     """
     lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR)
     try:
@@ -38,9 +38,9 @@ def lock_folder(folder: Path) -> int:
         pid = os.read(lock, 100).decode() or "unknown"
         os.close(lock)
         raise ValueError(
-            f"{folder} is in use by process {pid}: wait for it, or end it (a killed launcher leaves its workers alive)."
+            f"{folder} is in use by process {pid}: wait for it, or end it (a killed launcher may leave its workers running)."
         ) from None
-    except OSError:  # a network disk without locks
+    except OSError:  # a network disk that has no locks
         return lock
     os.truncate(lock, 0)
     os.write(lock, str(os.getpid()).encode())

@@ -1,9 +1,9 @@
-"""When are two puzzles the same, but for the names?
+"""The split fingerprint: are two puzzles the same except for the names?
 
-`split_fingerprint` gives equal values to any two sets of statements that differ only in how suspects, weapons, rooms, times and
-motives are called. So different fingerprints prove that neither is a renaming of the other. Equal ones do not quite prove
-the opposite: names are told apart by colour refinement (the Weisfeiler-Leman test, B. Weisfeiler and A. Leman, 1968) over
-the statements that they occur in. Whoever drops a puzzle for an equal fingerprint may drop one too many, never one too few.
+Any two sets of statements that differ only in the names of suspects, weapons, rooms, times and motives have the same split
+fingerprint. So different fingerprints prove that neither is a renaming of the other. Equal ones almost prove that one is: names
+are told apart by colour refinement (the Weisfeiler-Leman test, B. Weisfeiler and A. Leman, 1968) over the statements that they
+occur in. Dropping puzzles with equal fingerprints may drop a distinct puzzle but never keeps a renamed duplicate.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from collections.abc import Iterable, Iterator
 from puzzles.clues import Clue, Iff, Or, SameRoom, Together
 from puzzles.scenario import Setting
 
-ROUNDS = 3  # of refinement: how far from a name one looks, in statements
+ROUNDS = 3  # of refinement: how many statements away from a name one looks
 
 
 def split_fingerprint(setting: Setting, statements: Iterable[Clue]) -> str:
     """32 hexadecimal digits that stay the same under any renaming and any order of the statements.
 
-    A room is its position in the mansion and a time its position in the night; the two sides of a symmetric statement may
-    be swapped. Suspects, weapons and motives are what is said of them.
+    A room is represented by its position in the mansion, a time by its position in the night, and suspects, weapons and motives
+    by what is said of them. The two sides of a symmetric statement may be swapped.
     """
     s, statements = setting, list(statements)
     fixed = {room: f"room {i}" for i, room in enumerate(s.rooms)} | {time: f"time {i}" for i, time in enumerate(s.times)}
@@ -29,11 +29,11 @@ def split_fingerprint(setting: Setting, statements: Iterable[Clue]) -> str:
     colour |= {motive: f"motive of {count}" for motive, count in s.motives}
     for _ in range(ROUNDS):
         known = fixed | colour
-        said: dict[str, list[str]] = {name: [old] for name, old in colour.items()}
+        mentions: dict[str, list[str]] = {name: [old] for name, old in colour.items()}
         for statement in statements:
-            for name in said.keys() & _names(statement):
-                said[name].append(_outline(statement, known | {name: f"this {colour[name]}"}))
-        colour = {name: _digest(sorted(outlines)) for name, outlines in said.items()}
+            for name in mentions.keys() & _names(statement):
+                mentions[name].append(_outline(statement, known | {name: f"this {colour[name]}"}))
+        colour = {name: _digest(sorted(outlines)) for name, outlines in mentions.items()}
     known = fixed | colour
     return _digest([str(s.columns), *sorted(known.values()), *sorted(_outline(statement, known) for statement in statements)])
 
@@ -44,7 +44,7 @@ def _names(statement: Clue) -> Iterator[str]:
 
 
 def _outline(statement: Clue, known: dict[str, str]) -> str:
-    """A statement with what is known of each name in its place."""
+    """A statement with each name replaced by what is known of it."""
     values = [known.get(v, v) if isinstance(v, str) else _outline(v, known) for v in vars(statement).values()]
     if isinstance(statement, (Or, Iff, SameRoom, Together)):
         values[:2] = sorted(values[:2])

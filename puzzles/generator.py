@@ -1,13 +1,13 @@
 """From a night to a puzzle: candidate clues, a minimal set of them, and the questions.
 
-Candidates of every kind are drawn in the published proportions. Then they are left out one by one, in random order with
-plain statements first (`BIAS`), as long as the rest still determines the whole night: "some cell is not as it was" must
-be unsatisfiable together with the rules and the clues that remain. What is left is minimal: no clue can be spared.
+Candidate clues of every kind are drawn in the published proportions. Then they are left out one by one, in random order with
+plain statements first (`BIAS`), as long as the rest still determines the whole night: "some cell has another value" must be
+unsatisfiable together with the rules and the clues that remain. The result is minimal: no clue can be left out.
 
 The rules are encoded once (`cnf.py`), each candidate gets one literal, and an incremental SAT solver takes the remaining
-literals as assumptions. After each success the solver names a core, the assumptions that it used. A clue outside the last
-core can go without another call, since the core is still there without it, so the result is that of one call a clue.
-Assumptions are made last candidate first, so that a core holds late candidates and lets most of the early ones go at once.
+literals as assumptions. Each time it finds them unsatisfiable it names a core, the assumptions that it used. A clue outside the
+last core can be left out without another call, since the core stays complete; so the result is that of one call for each clue.
+The last candidates are assumed first, so that a core holds late candidates and most of the early ones are left out at once.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ from puzzles.cnf import search
 from puzzles.difficulty import depths
 from puzzles.scenario import BODDY, DIRECTIONS, MURDER_WEAPON, MURDERER, Night, Size, night
 
-# Candidates are left out in the order of bias + uniform(0, 1), so a low bias makes a kind rare in the finished puzzle.
+# Candidate clues are left out in the order of bias + uniform(0, 1), so a low bias makes a kind rare in the finished puzzle.
 # The values are the published generator's.
 BIAS = {Murder: -0.2, At: -0.15, Motivated: 0.0, SameRoom: 0.5, Together: 0.8, Moved: 0.1, Carried: 0.2, Beside: 0.2}
-BIAS_OF_UNKNOWN = {  # ... and what is added if the statement is about the murderer or the murder weapon
+BIAS_OF_UNKNOWN = {  # added if the statement is about "the murderer" or "the murder weapon"
     At: 0.05,
     SameRoom: 1.5,
     Together: 1.5,
@@ -54,17 +54,17 @@ BIAS_OF_UNKNOWN = {  # ... and what is added if the statement is about the murde
 BIAS_OF_PAIR = {Or: 0.1, Iff: 0.2}  # added to the mean of the two sides
 MAX_QUESTIONS = 8  # of a puzzle, bonus questions included
 DETERMINE = ("world", "answers")
-# Raised whenever the same arguments would give another puzzle than before.
+# Raised whenever the same arguments would give a different puzzle than before.
 VERSION = 1
 
 
 class NothingToAskError(ValueError):
-    """A puzzle has no question left: the clues state every answer, or all answers are too shallow."""
+    """No question is left: the clues state every answer, or all questions are too shallow."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A puzzle together with the night it is about and the address that regenerates it."""
+    """A puzzle together with its solution, the night it is about, and the address (seed, index) that regenerates it."""
 
     puzzle: Puzzle
     night: Night
@@ -73,12 +73,12 @@ class Case:
 
     @property
     def solution(self) -> dict[str, str]:
-        """The answer sheet: {"A": "Mrs. White", "B": …}."""
+        """The right answers by the letter of their question: {"A": "Mrs. White", "B": …}."""
         return {chr(65 + i): answer(q, self.night) for i, q in enumerate(self.puzzle.questions)}
 
     @cached_property
     def depths(self) -> list[int]:
-        """How deep one has to think for each answer, 0 to 3: see `difficulty.py`."""
+        """How deep one has to think for each answer, 0 to 3 (see `difficulty.py`)."""
         return depths(self.puzzle, self.night)
 
 
@@ -91,17 +91,17 @@ def generate(
     determine: str = "world",
     min_depth: int = 0,
 ) -> Case:
-    """The puzzle `index` of the series `seed`: the same arguments give the same puzzle, on every machine.
+    """Puzzle `index` of the series `seed`. The same arguments give the same puzzle on every machine.
 
     Args:
-        seed, index: address of the puzzle; any integers.
-        size: how large it is; without one it is drawn from the published mix.
-        players: range of players, within (1, 6), for the published mix.
-        directness: added to the bias of statements that give a fact outright; 0 is as published, from about 2 on nearly
-            all clues are such statements and the puzzle is easy.
-        determine: what the clues leave no doubt about: the whole night ("world", as published), or no more than the
-            answers ("answers": fewer clues, and harder).
-        min_depth: leave out questions of a smaller depth (see `difficulty.py`); 1 keeps out those that one clue answers.
+        seed, index: the address of the puzzle; any integers.
+        size: how large it is; by default a size is drawn from the published mix.
+        players: range of players, within (1, 6), that the published mix is drawn for.
+        directness: added to the bias of statements that state a fact outright; 0 is as published, from about 2 on nearly all
+            clues are such statements, and the puzzle is easy.
+        determine: what the clues determine: the whole night ("world", as published), or only the answers ("answers": fewer
+            clues, and harder).
+        min_depth: leave out questions of a smaller depth (see `difficulty.py`); 1 leaves out those that one clue answers.
 
     Raises:
         NothingToAskError: if no question is left.
@@ -129,38 +129,39 @@ def generate(
         if not dropped:
             return case
         questions, bonus = [q for q in questions if q not in dropped], [q for q in bonus if q not in dropped]
-    raise NothingToAskError(f"puzzle {index} of seed {seed} leaves nothing to ask: its clues give every answer away.")
+    reason = f"no question of depth {min_depth} or more is left" if min_depth else "its clues state every answer"
+    raise NothingToAskError(f"puzzle {index} of seed {seed} leaves nothing to ask: {reason}.")
 
 
 def candidate_clues(rng: random.Random, night: Night, directness: float = 0.0) -> list[Clue]:
-    """True statements of every kind, in the order in which they are to be left out."""
+    """True statements of every kind, in the order in which to try to leave them out."""
     clues = list(dict.fromkeys(_true_clues(rng, night)))
     clues.sort(key=lambda clue: _bias(clue) + directness * isinstance(clue, (At, Motivated, Murder)) + rng.random())
     return clues
 
 
-def minimal(night: Night, candidates: list[Clue], statements: list[Clue] | None = None) -> list[Clue]:
-    """Leave out candidates, first to last, wherever the rest still entails `statements` (default: the whole night).
+def minimal(night: Night, clues: list[Clue], statements: list[Clue] | None = None) -> list[Clue]:
+    """Leave out clues, first to last, wherever the rest still entails `statements` (default: the whole night).
 
     Raises:
-        ValueError: if not even all candidates together entail them.
+        ValueError: if not even all the clues together entail them.
     """
-    search_ = search(night.setting)
-    literals = [search_.cnf.literal(clue) for clue in candidates]
-    doubt = search_.cnf.any(-search_.cnf.literal(statement) for statement in statements or facts(night))
-    if search_.possible([doubt, *reversed(literals)]):
+    nights = search(night.setting)
+    literals = [nights.cnf.literal(clue) for clue in clues]
+    doubt = nights.cnf.any(-nights.cnf.literal(statement) for statement in statements or facts(night))
+    if nights.possible([doubt, *reversed(literals)]):
         raise ValueError("the candidate clues leave the night undetermined.")
-    core = set(search_.solver.get_core())
+    core = set(nights.solver.get_core())
     kept: list[Clue] = []
     needed: list[int] = []
-    for i, (clue, literal) in enumerate(zip(candidates, literals, strict=True)):
+    for i, (clue, literal) in enumerate(zip(clues, literals, strict=True)):
         if literal not in core:
             continue
-        if search_.possible([doubt, *needed, *literals[:i:-1]]):
+        if nights.possible([doubt, *needed, *literals[:i:-1]]):
             kept.append(clue)
             needed.append(literal)
         else:
-            core = set(search_.solver.get_core())
+            core = set(nights.solver.get_core())
     return kept
 
 
@@ -171,11 +172,11 @@ def _bias(clue: Clue) -> float:
     return BIAS[type(clue)] + (BIAS_OF_UNKNOWN[type(clue)] if unknown else 0)
 
 
-# ---------------------------------------------------------------- candidates
+# ---------------------------------------------------------------- candidate clues
 
 
 def _true_clues(rng: random.Random, night: Night) -> Iterator[Clue]:
-    """True statements of every kind. A third as many of each indirect kind as there are direct ones, as published."""
+    """True statements of every kind; of each indirect kind a third as many as there are direct statements, as published."""
     direct = [*murder_facts(night), *_places(rng, night), *_motives(night)]
     yield from direct
     count = round(len(direct) / 6) * 2
@@ -216,12 +217,12 @@ def _places(rng: random.Random, night: Night) -> Iterator[At]:
 def _wrong_places(rng: random.Random, night: Night) -> Iterator[At]:
     for at in _places(rng, night):
         wrong = At(at.who, rng.choice([room for room in night.setting.rooms if room != at.room]), at.time)
-        if not wrong.holds(night):  # a shared motive may have somebody else there
+        if not wrong.holds(night):  # another suspect with the same motive may be there
             yield wrong
 
 
 def _pairs(rng: random.Random, night: Night, count: int) -> Iterator[Or | Iff]:
-    """Exclusive alternatives of one true and one false place; equivalences of two true or two false ones."""
+    """Alternatives of one true and one false place; equivalences of two true or two false ones."""
     for true, false in zip(islice(_places(rng, night), count), islice(_wrong_places(rng, night), count), strict=False):
         yield Or(*_shuffled(rng, (true, false)))
     for places in (_places, _wrong_places):
@@ -230,7 +231,7 @@ def _pairs(rng: random.Random, night: Night, count: int) -> Iterator[Or | Iff]:
 
 
 def _meetings(rng: random.Random, night: Night) -> Iterator[SameRoom | Together]:
-    """For each room and time with company, two who were there; one of them perhaps not by name."""
+    """For each room and time with at least two pieces, two of them; one perhaps not by its name."""
     s = night.setting
     for time in _shuffled(rng, s.times):
         for room in _shuffled(rng, s.rooms):
@@ -259,7 +260,7 @@ def _moves(rng: random.Random, night: Night) -> Iterator[Moved]:
 
 
 def _carries(rng: random.Random, night: Night) -> Iterator[Carried]:
-    """Each move of a weapon, in the hands of one who made the same step."""
+    """Each move of a weapon, carried by a suspect who made the same step."""
     s = night.setting
     for weapon in _shuffled(rng, s.weapons):
         for before, time in pairwise(s.times):
@@ -273,7 +274,7 @@ def _carries(rng: random.Random, night: Night) -> Iterator[Carried]:
 
 
 def _neighbours(rng: random.Random, night: Night, tries: int) -> Iterator[Beside]:
-    """Two pieces in neighbouring rooms, found by `tries` draws of two rooms in use."""
+    """Two pieces in neighbouring rooms, found in `tries` draws of two rooms that are not empty."""
     s = night.setting
     for _ in range(tries):
         time = rng.choice(s.times)
@@ -289,7 +290,7 @@ def _neighbours(rng: random.Random, night: Night, tries: int) -> Iterator[Beside
 
 
 def _questions(rng: random.Random, night: Night, stated: set[Clue]) -> tuple[list[Clue], list[Clue]]:
-    """The questions about the murder and the bonus ones; never one whose answer a clue states verbatim."""
+    """The questions about the murder and the bonus ones, without those whose answer a clue states outright."""
     s = night.setting
 
     def unstated(question: Clue) -> bool:

@@ -1,4 +1,4 @@
-"""Work on several cores, with results in the order of the work."""
+"""Work on several cores, with the results in the order of the work."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
-AHEAD = 16  # pieces of work handed out for each process, so that none waits for a slow one
+AHEAD = 16  # pieces of work in hand for each process, so that none is idle while another is slow
 
 
 def in_order(function: Callable, work: Iterable, num_proc: int) -> Iterator[Any]:
-    """`function` of each piece of work, one after the other, whatever `num_proc` is; `work` may be endless.
+    """`function` of each piece of work, in the order of the work, whatever `num_proc` is; `work` may be endless.
 
-    The processes end with this one, however it ends.
+    The processes end when this one does, however it ends.
     """
     if num_proc == 1:
         yield from map(function, work)
@@ -36,7 +36,7 @@ def in_order(function: Callable, work: Iterable, num_proc: int) -> Iterator[Any]
 
 
 def _end_with_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of the group: the parent decides
 
     def watch():
         multiprocessing.parent_process().join()

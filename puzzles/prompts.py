@@ -1,9 +1,9 @@
 """Prompts, written and read: what the detective is told, in three wordings.
 
-    clear      the default: also states the three rules that the published prompt leaves unsaid ("or" means exactly one,
-               Mr. Boddy is not moved after his death, weapons move only in a suspect's hands)
-    published  without those three rules, as the published prompt
-    compact    the same clues and questions without a story, for models where tokens count
+    clear      the default: also states three rules that the published prompt does not ("or" means exactly one, Mr. Boddy is
+               not moved after his death, weapons move only in a suspect's hands)
+    published  without those three rules, like the published prompt
+    compact    the same clues and questions without a story, to save tokens
 
 A fourth one, `ORIGINAL`, is that of the published prompts to the letter. It can be recognized, but not written: its sentences
 are not ours to copy.
@@ -165,7 +165,7 @@ def read_prompt(text: str) -> Puzzle:
     """The puzzle that a prompt describes: the inverse of `prompt`, for every wording.
 
     Raises:
-        ValueError: naming the line and what is wrong with it, or the section that is missing or makes no sense.
+        ValueError: naming the line and what is wrong with it, or the section that is missing or inconsistent.
     """
     lists: dict[str, list[str]] = {"suspects": [], "weapons": [], "times": [], "motives": []}
     topic = "suspects"  # what the bullets are: the last line of prose before them names it
@@ -277,13 +277,13 @@ def first_difference(text: str, puzzle: Puzzle, wording: str) -> str | None:
     lines, expected = _numbered_lines(text), [line for _, line in _numbered_lines(_text(puzzle, wording))]
     for (number, line), right in zip(lines, expected, strict=False):
         if right != (_digest(line) if right.startswith("sha256 ") else line):
-            return f"line {number} says {quoted(line)}, but in the {wording} wording it should say {_quoted_line(right)}"
+            return f"line {number} is {quoted(line)}, but in the {wording} wording it should be {_quoted_line(right)}"
     if len(lines) < len(expected):
         missing = _quoted_line(expected[len(lines)])
         return f"it ends after line {lines[-1][0]}, but in the {wording} wording {missing} should follow"
     if len(lines) > len(expected):
         number, line = lines[len(expected)]
-        return f"line {number} says {quoted(line)}, but in the {wording} wording the text should end before it"
+        return f"line {number} is {quoted(line)}, but in the {wording} wording the text should end before it"
     return None
 
 

@@ -1,23 +1,23 @@
-"""Why a puzzle's answers are right: deductions one after the other, each a statement in the sentences of the clues.
+"""Why a puzzle's answers are right: a short proof, each step a statement in the sentences of the clues.
 
   python -m puzzles.proof --seed 7 --index 0                     a short proof of a small puzzle's answers
   python -m puzzles.proof --seed 7 --index 0 --players 1-6       of any size of the published mix
 
-`prove` is for a reader: few steps, each with what it rests on, and each checked by CP-SAT (`cpsat.py`), which had no part in
-finding it.
+`prove` gives few steps, each with the clues and earlier steps that it rests on, and each checked by CP-SAT (`cpsat.py`), which
+had no part in finding it.
 
 The depth of a step is that of `difficulty.py`. From what it rests on, a step follows by
 
     1  propagation: unit propagation over the clauses of `cnf.py`
-    2  look-ahead: suppose anything else that its sentence could say, and propagate: each time a contradiction
-    3  search: suppositions within suppositions; or about something else, where they show what no clue's sentence can say,
-       such as "Mrs. White was not in the Hall"
+    2  look-ahead: suppose anything else that its sentence could say, and propagate: each supposition leads to a contradiction
+    3  search: suppositions within suppositions; or suppositions about something else, where they show what no clue's sentence
+       can say, such as "Mrs. White was not in the Hall"
 
-and a deeper step is taken only where no shallower one tells anything new. What propagates from a step by propagation also
-propagates from what that step rests on. So each step is an answer, or took look-ahead or search.
+and a deeper step is taken only where no shallower one yields anything new. Whatever propagates from a step of depth 1 also
+propagates from what that step rests on. So every step is an answer, or took look-ahead or search.
 
-A proof is near-fewest, not proved fewest: no step can be left out without a later one becoming deeper. As each answer is a
-step, a proof with no others is a fewest one.
+The number of steps is small, but not proved to be the smallest: no step can be left out without a later one becoming deeper. As
+each answer is a step, a proof that has no other steps is a shortest one.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from puzzles.generator import generate
 from puzzles.scenario import Night, Size
 from puzzles.sentences import render
 
-CONFLICTS = 2_000  # of the search, for a unit of effort: the largest published size needs 2,700 in all
+CONFLICTS = 2_000  # of the search in a unit of effort; the largest published size needs 2,700 in all
 BECAUSE = {  # by depth
     1: "because of {}",
     2: "since anything else would contradict {}",
@@ -49,7 +49,7 @@ BECAUSE = {  # by depth
 
 @dataclass(frozen=True)
 class ProofStep:
-    """`statement` follows at `depth`, and not without any one of them, from the rules, some clues and some earlier steps.
+    """`statement` follows at `depth` from the rules, some clues and some earlier steps, none of which can be left out.
 
     Args:
         clues, steps: indices, from 0 and ascending, into the puzzle's clues and into the proof.
@@ -65,19 +65,19 @@ class ProofStep:
 def prove(puzzle: Puzzle, night: Night, effort: float = EFFORT) -> list[ProofStep]:
     """A short proof of a puzzle's answers, every step of it checked by CP-SAT.
 
-    Where a step can rest on another step or on clues instead, it rests on the other step, which says more in fewer words.
+    Where a step can rest either on an earlier step or on clues, it rests on the step, which says more in fewer words.
 
     Args:
-        night: one that fits the clues, as `puzzles.cpsat.find_night` gives; it spares the work of supposing what is true.
-        effort: how much the search may take, and then the check of each step: about seconds, counted in steps of the
-            solvers, so that the same puzzles have a proof on every machine.
+        night: one that fits the clues, as from `puzzles.cpsat.find_night`, so that what is true need not be supposed.
+        effort: limit of the search, and again of the check of each step: about seconds, but counted in steps of the solvers,
+            so that the same puzzles have a proof on every machine.
 
     Raises:
-        ValueError: if `night` does not fit the clues, or they leave an answer open.
+        ValueError: if `night` does not fit the clues, or the clues do not determine an answer.
         UndecidedError: if the search or a check takes more than `effort`.
-        RuntimeError: if CP-SAT does not agree with a step: that would be a fault in this repository.
+        RuntimeError: if CP-SAT does not confirm a step: that would be a bug in this package.
     """
-    logic = _Logic(puzzle, night, effort)
+    logic = _Prover(puzzle, night, effort)
     chain = logic.shortened(logic.chain())
     steps = [logic.step(chain, i) for i in range(len(chain))]
     check_proof(puzzle, steps, effort)
@@ -85,7 +85,7 @@ def prove(puzzle: Puzzle, night: Night, effort: float = EFFORT) -> list[ProofSte
 
 
 def check_proof(puzzle: Puzzle, steps: Sequence[ProofStep], effort: float = EFFORT) -> None:
-    """Have CP-SAT prove each step from what it rests on.
+    """Have CP-SAT confirm each step from what it rests on.
 
     Raises:
         RuntimeError: naming a step that does not follow.
@@ -96,11 +96,11 @@ def check_proof(puzzle: Puzzle, steps: Sequence[ProofStep], effort: float = EFFO
     ]
     for i in unproved(puzzle.setting, claims, effort):
         sentence = render(steps[i].statement, puzzle.setting)
-        raise RuntimeError(f"step {i + 1}, {sentence!r}, does not follow from what it rests on, says CP-SAT.")
+        raise RuntimeError(f"step {i + 1}, {sentence!r}, does not follow from what it rests on, according to CP-SAT.")
 
 
 def explain(puzzle: Puzzle, steps: Sequence[ProofStep]) -> str:
-    """A proof as text, a line a step: its number, its sentence and why. Clues are numbered in the order of the prompt."""
+    """A proof as text, one line for each step: its number, sentence and reason. Clues are numbered in the prompt's order."""
     return "\n".join(
         f"{i}. {render(step.statement, puzzle.setting)}, {BECAUSE[step.depth].format(premises(step))}."
         for i, step in enumerate(steps, 1)
@@ -113,34 +113,34 @@ def premises(step: ProofStep) -> str:
     return " and ".join(filter(None, reasons)) or "the rules"
 
 
-def by_number(noun: str, indices: Sequence[int]) -> str:
-    """Things by their number: "clues 2, 3 and 5"."""
+def by_number(kind: str, indices: Sequence[int]) -> str:
+    """Clues or steps by their numbers: "clues 2, 3 and 5"."""
     *most, last = [str(i + 1) for i in indices] or [""]
-    return f"{noun}s {', '.join(most)} and {last}" if most else f"{noun} {last}" if last else ""
+    return f"{kind}s {', '.join(most)} and {last}" if most else f"{kind} {last}" if last else ""
 
 
 def summarize(steps: Sequence[ProofStep]) -> str:
-    """How many steps a proof has, of each depth."""
+    """How many steps a proof has, and of which depths."""
     counts = Counter(step.depth for step in steps)
     parts = ", ".join(f"{counts[depth]} by {DEPTHS[depth]}" for depth in sorted(counts))
     return f"{len(steps)} step{'s' if len(steps) > 1 else ''}, {parts}. CP-SAT has checked every one."
 
 
-class _Logic:
-    """What follows from a puzzle's clues, at each depth. Statements are literals of the clauses here, all true on `night`."""
+class _Prover:
+    """What follows from a puzzle's clues at each depth. Statements are literals of the CNF here, all true on `night`."""
 
     def __init__(self, puzzle: Puzzle, night: Night, effort: float):
         self.setting = s = puzzle.setting
         self.conflicts = int(effort * CONFLICTS)
         cnf = CNF(s)
-        self.clues: dict[int, int] = {}  # each clue's literal -> its index, or the first one's where two say the same
+        self.clues: dict[int, int] = {}  # each clue's literal -> its index, the first one's where two state the same
         for i, clue in enumerate(puzzle.clues):
             if not clue.holds(night):
                 raise ValueError(f"the night does not fit clue {i + 1}, {render(clue, s)!r}.")
             self.clues.setdefault(cnf.literal(clue), i)
         self.goals: dict[int, Clue] = {}  # answer -> question
         self.statements: dict[int, Clue] = {}  # the answers first, then all facts
-        self.others: dict[int, list[int]] = {}  # what each of these could say instead
+        self.others: dict[int, list[int]] = {}  # what each of these could state instead
         for question in (*puzzle.questions, *(question_about(fact) for fact in facts(night))):
             literals = {value: cnf.literal(with_answer(question, value)) for value in answer_options(question, s)}
             cnf.clauses.append(tuple(literals.values()))  # one of them is true
@@ -149,7 +149,7 @@ class _Logic:
             self.statements.setdefault(true, with_answer(question, answer(question, night)))
             if question in puzzle.questions:
                 self.goals.setdefault(true, question)
-        self.propagating = Solver(name="minisat-gh", bootstrap_with=cnf.clauses)  # is not to solve, and so learns nothing
+        self.propagating = Solver(name="minisat-gh", bootstrap_with=cnf.clauses)  # never solves, and so learns nothing
         self.searching = Solver(name="minisat-gh", bootstrap_with=cnf.clauses)
         self.without_clues = {true for true in self.others if self.propagating.propagate([true]) == (True, [])}
 
@@ -172,13 +172,13 @@ class _Logic:
         return self.entailed(premises, statement)
 
     def core(self, premises: list[int], statement: int, depth: int) -> list[int]:
-        """A minimal part of `premises` from which `statement` follows, as it does from all; the first ones go first."""
+        """A minimal part of `premises` from which `statement` still follows; earlier premises are left out first."""
         self.entailed(premises, statement)
         used = set(self.searching.get_core())
         few = [premise for premise in premises if premise in used]
         kept = few if self.follows(few, statement, depth) else premises
         size = len(kept)
-        while size:  # leave out so many at once, then half as many, and so on down to single ones
+        while size:  # try to leave out this many at once, then half as many, and so on down to one
             i = 0
             while i < len(kept):
                 rest = kept[:i] + kept[i + size :]
@@ -190,10 +190,10 @@ class _Logic:
         return kept
 
     def chain(self) -> dict[int, int]:
-        """Statements, with their depths, that lead from the clues to the answers, each from those before it."""
+        """Statements with their depths that lead from the clues to the answers, each from those before it."""
         for goal, question in self.goals.items():
             if not self.entailed(list(self.clues), goal):
-                raise ValueError(f"the clues leave open: {render(question, self.setting)}")
+                raise ValueError(f"the clues do not determine: {render(question, self.setting)}")
         chain: dict[int, int] = {}
         while missing := [goal for goal in self.goals if goal not in chain]:
             premises = [*self.clues, *chain]
@@ -208,7 +208,7 @@ class _Logic:
         return chain
 
     def shortened(self, chain: dict[int, int]) -> dict[int, int]:
-        """The chain without those statements, none of them an answer, without which all later ones follow no deeper."""
+        """The chain without the statements, other than answers, that no later one needs to follow at its depth."""
         for redundant in [x for x in reversed(chain) if x not in self.goals]:
             rest = [x for x in chain if x != redundant]
             first = list(chain).index(redundant)
@@ -217,7 +217,7 @@ class _Logic:
         return chain
 
     def step(self, chain: dict[int, int], i: int) -> ProofStep:
-        """Step `i` of the proof that a chain is."""
+        """Step `i` of a chain, as a step of the proof."""
         *earlier, statement = list(chain)[: i + 1]
         core = set(self.core([*(x for x in self.clues if x not in earlier), *earlier], statement, chain[statement]))
         steps = tuple(j for j, x in enumerate(earlier) if x in core)

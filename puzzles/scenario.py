@@ -1,10 +1,10 @@
-"""The night: who is in Tudor Mansion, and what truly happened there.
+"""The night: who and what is in Tudor Mansion, and what happened there.
 
-A `Setting` is what the detective is told (people, weapons, rooms on a grid, times, motives); a `Night` is what nobody
-saw. `night(seed, index, size)` is a pure function: the same arguments give the same night on every machine, whatever
+A `Setting` is what the detective knows from the start (people, weapons, rooms on a grid, times, motives); a `Night` is what
+happened. `night(seed, index, size)` is a pure function: the same arguments give the same night on every machine, whatever
 PYTHONHASHSEED, because every choice is drawn from one `random.Random` over ordered sequences.
 
-The names, the size mix, the movement probabilities and the grid shapes are those of the published experiment.
+The names, the mix of sizes, the movement probabilities and the grid shapes are those of the published experiment.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ ROOMS = (
 )
 MOTIVES = ("Revenge", "Jealousy", "Greed", "Power", "Hatred", "Anger", "Fear", "Ambition", "Betrayal", "Pride")
 BODDY = "Mr. Boddy"
-# References whose bearer the detective has to find out. A motive's name stands for "a suspect motivated by it".
+# References to a piece that the detective has to identify. A motive's name is one too: "a suspect motivated by it".
 MURDERER, MURDER_WEAPON = "the murderer", "the murder weapon"
 
 STEP_PROBABILITY = 0.5  # a person walks to a neighbouring room between two times
-CARRY_PROBABILITY = 0.8  # a walking suspect takes along the weapon in hand
+CARRY_PROBABILITY = 0.8  # a suspect who walks takes the weapon in hand along
 SPACINGS = (15, 30, 60)  # minutes between two times
 DIRECTIONS = {"north": (-1, 0), "south": (1, 0), "east": (0, 1), "west": (0, -1)}  # (row, column) steps
 
@@ -43,7 +43,7 @@ class Size:
     """How large a puzzle is.
 
     Args:
-        motives: 0 leaves motives out, fewer than suspects means shared ones, None means one for each suspect.
+        motives: 0 leaves motives out, fewer than suspects means that some are shared, None means one for each suspect.
 
     Raises:
         ValueError: if a number is outside what the names, the grid or the rules allow.
@@ -86,7 +86,7 @@ def published_size(rng: random.Random, players: tuple[int, int] = (1, 6)) -> Siz
     times = rng.randint(1, 2 * n)
     if rng.random() < 0.5:
         motives = suspects
-    else:  # each suspect draws one of k motives, and the ones that nobody drew are not listed
+    else:  # each suspect draws one of k motives, and motives that nobody drew are not listed
         k = rng.randint(1, suspects)
         motives = len({rng.randrange(k) for _ in range(suspects)})
     return Size(suspects, weapons, rooms, times, motives if motives > 1 else 0)
@@ -94,13 +94,13 @@ def published_size(rng: random.Random, players: tuple[int, int] = (1, 6)) -> Siz
 
 @dataclass(frozen=True)
 class Setting:
-    """What the detective is told. Rooms fill a grid of `columns` row by row, north at the top.
+    """What the detective knows from the start. Rooms fill a grid of `columns` columns row by row, north at the top.
 
     `motives` maps each motive to the number of suspects who have it; it is empty if motives play no part.
 
     Raises:
-        ValueError: if a name occurs twice, a size is not one of `Size`, the motives are more or fewer than the suspects, the
-            grid is wider than its rooms, or the times do not follow one another every 15, 30 or 60 minutes.
+        ValueError: if a name occurs twice, a count is outside what `Size` allows, the motives do not add up to the suspects,
+            the grid has more columns than rooms, or the times are not evenly 15, 30 or 60 minutes apart.
     """
 
     suspects: tuple[str, ...]
@@ -123,7 +123,7 @@ class Setting:
         minutes = [_minutes(time) for time in self.times]
         steps = {(later - earlier) % (24 * 60) for earlier, later in pairwise(minutes)}
         if len(steps) > 1 or not steps <= {*SPACINGS}:
-            raise ValueError(f"the times {', '.join(self.times)} do not follow one another every 15, 30 or 60 minutes.")
+            raise ValueError(f"the times {', '.join(self.times)} are not evenly 15, 30 or 60 minutes apart.")
 
     @property
     def people(self) -> tuple[str, ...]:
@@ -131,7 +131,7 @@ class Setting:
 
     @property
     def pieces(self) -> tuple[str, ...]:
-        """Everyone and everything that has a place at each time."""
+        """Everyone and everything that is in some room at each time."""
         return (*self.suspects, *self.weapons, BODDY)
 
     @cached_property
@@ -143,7 +143,7 @@ class Setting:
         return dict(self.motives)
 
     def beside(self, room: str, direction: str) -> str | None:
-        """The room just `direction` of `room`, or None at the edge of the mansion."""
+        """The room just `direction` of `room`, or None if there is none."""
         return self._neighbours[room].get(direction)
 
     def neighbours(self, room: str) -> tuple[str, ...]:
@@ -171,7 +171,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Night:
-    """What truly happened: where every piece was at every time, everyone's motive, and the murder."""
+    """What happened: where every piece was at every time, everyone's motive, and the murder."""
 
     setting: Setting
     place: dict[tuple[str, str], str]  # (piece, time) -> room
@@ -193,16 +193,20 @@ class Night:
 
 
 def night(seed: int, index: int, size: Size | None = None, players: tuple[int, int] = (1, 6)) -> Night:
-    """The night `index` of the series `seed`; without a `size` it is drawn from the published mix for `players`."""
+    """Night `index` of the series `seed`. Without a `size`, one is drawn from the published mix for `players`.
+
+    Raises:
+        ValueError: if no murder is possible in so crowded a mansion.
+    """
     rng = random.Random(f"night {seed} {index}")
     size = size or published_size(rng, players)
     setting, motive = _setting(rng, size)
-    for _ in range(10_000):  # crowded mansions may need many tries until somebody is alone with a weapon
+    for _ in range(10_000):  # a crowded mansion may need many tries until someone is alone with a weapon
         place = _walks(rng, setting)
         if murder := _murder(rng, setting, place):
             murderer, weapon, time = murder
             room = place[murderer, time]
-            place |= _boddy(rng, setting, room, time)
+            place |= _boddys_places(rng, setting, room, time)
             return Night(setting, place, motive, murderer, weapon, room, time)
     raise ValueError(f"no murder was possible in 10,000 tries with {size}: use more rooms, more times or fewer suspects.")
 
@@ -211,7 +215,7 @@ def _setting(rng: random.Random, size: Size) -> tuple[Setting, dict[str, str]]:
     suspects = tuple(rng.sample(SUSPECTS, size.suspects))
     names = rng.sample(MOTIVES, size.motives)
     motive: dict[str, str] = {}
-    if names:  # every motive is somebody's; who is left over draws freely
+    if names:  # every motive is someone's; the suspects left over draw freely
         drawn = names + rng.choices(names, k=size.suspects - size.motives)
         motive = dict(zip(suspects, rng.sample(drawn, len(drawn)), strict=True))
     counts = tuple((name, list(motive.values()).count(name)) for name in names)
@@ -227,7 +231,7 @@ def _setting(rng: random.Random, size: Size) -> tuple[Setting, dict[str, str]]:
 
 
 def _columns(rooms: int) -> tuple[int, ...]:
-    """The grid widths in use for a number of rooms."""
+    """The grid widths that the published generator uses for a number of rooms."""
     if rooms == 2:
         return (1, 2)
     if rooms in (5, 6):
@@ -254,7 +258,7 @@ def _minutes(time: str) -> int:
 
 
 def _walks(rng: random.Random, setting: Setting) -> dict[tuple[str, str], str]:
-    """Random walks of the suspects, and of the weapons in their hands."""
+    """Random walks of the suspects, and of the weapons they carry."""
     place = {}
     for suspect in setting.suspects:
         room = rng.choice(setting.rooms)
@@ -274,7 +278,7 @@ def _walks(rng: random.Random, setting: Setting) -> dict[tuple[str, str], str]:
 
 
 def _murder(rng: random.Random, setting: Setting, place: dict[tuple[str, str], str]) -> tuple[str, str, str] | None:
-    """(murderer, weapon, time): a suspect alone among suspects in a room with a weapon; None if that never happens."""
+    """(murderer, weapon, time): the only suspect in a room, with a weapon there; None if that never happens."""
     chances = []
     for time in setting.times:
         for suspect in setting.suspects:
@@ -288,8 +292,8 @@ def _murder(rng: random.Random, setting: Setting, place: dict[tuple[str, str], s
     return murderer, rng.choice(weapons), time
 
 
-def _boddy(rng: random.Random, setting: Setting, room: str, time: str) -> dict[tuple[str, str], str]:
-    """Mr. Boddy's places: a random walk that ends where he is murdered, and there he stays."""
+def _boddys_places(rng: random.Random, setting: Setting, room: str, time: str) -> dict[tuple[str, str], str]:
+    """Mr. Boddy's places: a random walk that ends where he is murdered; there he stays."""
     murdered = setting.times.index(time)
     place = {(BODDY, t): room for t in setting.times[murdered:]}
     for t in reversed(setting.times[:murdered]):

@@ -77,14 +77,14 @@ def text_problems(text: str, puzzle: Puzzle, wording: str, determine: Any = None
     if found := first_difference(text, puzzle, wording):
         yield found
     if determine not in (None, *DETERMINE):
-        yield f"its `determine` is {shortened(determine)}, and should be {' or '.join(DETERMINE)}"
+        yield f"its `determine` is {shortened(determine)}, but should be {' or '.join(DETERMINE)}"
     for kind, names, known in (
         ("suspect", s.suspects, SUSPECTS),
         ("weapon", s.weapons, WEAPONS),
         ("room", s.rooms, ROOMS),
         ("motive", s.motive_names, MOTIVES),
     ):
-        yield from (f"{quoted(name)} is no {kind} of the game: {', '.join(known)}" for name in names if name not in known)
+        yield from (f"{quoted(name)} is not a {kind} of the game: {', '.join(known)}" for name in names if name not in known)
     first = len(puzzle.questions) - puzzle.bonus
     for i, question in enumerate(puzzle.questions):
         if question in puzzle.questions[:i]:
@@ -105,7 +105,7 @@ def _puzzle_problems(puzzle: Puzzle, groups: list[list[Clue]], row: dict) -> Ite
         try:
             answers.append(answer(question, night))
         except ValueError:
-            yield f"{render(question, s)} There is more than one answer"
+            yield f"{render(question, s)} This has more than one answer"
             return
     determined = [*map(with_answer, puzzle.questions, answers)] if row.get("determine") == "answers" else facts(night)
     if other := find_night(s, statements, not_all=determined):
@@ -137,7 +137,7 @@ def _answers(row: dict, puzzle: Puzzle) -> list[str]:
             raise ValueError(f"the letters of the solution are {given}, those of the questions {', '.join(letters)}")
         solution = list(solution.values())
     if not (isinstance(solution, list | tuple) and all(isinstance(answer, str) for answer in solution)):
-        raise ValueError("it has no `solution` that is a list or a dict of texts")
+        raise ValueError("it has no `solution` that is a list or a dict of strings")
     if len(solution) != len(puzzle.questions):
         raise ValueError(f"the solution has {len(solution)} answers for {len(puzzle.questions)} questions")
     return list(solution)
@@ -203,7 +203,7 @@ def main() -> int:
                 tqdm.write(f"{name}: {'; '.join(problems)}.")
     except (OSError, ValueError) as error:
         parser.error(f"{args.source} cannot be read to its end: {error}")
-    print(f"{total - faulty} of {total} puzzles are satisfiable, unique, minimal and rightly answered.")
+    print(f"{total - faulty} of {total} puzzles are satisfiable, unique, minimal and correctly answered.")
     return 1 if faulty or not total else 0
 
 

@@ -18,9 +18,10 @@ from torch.utils.data import Sampler
 from trl.trainer.utils import RepeatSampler
 
 from puzzles.difficulty import BANDS
+from puzzles.messages import text_of
 from recipes.checkpoints import keep_checkpoints, mark_whole, whole_checkpoints
 from recipes.packing import PackedGRPOTrainer
-from rewards.accuracy import begins_thought, spoken, text_of
+from rewards.thinking import opens_thinking, without_thinking
 
 HELD_OUT_ACCURACY = "eval_rewards/accuracy/mean"
 
@@ -114,11 +115,12 @@ class PuzzleTrainer(PackedGRPOTrainer):
     def _begins_thought(self) -> bool:
         """Whether the chat template begins the model's thought itself, so that a completion that never ends it says nothing."""
         chat, kwargs = [{"role": "user", "content": "Who?"}], self.chat_template_kwargs
-        return begins_thought(self._tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True, **kwargs))
+        return opens_thinking(self._tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True, **kwargs))
 
     def _unfinished(self, completion: list[dict], ids: list[int]) -> bool:
         """Whether a completion is a thought to its end. TRL may have parsed the thought out, or dropped special tags."""
-        return not spoken(text_of(completion), begun=True) and not spoken(self._tokenizer.decode(ids), begun=True)
+        texts = text_of(completion) or "", self._tokenizer.decode(ids)
+        return not any(without_thinking(text, opened=True) for text in texts)
 
     def log(self, logs, start_time=None):
         for band, scores in sorted(self.held_out.items()):  # empty but at the end of an evaluation

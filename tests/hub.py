@@ -1,4 +1,4 @@
-"""A Hub of our own on localhost: real HTTP, as much of it as uploading and loading a dataset or a model takes."""
+"""A Hugging Face Hub on localhost: real HTTP, as much of the API as uploading and loading a dataset or model needs."""
 
 import hashlib
 import json

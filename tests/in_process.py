@@ -1,4 +1,4 @@
-"""Commands in the process of the tests, which spares each of them the seconds that a process takes to import things."""
+"""Run commands within the test process, which saves the seconds that a new process takes to import its modules."""
 
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -8,7 +8,7 @@ from unittest import mock
 
 
 def run(main, *args) -> CompletedProcess:
-    """What a command with these arguments returns and says, as `subprocess.run` would tell it."""
+    """Run a command with these arguments; returns its exit code and output like `subprocess.run`."""
     out, err = StringIO(), StringIO()
     argv = ["x", *map(str, args)]
     with mock.patch.object(sys, "argv", argv), redirect_stdout(out), redirect_stderr(err):

@@ -6,16 +6,22 @@ import time
 from pathlib import Path
 
 import pytest
+from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from puzzles.clues import answer_kind, answer_options, with_answer
+from puzzles.dataset import build
+from puzzles.dataset.folder import write_published_format
+from puzzles.dataset.load import SPLITS
 from puzzles.generator import generate
-from puzzles.prompts import prompt
+from puzzles.prompts import WORDINGS, prompt
 from puzzles.scenario import Size
 from puzzles.sentences import render
-from rewards.accuracy import accuracy, answer_sheet, begins_thought, published_accuracy, spoken
+from rewards.accuracy import accuracy, answers_of, published_accuracy
 from rewards.accuracy import grade as grades
+from rewards.answer_sheet import final_sheet
+from rewards.thinking import opens_thinking, without_thinking
 from tests.test_scenario import SIZES
 
 RIGHT = ["Mrs. White", "Lead Pipe", "Hall", "11:30 PM", "Greed"]
@@ -35,6 +41,27 @@ def test_gold_is_worth_one_and_every_slip_costs_its_share(seed, size):
     for i in range(len(lines)):
         wrong = [*lines[:i], lines[i] + " or Nobody", *lines[i + 1 :]]
         assert accuracy(["\n".join(wrong)], [solution]) == [pytest.approx(1 - 1 / len(lines))]
+
+
+@pytest.mark.parametrize("wording", WORDINGS)
+def test_the_own_answers_of_every_row_are_worth_one_in_both_formats(tmp_path, wording):
+    ours = build(20261126, 0, 16, wording=wording, players=(1, 3))
+    (tmp_path / "data").mkdir()
+    for split in SPLITS:
+        ours.to_parquet(tmp_path / "data" / f"{split}.parquet")
+    write_published_format(tmp_path)
+    published = Dataset.from_list(
+        json.loads((tmp_path / "data" / "train.json").read_bytes())
+    )  # Arrow adds None per missing letter
+    assert len({len(row["solution"]) for row in ours}) > 1
+    for rows in (ours, published):
+        sheets = ["\n".join(f"{chr(65 + i)}. {answer}" for i, answer in enumerate(answers_of(row["solution"]))) for row in rows]
+        for completions in (sheets, [[{"role": "assistant", "content": f"<think>Hm.</think>\n\n{sheet}"}] for sheet in sheets]):
+            scores = accuracy(completions, rows["solution"], prompts=rows["prompt"])
+            assert scores == accuracy(completions, rows["solution"], prompts=rows["prompt"]) == [1.0] * len(rows)
+            assert accuracy(completions, rows["solution"]) == [1.0] * len(rows)
+        for nothing in (None, "", [], "I do not know."):
+            assert accuracy([nothing] * len(rows), rows["solution"], prompts=rows["prompt"]) == [0.0] * len(rows)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +115,7 @@ def test_a_hedged_foreign_or_inexact_answer_costs_its_question(answer):
 def test_answers_that_are_missing_cost_only_themselves():
     assert grade("A. Mrs. White\nB. Lead Pipe") == pytest.approx(0.4)
     assert grade("C. Hall") == pytest.approx(0.2)
-    assert answer_sheet("B. one\nA. two", 2) == {0: " two"}
+    assert final_sheet("B. one\nA. two", 2) == {0: [" two"]}
 
 
 def test_the_published_grader_cannot_score_a_time():
@@ -422,15 +449,15 @@ def test_what_is_thought_does_not_count(begin, end):
     assert read(f"{wrong}\n{end}\n{right}") == all_right  # the chat template began the thought
     assert read(f"{right}\n{begin}{wrong}{end}") == all_right
     for prompted in (f"{PROMPT}\n<|assistant|>{begin}\n", [*chat(PROMPT), {"role": "assistant", "content": begin}]):
-        assert begins_thought(f"Who?{begin}\n\n")
+        assert opens_thinking(f"Who?{begin}\n\n")
         assert read(right, SOLUTION, prompted) == read(f"{right}\n{begin}", SOLUTION, prompted) == none
         assert read(f"{wrong}{end}{right}", SOLUTION, prompted) == all_right
         assert accuracy([right], [SOLUTION], prompts=[prompted]) == [0.0]
-    assert not begins_thought(f"Who?{begin}\n\n{end}\n\n")
-    assert not begins_thought(f"Write {begin} first. Who?")
+    assert not opens_thinking(f"Who?{begin}\n\n{end}\n\n")
+    assert not opens_thinking(f"Write {begin} first. Who?")
     assert read(right, SOLUTION, chat(f"{PROMPT}\nThink after {begin}")) == all_right
     assert accuracy([right, right], [SOLUTION] * 2, unfinished_thought=[True, False]) == [0.0, 1.0]
-    assert spoken("no tags, a < b and [1]") == "no tags, a < b and [1]"
+    assert without_thinking("no tags, a < b and [1]") == "no tags, a < b and [1]"
 
 
 def chat(text, role="user"):

@@ -1,4 +1,4 @@
-"""The dataset: the same bytes whatever happens on the way, splits that share nothing, clear errors."""
+"""The dataset: the same bytes whatever interrupts it, splits that share nothing, clear errors."""
 
 import hashlib
 import json
@@ -65,7 +65,7 @@ def rows(folder, split):
 
 
 def interrupted(output, lines, *args):
-    """Ctrl-C after so many puzzles are found, or while they are checked; the last line of the journal is torn."""
+    """Ctrl-C after so many puzzles are found, or while they are checked; the last line of the journal is unfinished."""
     in_order = collect.in_order
 
     def until(*work):
@@ -90,7 +90,7 @@ def made(tmp_path_factory):
     return folder
 
 
-def test_it_loads_with_the_columns_that_trl_wants(made, tmp_path):
+def test_it_loads_with_the_columns_that_trl_expects(made, tmp_path):
     loaded = load_dataset(str(made), cache_dir=str(tmp_path))
     assert {split: len(loaded[split]) for split in loaded} == {"train": 40, "validation": 8, "test": 8}
     first = loaded["train"][0]
@@ -108,8 +108,8 @@ def test_it_loads_with_the_columns_that_trl_wants(made, tmp_path):
     assert all(f"| `{name}` | " in card for name in COLUMNS)
 
 
-def test_parquet_says_nothing_that_older_datasets_cannot_read(made):
-    """`List`, in the metadata that datasets 4 and 5 write, is unknown to 3.6; the Arrow types say as much."""
+def test_parquet_has_no_metadata_that_older_datasets_cannot_read(made):
+    """Version 3.6 of datasets does not know `List`, which 4 and 5 write into the metadata; the Arrow types are enough."""
     for split in SPLITS:
         schema = pq.read_schema(made / "data" / f"{split}.parquet")
         assert b"huggingface" not in (schema.metadata or {})
@@ -117,7 +117,7 @@ def test_parquet_says_nothing_that_older_datasets_cannot_read(made):
         assert schema.equals(FEATURES.arrow_schema)
 
 
-# ---------------------------------------------------------------- a row is a function of its columns
+# ---------------------------------------------------------------- a row is regenerated from its columns
 
 OPTIONS = st.fixed_dictionaries(
     {
@@ -132,7 +132,7 @@ OPTIONS = st.fixed_dictionaries(
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(-(10**6), 10**6), st.integers(0, 2 * 10**9), OPTIONS, st.sampled_from(WORDINGS))
-def test_a_row_is_made_again_from_its_columns(seed, index, how, wording):
+def test_a_row_is_regenerated_from_its_columns(seed, index, how, wording):
     try:
         made_ = row(generate(seed, index, **how), wording, **how)
     except NothingToAskError:
@@ -151,7 +151,7 @@ def test_an_id_is_one_address_and_one_wording():
     found += [row(generate(7, 0, **how | other), **how | other)["id"] for other in others]
     found += [row(generate(seed, index, **how), **how)["id"] for seed, index in ((7, 1), (8, 0), (-7, 1))]
     assert len(set(found)) == len(found)
-    assert found[0] == "v1-7-0-0ac52f02"  # for ever
+    assert found[0] == "v1-7-0-0ac52f02"  # must never change
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_an_id_is_one_address_and_one_wording():
         [*SIZE, "--motives", "2", "--format", "parquet", "--wording", "published"],
     ],
 )
-def test_rows_of_the_command_line_are_made_again_from_their_columns(args, tmp_path):
+def test_rows_of_every_command_line_are_regenerated_from_their_columns(args, tmp_path):
     done = make(tmp_path / "clue", *([] if "--mix" in args else ["--train", "3"]), "--validation", "1", "--test", "1", *args)
     assert done.returncode == 0, done.stderr
     for split in SPLITS:
@@ -175,7 +175,7 @@ def test_rows_of_the_command_line_are_made_again_from_their_columns(args, tmp_pa
         regenerate(made_ | {"version": 0})
 
 
-# ---------------------------------------------------------------- whole or not there, and alone
+# ---------------------------------------------------------------- complete or not there, and one process at a time
 
 
 def test_no_split_shares_a_prompt_a_night_or_a_clue_set(made, tmp_path):
@@ -187,8 +187,8 @@ def test_no_split_shares_a_prompt_a_night_or_a_clue_set(made, tmp_path):
         check_disjoint(tmp_path / "clue", HOW)
 
 
-def test_check_takes_some_bytes_a_row(monkeypatch, tmp_path):
-    """24 for the marks, and as much again to compare them; a row takes thousands."""
+def test_check_disjoint_takes_a_few_bytes_per_row(monkeypatch, tmp_path):
+    """24 for the digests and as much again to compare them; a row itself takes thousands."""
     n = 20_000
     monkeypatch.setattr(folders, "read_split", lambda folder, split, columns: ({"split": split, "i": i} for i in range(n)))
     monkeypatch.setattr(
@@ -202,8 +202,8 @@ def test_check_takes_some_bytes_a_row(monkeypatch, tmp_path):
         tracemalloc.stop()
 
 
-def test_processes_kill_9_and_two_at_once_end_with_the_same_bytes(made, tmp_path):
-    """Killed, with a torn last line, no worker stays behind; the next process has the folder for itself."""
+def test_a_killed_run_and_a_second_process_end_with_the_same_bytes(made, tmp_path):
+    """A killed run leaves no worker behind and perhaps an unfinished last line; the next process gets the lock."""
     output, journal = tmp_path / "clue", tmp_path / "clue.partial" / "journal.jsonl"
 
     def until(done, lines):
@@ -235,7 +235,7 @@ def test_processes_kill_9_and_two_at_once_end_with_the_same_bytes(made, tmp_path
     assert os.listdir(tmp_path) == ["clue"]
 
 
-def test_interrupted_in_the_middle_it_ends_with_the_same_bytes(made, tmp_path):
+def test_an_interrupted_run_resumes_and_ends_with_the_same_bytes(made, tmp_path):
     output = tmp_path / "clue"
     for lines in (5, 25, 50):
         interrupted(output, lines, *COUNTS, *SIZE)
@@ -244,7 +244,7 @@ def test_interrupted_in_the_middle_it_ends_with_the_same_bytes(made, tmp_path):
     assert content(output) == content(made)
 
 
-def test_a_process_that_was_killed_as_it_began_is_no_other_dataset(tmp_path):
+def test_leftovers_of_a_process_killed_at_its_start_are_not_another_dataset(tmp_path):
     for name in ("lock", "dataset.json.partial"):
         (tmp_path / "clue.partial").mkdir(exist_ok=True)
         (tmp_path / "clue.partial" / name).touch()
@@ -252,8 +252,8 @@ def test_a_process_that_was_killed_as_it_began_is_no_other_dataset(tmp_path):
     assert os.listdir(tmp_path) == ["clue"]
 
 
-def test_made_by_another_process_while_this_one_began(made, tmp_path):
-    """The first look finds nothing, the lock is free, and the dataset is there."""
+def test_a_dataset_made_by_another_process_meanwhile_is_found(made, tmp_path):
+    """The first look finds nothing; once the lock is acquired, the dataset is there."""
     output, unfinished = tmp_path / "clue", tmp_path / "clue.partial"
 
     def appears(folder):
@@ -281,7 +281,7 @@ def test_a_full_disk_loses_nothing(made, tmp_path):
     assert content(tmp_path / "clue") == content(made)
 
 
-def test_proofs_are_one_more_column_of_the_same_puzzles(made, tmp_path):
+def test_proofs_add_one_column_to_the_same_puzzles(made, tmp_path):
     output = tmp_path / "clue"
     interrupted(output, 25, *COUNTS, *SIZE, "--proofs")
     resumed = make(output, *COUNTS, *SIZE, "--proofs")
@@ -293,7 +293,7 @@ def test_proofs_are_one_more_column_of_the_same_puzzles(made, tmp_path):
             assert made_.pop("proof") == explain(case.puzzle, prove(case.puzzle, case.night))
         assert proved == rows(made, split)
     assert json.loads((output / "dataset.json").read_text())["command"].endswith(" --test 8 --proofs " + " ".join(SIZE))
-    assert "`proof` says why the answers are right" in (output / "README.md").read_text()
+    assert "`proof` shows why the answers are right" in (output / "README.md").read_text()
     assert "left out, as no proof" not in (output / "README.md").read_text()
     assert "`proof`" not in (made / "README.md").read_text()
     for folder, args in ((made, ["--proofs"]), (output, [])):
@@ -303,7 +303,7 @@ def test_proofs_are_one_more_column_of_the_same_puzzles(made, tmp_path):
 
 
 def test_a_puzzle_without_a_proof_is_left_out_and_counted(made, tmp_path, monkeypatch):
-    """And not taken for a fault of the disk: the effort of a proof is counted in steps (tests/test_proof.py)."""
+    """The effort of a proof is counted in steps, not seconds, so the same puzzles are left out on every machine."""
     hard = {made_["index"] for made_ in rows(made, "train")[:3]}
     nights = [generate(0, index, HOW["size"]).night for index in hard]
 
@@ -323,7 +323,7 @@ def test_a_puzzle_without_a_proof_is_left_out_and_counted(made, tmp_path, monkey
     assert "; for 6 no proof was found. Ask for fewer" in make(tmp_path / "none", *COUNTS, *SIZE, "--proofs").stderr
 
 
-def test_bands_are_as_asked_for(tmp_path):
+def test_each_split_has_the_bands_asked_for(tmp_path):
     mix = ["--mix", "easy=4,medium=8,hard=4", "--validation", "8", "--test", "4"]
     done = make(tmp_path / "clue", *mix, "--determine", "answers", "--times", "2")
     assert done.returncode == 0, done.stderr
@@ -334,7 +334,7 @@ def test_bands_are_as_asked_for(tmp_path):
     assert [row_problems(made_) for split in SPLITS for made_ in rows(tmp_path / "clue", split)] == [[]] * 28
 
 
-def test_excluded_puzzles_stay_out_under_any_name(made, tmp_path):
+def test_excluded_puzzles_are_kept_out_under_any_names(made, tmp_path):
     rng, given, marks = random.Random(0), [], set()
     for given_ in rows(made, "train"):
         case = generate(given_["seed"], given_["index"], HOW["size"])
@@ -390,10 +390,10 @@ def test_another_dataset_is_never_touched(made, tmp_path):
         (["--mix", "easy=many"], "'easy=many' should be"),
         (["--mix", "easy=²"], "'easy=²' should be"),
         (["--mix", ""], "'' should be easy or medium or hard"),
-        (["--seed", str(2**63)], "does not fit into the column of the seed"),
+        (["--seed", str(2**63)], "does not fit into 64 bits"),
         (["--directness", "nan"], "--directness nan is impossible"),
         (["--directness", "inf"], "--directness inf is impossible"),
-        (["--players", "²"], "--players '²' is no range"),
+        (["--players", "²"], "--players '²' is not a range"),
         (["--mix", "easy=5", "--train", "5"], "leave out --train 5"),
         (["--num-proc", "0"], "--num-proc 0 is impossible"),
         (["--players", "7"], "players=(7, 7) is impossible"),
@@ -402,7 +402,7 @@ def test_another_dataset_is_never_touched(made, tmp_path):
         (["--output", f"{__file__}/data"], "Not a directory"),
     ],
 )
-def test_bad_input_is_named_and_leaves_nothing(args, complaint, tmp_path):
+def test_bad_input_is_reported_and_leaves_no_files(args, complaint, tmp_path):
     done = make(tmp_path / "clue", *args)
     assert done.returncode in (1, 2)
     assert complaint in done.stderr
@@ -460,7 +460,7 @@ def test_a_folder_in_which_nothing_can_be_written_is_refused_at_the_start(tmp_pa
 
 
 @pytest.mark.parametrize("output", ["link-to-folder", "dangling", "a/../b/./clue/", "empty", "a/new/one"])
-def test_an_output_by_any_name_is_the_folder_that_it_names(output, tmp_path, monkeypatch):
+def test_an_output_may_be_a_link_or_any_relative_path(output, tmp_path, monkeypatch):
     for name in ("folder", "empty", "a", "b"):
         (tmp_path / name).mkdir()
     (tmp_path / "link-to-folder").symlink_to("folder")
@@ -472,7 +472,7 @@ def test_an_output_by_any_name_is_the_folder_that_it_names(output, tmp_path, mon
     assert not list(tmp_path.rglob("*.partial"))
 
 
-def test_what_was_found_before_a_band_was_out_of_reach_is_kept(tmp_path, monkeypatch):
+def test_what_was_found_is_kept_when_a_band_is_out_of_reach(tmp_path, monkeypatch):
     monkeypatch.setattr(collect, "PATIENCE", 60)
     output, journal = tmp_path / "clue", tmp_path / "clue.partial" / "journal.jsonl"
     held_out = ["--validation", "2", "--test", "2", *TINY]
@@ -536,14 +536,14 @@ def test_the_published_format_is_read_as_the_published_code_reads_it(tmp_path):
 # ---------------------------------------------------------------- numbers
 
 
-def test_shares():
+def test_mixes_and_proportions():
     assert parse_mix("easy=2,hard=1") == {"easy": 2, "hard": 1}
     assert apportion(250, {"easy": 2000, "medium": 2000, "hard": 1000}) == {"easy": 100, "medium": 100, "hard": 50}
     assert apportion(7, {"easy": 1, "medium": 1, "hard": 1}) == {"easy": 3, "medium": 2, "hard": 2}
 
 
-def test_a_version_stands_for_the_same_puzzles_for_ever():
-    """A change of this digest means other puzzles for the same arguments: then VERSION has to be raised, and this line."""
+def test_a_version_always_gives_the_same_puzzles():
+    """If this digest changes, the same arguments give other puzzles: raise VERSION and change this line."""
     cases = [generate(1, i) for i in range(12)]
     cases += [generate(1, i, Size(), determine="answers", min_depth=1) for i in range(12)]
     text = "\n".join(f"{prompt(case.puzzle)} {case.solution} {case.depths}" for case in cases)
@@ -551,7 +551,7 @@ def test_a_version_stands_for_the_same_puzzles_for_ever():
 
 
 @pytest.mark.parametrize("damage", [b"\x00\x00\x00\n", b"[]\n", b'{"index": 7}\n', b"{}\n"])
-def test_a_damaged_line_of_the_journal_is_named(tmp_path, damage):
+def test_a_damaged_line_of_the_journal_is_reported(tmp_path, damage):
     journal = tmp_path / "journal.jsonl"
     journal.write_bytes(b'{"index": 0}\n' + damage + b'{"index": 2}\n')
     with pytest.raises(ValueError, match=r"journal.jsonl is damaged at line 2: delete that line and all after it"):

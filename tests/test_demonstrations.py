@@ -10,7 +10,8 @@ from puzzles.generator import generate
 from puzzles.prompts import prompt
 from puzzles.scenario import Size
 from recipes.tiny.demonstrations import demonstration, quiz, small_steps
-from rewards.accuracy import accuracy, answer_sheet
+from rewards.accuracy import accuracy
+from rewards.answer_sheet import final_sheet
 from rewards.deductions.judge import Judge
 from tests.entailment import entailed
 from tests.test_scenario import SIZES
@@ -27,8 +28,8 @@ def test_demonstrations_prove_and_answer_rightly_and_slips_answer_wrongly(seed, 
         assert accuracy([right, wrong], [solution, solution]) == [1.0, 0.0]
         counts = Judge(prompt(asked.puzzle)).judge(right).tally
         assert counts["refuted"] == counts["undecided"] == counts["unread"] == 0, counts
-        for question, answered in zip(asked.puzzle.questions, answer_sheet(wrong, len(solution)).values(), strict=True):
-            assert answered.strip() in answer_options(question, asked.puzzle.setting)
+        for question, (entry,) in zip(asked.puzzle.questions, final_sheet(wrong, len(solution)).values(), strict=True):
+            assert entry.partition("\n")[0].strip() in answer_options(question, asked.puzzle.setting)
 
 
 def test_a_quiz_asks_other_questions_about_the_same_night():

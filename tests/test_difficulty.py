@@ -1,4 +1,4 @@
-"""Depths, against a second implementation that is slow and plain: CP-SAT for one clue, propagation by hand for the rest."""
+"""Depths, compared with a second implementation that is slow and plain: CP-SAT for one clue, unit propagation in Python."""
 
 from collections import Counter
 
@@ -62,7 +62,7 @@ SMALL = [Size(2, 2, 2, 1, 0), Size(3, 2, 3, 1, 0), Size(2, 2, 3, 2), Size(3, 2, 
 
 
 @pytest.mark.parametrize("determine", ["world", "answers"])
-def test_depths_are_those_of_a_plain_implementation(determine):
+def test_depths_agree_with_a_plain_implementation(determine):
     seen = Counter()
     puzzles = [(index, SMALL[index % len(SMALL)]) for index in range(12)]
     for index, size in [*puzzles, (58, SMALL[-1])]:  # the last is one for search
@@ -73,7 +73,7 @@ def test_depths_are_those_of_a_plain_implementation(determine):
 
 
 def test_depths_depend_on_the_puzzle_alone():
-    """Not on what the solver that is shared has been asked before, nor on what it has learnt."""
+    """They do not depend on what the shared solver was asked before, nor on what it has learned."""
     for i, determine in enumerate(("world", "answers") * 3):
         case = generate(21, i, determine=determine, players=(1, 3))
         after_generation = case.depths
@@ -83,8 +83,8 @@ def test_depths_depend_on_the_puzzle_alone():
         assert depths(case.puzzle, case.night) == after_generation
 
 
-def test_grading_asks_for_few_nights(monkeypatch):
-    """A night on which several answers are false settles them all: about one a clue, not one an answer and clue."""
+def test_computing_depths_takes_few_solver_calls(monkeypatch):
+    """A night on which several answers are false settles them all: about one call per clue, not one per clue and answer."""
     asked = []
     possible = Search.possible
     monkeypatch.setattr(Search, "possible", lambda self, literals: asked.append(literals) or possible(self, literals))
@@ -103,7 +103,7 @@ def test_bands():
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 10**6), SIZES, st.integers(1, 3), st.sampled_from(["world", "answers"]))
-def test_shallow_questions_are_kept_out(seed, size, min_depth, determine):
+def test_shallow_questions_are_left_out(seed, size, min_depth, determine):
     try:
         case = generate(seed, 3, size, min_depth=min_depth, determine=determine)
     except NothingToAskError as error:

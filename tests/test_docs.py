@@ -102,6 +102,13 @@ def missing_paths(text, files):
                 yield module
 
 
+def unknown_names(text):
+    """Names that a page says are in a file, such as `KNOWN` in `recipes/plan.py`, and that are not."""
+    for name, file in re.findall(r"`(\w+)` (?:in|to) `([\w/]+\.py)`", " ".join(text.split())):
+        if (ROOT / file).exists() and not re.search(rf"\b{name}\b", (ROOT / file).read_text()):
+            yield f"{name} in {file}"
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_links_and_anchors_resolve(page):
     assert list(broken_links(ROOT / page)) == []
@@ -113,8 +120,10 @@ def test_make_targets_exist(page):
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != "CHANGELOG.md"])
-def test_paths_in_code_exist(page):
-    assert list(missing_paths((ROOT / page).read_text(), tracked())) == []
+def test_paths_in_code_and_names_in_files_exist(page):
+    text = (ROOT / page).read_text()
+    assert list(missing_paths(text, tracked())) == []
+    assert list(unknown_names(text)) == []
 
 
 def test_these_checks_can_fail(tmp_path):
@@ -130,6 +139,7 @@ def test_these_checks_can_fail(tmp_path):
         "gone.py",
         "puzzles.clue",
     ]
+    assert list(unknown_names("`Gone` in\n`puzzles/clues.py`, `At` in `puzzles/clues.py`")) == ["Gone in puzzles/clues.py"]
     assert listed("```text\na/\n  b.py   one\n  c/     all of it\nd.py  two\n```") == [
         "a/b.py",
         "a/c/",
@@ -152,7 +162,7 @@ def test_readme_is_short_and_its_python_runs():
 def test_readme_names_what_is_not_proven_before_any_figure():
     text = (ROOT / "README.md").read_text()
     first_table = text.index("\n|")
-    assert text.index("Not shown here") < min(first_table, text.index("!["), text.index("28 %"))
+    assert text.index("Not proven here") < min(first_table, text.index("!["), text.index("28 %"))
     assert text.index("docs/architecture.md") < len("\n".join(text.splitlines()[:30]))
 
 

@@ -1,4 +1,4 @@
-"""Renamed puzzles are alike; others are not."""
+"""Renamed puzzles have the same split fingerprint; other puzzles do not."""
 
 import random
 from dataclasses import replace
@@ -14,7 +14,7 @@ from tests.test_scenario import SIZES
 
 
 def renamed(setting, statements, rng):
-    """The same under other names, in another order of suspects, weapons, motives and statements."""
+    """The same puzzle under other names, with suspects, weapons, motives and statements in another order."""
     name = {time: f"{i + 1:02d}:07 AM" for i, time in enumerate(setting.times)}
     pools = ((setting.suspects, SUSPECTS), (setting.weapons, WEAPONS), (setting.rooms, ROOMS), (setting.motive_names, MOTIVES))
     for names, pool in pools:
@@ -45,7 +45,7 @@ def renamed(setting, statements, rng):
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 10**6), SIZES)
-def test_renaming_changes_no_fingerprint(seed, size):
+def test_renaming_keeps_the_fingerprint(seed, size):
     case, rng = generate(seed, 0, size), random.Random(seed)
     s = case.puzzle.setting
     for statements in (list(case.puzzle.clues), facts(case.night)):
@@ -54,7 +54,7 @@ def test_renaming_changes_no_fingerprint(seed, size):
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 10**6), SIZES, st.data())
-def test_another_clue_is_another_fingerprint(seed, size, data):
+def test_another_clue_changes_the_fingerprint(seed, size, data):
     case = generate(seed, 0, size)
     s, clues = case.puzzle.setting, list(case.puzzle.clues)
     assert split_fingerprint(s, clues[1:]) != split_fingerprint(s, clues)
@@ -67,8 +67,8 @@ def test_another_clue_is_another_fingerprint(seed, size, data):
         )
 
 
-def test_who_is_told_apart_by_what_is_said_of_others():
-    """Scarlet north of Green north of the Rope, or of the Knife that is elsewhere: the same words, another night."""
+def test_names_are_told_apart_by_statements_about_other_names():
+    """Scarlet is north of Green, who is north of the Rope, or north of the Knife, which is elsewhere: two different nights."""
     s = generate(7, 0, Size(3, 3, 6, 1, 0)).puzzle.setting
     (a, b, _), (w, v, _), (time,) = s.suspects, s.weapons, s.times
     chain = [Beside(a, "north", b, time), Beside(b, "north", w, time), At(w, s.rooms[4], time), At(v, s.rooms[0], time)]

@@ -1,4 +1,4 @@
-"""What is there to look at, and that it works in a browser."""
+"""The gallery is up to date, its pictures are right, and its page works in a browser."""
 
 import shutil
 from pathlib import Path
@@ -27,7 +27,7 @@ def test_the_committed_gallery_is_what_the_command_writes(tmp_path):
     assert "File exists" in refused.stderr
 
 
-def test_the_picture_has_everybody_at_every_time_in_their_room():
+def test_the_picture_has_every_piece_in_its_room_at_every_time():
     night = generate(3, 0, Size(4, 3, 7, 5)).night
     s = night.setting
     svg = ElementTree.fromstring(picture(night))

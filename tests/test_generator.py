@@ -1,4 +1,4 @@
-"""Puzzles: CP-SAT, which had no part in making them, certifies each; wrong ones are refuted."""
+"""Generated puzzles have exactly one solution and no redundant clue, by CP-SAT and by counting all nights."""
 
 from itertools import product
 
@@ -45,12 +45,12 @@ def test_entailment_and_counterexamples():
 
 
 @pytest.mark.parametrize("directness", [float("nan"), float("inf")])
-def test_a_directness_that_is_no_number_is_refused(directness):
+def test_a_directness_that_is_not_finite_is_refused(directness):
     with pytest.raises(ValueError, match=f"directness={directness} is impossible"):
         generate(7, 0, Size(), directness=directness)
 
 
-def test_clues_that_leave_the_night_open_are_refused():
+def test_clues_that_do_not_determine_the_night_are_refused():
     case = generate(7, 0, Size())
     with pytest.raises(ValueError, match="directness=nan is impossible"):
         generate(0, 0, directness=float("nan"))

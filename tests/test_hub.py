@@ -1,4 +1,4 @@
-"""Publishing, against a Hub of our own over real HTTP."""
+"""Publishing a dataset, to a local Hub over real HTTP."""
 
 import os
 import subprocess
@@ -26,7 +26,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
-    """A Hub, and this process set up for it as the environment in `hub.env` sets up another."""
+    """A local Hub, with this process set up to use it; `hub.env` is the environment that sets up another process."""
     with local_hub() as hub:
         offline = {"HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(tmp_path / "home")}
         hub.env = {k: v for k, v in os.environ.items() if not k.startswith("HF_")} | offline
@@ -48,7 +48,7 @@ def loading(hub, *args):
     return subprocess.run([sys.executable, *args], capture_output=True, text=True, env=hub.env)
 
 
-def test_published_loaded_back_and_certified(hub, folder, tmp_path):
+def test_a_published_dataset_loads_and_is_certified(hub, folder, tmp_path):
     done = push(hub, folder, "me/clue", "--private")
     assert done.returncode == 0, done.stderr
     assert f"Published: {hub.url}/datasets/me/clue" in done.stdout
@@ -71,7 +71,7 @@ def test_published_loaded_back_and_certified(hub, folder, tmp_path):
     assert "10 of 10 puzzles" in loading(hub, "-m", "puzzles.verify", "me/clue").stdout
 
 
-def test_a_dry_run_shows_everything_and_asks_nobody(hub, folder):
+def test_a_dry_run_shows_everything_without_a_request(hub, folder):
     done = push(hub, folder, "--dry-run", token=None)
     assert done.returncode == 0, done.stderr
     for line in (f"/datasets/{REPO} (public)", "data/train.parquet", "night.svg", "## A worked example", "- split: validation"):
@@ -79,7 +79,7 @@ def test_a_dry_run_shows_everything_and_asks_nobody(hub, folder):
     assert hub.requests == []
 
 
-def test_what_stands_in_the_way_is_said_before_any_work(hub, folder, tmp_path):
+def test_obstacles_are_reported_before_any_work(hub, folder, tmp_path):
     hub.repos["me/taken"] = {"README.md": b"somebody's work", "old.parquet": b"data"}
     hub.private["me/taken"] = False
     for args, how, complaint in (

@@ -36,7 +36,7 @@ def test_directness_makes_puzzles_of_outright_statements():
 
 
 class Oracle:
-    """Whether a statement follows from others at a depth, told anew for each question by a solver that knows nothing else."""
+    """Whether a statement follows from others at a depth, decided by a new solver for each question."""
 
     def __init__(self, puzzle, night):
         self.puzzle, self.night = puzzle, night
@@ -59,7 +59,7 @@ class Oracle:
             return all(solver.propagate([x])[0] is False for x in others)
 
     def examine(self, steps):
-        """Everything that a proof promises."""
+        """Check everything that `prove` promises."""
         puzzle, oracle = self.puzzle, self.follows
         answers = {with_answer(question, answer(question, self.night)) for question in puzzle.questions}
         said = [step.statement for step in steps]
@@ -138,7 +138,7 @@ REASON = (
 
 
 @pytest.mark.parametrize("case", [generate(7, 0, Size()), generate(1, 1, players=(4, 4)), generate(1, 5, players=(2, 2))])
-def test_the_text_says_all_of_it_in_sentences_that_read_back(case):
+def test_the_text_of_a_proof_is_complete_and_its_sentences_read_back(case):
     steps = prove(case.puzzle, case.night)
     depths = ["because of", "since anything else would contradict"]
     for i, (line, step) in enumerate(zip(explain(case.puzzle, steps).splitlines(), steps, strict=True), 1):
@@ -154,7 +154,7 @@ def test_the_text_says_all_of_it_in_sentences_that_read_back(case):
     assert summarize(steps).startswith(f"{len(steps)} steps, ")
 
 
-def test_a_step_that_does_not_follow_is_named():
+def test_a_step_that_does_not_follow_is_reported():
     case = generate(7, 0, Size())
     steps = prove(case.puzzle, case.night)
     check_proof(case.puzzle, steps)
@@ -163,9 +163,9 @@ def test_a_step_that_does_not_follow_is_named():
         check_proof(case.puzzle, wrong)
 
 
-def test_what_has_no_proof_is_refused():
+def test_puzzles_without_a_proof_are_refused():
     case = generate(7, 0, Size())
-    with pytest.raises(ValueError, match="the clues leave open: "):
+    with pytest.raises(ValueError, match="the clues do not determine: "):
         prove(replace(case.puzzle, clues=()), case.night)
     with pytest.raises(ValueError, match="the night does not fit clue 1, "):
         prove(case.puzzle, generate(7, 1, Size()).night)
@@ -178,7 +178,7 @@ def test_what_has_no_proof_is_refused():
 
 
 def test_the_effort_is_counted_in_steps_and_not_by_the_clock(monkeypatch):
-    """A machine that seems to stand still, or to run for hours, comes to the same proof."""
+    """A machine whose clock stands still, or races ahead by hours, comes to the same proof."""
     case = generate(7, 0, Size())
     expected = prove(case.puzzle, case.night)
     solve = cpsat.cp_model.CpSolver.solve

@@ -1,4 +1,4 @@
-"""Nights: what the rules promise, at any size, the same on every machine."""
+"""Nights keep the rules at any size, and are the same on every machine."""
 
 import os
 import random
@@ -45,7 +45,7 @@ def test_a_night_keeps_the_rules(seed, size):
 
 
 def test_the_same_address_gives_the_same_night_under_another_hash_seed():
-    """This process has one of its own, drawn at random."""
+    """The hash seed of this process is random."""
     code = "from puzzles.generator import generate; print([generate(5, i).puzzle for i in range(4)])"
     environment = {**os.environ, "PYTHONHASHSEED": "1"}
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
@@ -66,7 +66,7 @@ def test_the_same_address_gives_the_same_night_under_another_hash_seed():
         ("motives", 4),
     ],
 )
-def test_impossible_sizes_are_named(field, value):
+def test_impossible_sizes_are_refused(field, value):
     with pytest.raises(ValueError, match=f"{field}={value} is impossible"):
         Size(**{field: value})
 
@@ -99,24 +99,24 @@ SETTING = Setting(
         ({"motives": (("Fear", 3),)}, "motives=1 is impossible"),
         ({"columns": 0}, "a floor plan of 0 columns does not fit 3 rooms"),
         ({"columns": 4}, "a floor plan of 4 columns does not fit 3 rooms"),
-        ({"times": ("11:30 PM", "12:00 AM", "12:00 AM")}, "do not follow one another"),
-        ({"times": ("12:00 AM", "11:30 PM", "12:30 AM")}, "do not follow one another"),
-        ({"times": ("11:30 PM", "12:00 AM", "01:00 AM")}, "do not follow one another"),
-        ({"times": ("11:30 PM", "11:50 PM")}, "do not follow one another every 15, 30 or 60 minutes"),
+        ({"times": ("11:30 PM", "12:00 AM", "12:00 AM")}, "are not evenly"),
+        ({"times": ("12:00 AM", "11:30 PM", "12:30 AM")}, "are not evenly"),
+        ({"times": ("11:30 PM", "12:00 AM", "01:00 AM")}, "are not evenly"),
+        ({"times": ("11:30 PM", "11:50 PM")}, "are not evenly 15, 30 or 60 minutes apart"),
         ({"times": ("11:30 PM", "00:00 AM")}, "'00:00 AM' is not a time such as 11:30 PM"),
         ({"times": ("11:30 PM", "midnight")}, "'midnight' is not a time"),
     ],
 )
-def test_a_setting_that_makes_no_sense_is_refused(change, complaint):
+def test_an_inconsistent_setting_is_refused(change, complaint):
     with pytest.raises(ValueError, match=complaint):
         replace(SETTING, **change)
 
 
-def test_a_whole_day_is_a_night_too():
+def test_a_night_may_span_a_full_day():
     assert len(set(night(0, 0, Size(times=24)).setting.times)) == 24
 
 
-def test_a_crowd_that_never_leaves_one_alone_is_reported(monkeypatch):
+def test_a_mansion_too_crowded_for_a_murder_is_reported(monkeypatch):
     monkeypatch.setattr("puzzles.scenario._murder", lambda *_: None)
     with pytest.raises(ValueError, match=r"no murder was possible .*more rooms"):
         night(0, 0, Size(2, 2, 2, 1, 0))

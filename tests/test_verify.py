@@ -1,4 +1,4 @@
-"""The certifier: sound puzzles pass, in every form; each kind of sabotage is found, named, and shown by another night."""
+"""The certifier: sound puzzles pass in every file format; each kind of sabotage is found and reported."""
 
 import json
 import random
@@ -36,12 +36,12 @@ ALL_WORDINGS = (*WORDINGS, ORIGINAL)
 def published_sentences():
     if not PUBLISHED.exists():
         pytest.skip("the published validation puzzles are not part of this repository")
-    prompts = [row["prompt"] for row in json.loads(PUBLISHED.read_text())]
-    return {prompts._digest(line): line for text in prompts for line in text.split("\n")}
+    texts = [row["prompt"] for row in json.loads(PUBLISHED.read_text())]
+    return {prompts._digest(line): line for text in texts for line in text.split("\n")}
 
 
 def written(puzzle, wording):
-    """A puzzle in any wording; the sentences of the published one come from the published puzzles."""
+    """A puzzle in any wording; the sentences of the published prompts come from the published puzzles."""
     if wording in WORDINGS:
         return prompt(puzzle, wording)
     return "\n".join(published_sentences().get(line, line) for line in prompts._text(puzzle, wording).split("\n"))
@@ -53,7 +53,7 @@ def row(case, wording="clear", **columns):
 
 @pytest.fixture
 def certify():
-    """`python -m puzzles.verify` in this process: its exit code, and all that it says."""
+    """`python -m puzzles.verify` in this process: its exit code and everything that it prints."""
 
     def run(source, *args, num_proc="1"):
         done = in_process.run(verify.main, source, "--num-proc", num_proc, *args)
@@ -73,7 +73,7 @@ def test_every_puzzle_is_certified_from_its_text(seed, size, wording):
 
 @settings(deadline=None, max_examples=10)
 @given(st.integers(0, 10**6), SIZES, st.integers(0, 2))
-def test_so_is_every_one_that_determines_no_more_than_its_answers(seed, size, min_depth):
+def test_puzzles_that_determine_only_their_answers_are_certified(seed, size, min_depth):
     try:
         case = generate(seed, 1, size, determine="answers", min_depth=min_depth)
     except NothingToAskError:
@@ -85,7 +85,7 @@ def test_a_puzzle_of_the_published_mix_is_certified():
     assert row_problems(row(generate(2, 3, players=(2, 3)))) == []
 
 
-def test_a_night_left_open_is_a_fault_unless_only_the_answers_count():
+def test_an_undetermined_night_is_a_problem_unless_only_the_answers_count():
     cases = (generate(1, i, determine="answers") for i in range(20))
     open_ = [case for case in cases if len(case.puzzle.clues) < 12 and row_problems(row(case)) != []]
     assert len(open_) >= 3
@@ -95,7 +95,7 @@ def test_a_night_left_open_is_a_fault_unless_only_the_answers_count():
 
 
 @pytest.mark.parametrize("wording", ALL_WORDINGS)
-def test_space_and_the_order_of_what_has_none_do_not_matter(wording):
+def test_whitespace_and_meaningless_order_do_not_matter(wording):
     case = generate(7, 0, Size())
     sound = row(case, wording)
     text = sound["prompt"]
@@ -121,7 +121,7 @@ def test_the_puzzle_is_the_last_message_of_the_user():
 
 
 def sabotage():
-    """Faulty rows, each with what should be said of it."""
+    """Faulty rows, each with what should be reported."""
     case = generate(7, 0, Size())
     sound = row(case)
     text, solution = sound["prompt"], sound["solution"]
@@ -135,7 +135,7 @@ def sabotage():
         "an answer that is none": (text, ["\ud800", *solution[1:]], "answer is '\\ud800', but in the only night"),
         "a missing answer": (text, solution[1:], "the solution has 6 answers for 7 questions"),
         "no answers": (text, None, "no `solution`"),
-        "answers that are numbers": (text, [1] * 7, "no `solution` that is a list or a dict of texts"),
+        "answers that are numbers": (text, [1] * 7, "no `solution` that is a list or a dict of strings"),
         "an answer to no question": (text, letters | {"I": "Hall"}, "are 'A, B, C, D, E, F, G, I', those of the questions A"),
         "an answer without a letter": (text, letters | {"C": None}, "the letters of the solution are 'A, B, D, E, F, G'"),
         "answers out of order": (text, {"B": solution[1]} | letters, "the letters of the solution are 'B, A, C, D, E, F, G'"),
@@ -166,7 +166,7 @@ def as_lines(rows, folder):
 
 
 def as_parquet(rows, folder):
-    """The letters of the solutions are columns of Arrow, so that each row has all of them, some with None."""
+    """The letters of the solutions become fields of an Arrow struct, so that each row has all of them, some with None."""
     rows = [r for r in rows if isinstance(r["solution"], dict)]
     rows = [{**r, "prompt": [{"role": "user", "content": r["prompt"]}]} for r in rows]
     Dataset.from_list(rows).to_parquet(folder / "test.parquet")
@@ -197,7 +197,7 @@ def test_each_kind_of_sabotage_is_found(form, tmp_path, certify):
         assert line.startswith(f"{name} {2 * number + 2 if name == 'line' else number}:")
 
 
-def test_a_deleted_clue_is_shown_by_another_night():
+def test_a_deleted_clue_is_reported_with_another_night():
     (found,) = row_problems(sabotage()[1]["a deleted clue"][0])
     other, recorded = found.partition("fits the clues: ")[2].split("; ")[0].split(" or ")
     assert other != recorded
@@ -208,11 +208,11 @@ def test_a_deleted_clue_is_shown_by_another_night():
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        ("W 1|2 E", "W 2|1 E", "says 'W 2|1 E', but in the clear wording it should say 'W 1|2 E'"),
-        ("W 1|2 E", "W 1|2", "says 'W 1|2'"),
-        ("W 1|2 E\nW 3|4 E", "W 1 E\nW 2 E\nW 3 E\nW 4 E", "says '  N N'"),
+        ("W 1|2 E", "W 2|1 E", "is 'W 2|1 E', but in the clear wording it should be 'W 1|2 E'"),
+        ("W 1|2 E", "W 1|2", "is 'W 1|2'"),
+        ("W 1|2 E\nW 3|4 E", "W 1 E\nW 2 E\nW 3 E\nW 4 E", "is '  N N'"),
         ("2. Hall", "2. Conservatory", "'Conservatory' is the name of two"),
-        ("2. Hall", "3. Hall", "says '3. Hall', but in the clear wording it should say '2. Hall'"),
+        ("2. Hall", "3. Hall", "is '3. Hall', but in the clear wording it should be '2. Hall'"),
         ("2. Hall", "2. Candlestick", "'Candlestick' is the name of two"),
         ("2. Hall", "2. Hal", "names the room 'Hall'"),
         ("• Mr. Green", "• Mr. Green\n• Mr. Green", "'Mr. Green' is the name of two"),
@@ -224,12 +224,12 @@ def test_a_deleted_clue_is_shown_by_another_night():
         ),
         ("• Poison", "• Poison\n• Poison", "'Poison' is the name of two"),
         ("• Poison", "• Poison\n• poison", "'poison' is not a name"),
-        ("• Poison", "• Poison\n• Pistol", "'Pistol' is no weapon of the game"),
+        ("• Poison", "• Poison\n• Pistol", "'Pistol' is not a weapon of the game"),
         ("• Hatred", "• Hatred\n• Hatred", "'Hatred' is the name of two"),
-        ("• Hatred", "• Hatred (1 suspect)", "says '• Hatred (1 suspect)', but"),
+        ("• Hatred", "• Hatred (1 suspect)", "is '• Hatred (1 suspect)', but"),
         ("• Hatred\n", "", "(Revenge 1, Betrayal 1) do not add up to the 3"),
-        ("• 11:00 PM\n• 12:00 AM", "• 12:00 AM\n• 11:00 PM", "do not follow one another every 15, 30 or 60 minutes"),
-        ("• 11:00 PM", "• 10:00 PM\n• 11:00 PM\n• 11:30 PM", "do not follow one another"),
+        ("• 11:00 PM\n• 12:00 AM", "• 12:00 AM\n• 11:00 PM", "are not evenly 15, 30 or 60 minutes apart"),
+        ("• 11:00 PM", "• 10:00 PM\n• 11:00 PM\n• 11:30 PM", "are not evenly"),
         ("• 11:00 PM", "• 23:00", "'23:00' is not a time"),
         ("the only suspect there", "not alone there", "murderer was not alone there"),
         ("exactly one of its", "at least one of its", "means that at least one of its"),
@@ -241,7 +241,7 @@ def test_a_deleted_clue_is_shown_by_another_night():
         ("And these bonus questions:", "And these bonus questions:\u2028", "And these bonus questions:"),
         ("Think it through", "Do not think it through", "Do not think it through"),
         ("in exactly this form", "in any form", "in any form"),
-        ("B. WEAPON", "B. WEAPON\nPick any.", "but in the clear wording it should say 'C. ROOM'"),
+        ("B. WEAPON", "B. WEAPON\nPick any.", "but in the clear wording it should be 'C. ROOM'"),
         ("G. ROOM", "G. ROOM\nGood luck!", "but in the clear wording the text should end before it"),
         ("F. Where was the Lead Pipe", "F. Where was the Candlestick", "it asks twice: Where was the Candlestick at 12:00 AM?"),
         ("And these bonus questions:\n", "", "Where was the Candlestick at 12:00 AM? should be a bonus question"),
@@ -259,20 +259,20 @@ def test_a_deleted_clue_is_shown_by_another_night():
         ("- The Poison was in the room just", "- The murder weapon was in the room just", "should not say 'the murder weapon'"),
     ],
 )
-def test_a_text_that_does_not_say_its_puzzle_is_named(old, new, complaint):
+def test_a_text_that_is_not_the_text_of_its_puzzle_is_reported(old, new, complaint):
     sound = row(generate(7, 0, Size()))
     assert old in sound["prompt"]
     (found, *_) = row_problems({**sound, "prompt": sound["prompt"].replace(old, new, 1)})
     assert complaint in found
 
 
-def test_a_column_says_which_wording_it_is():
+def test_the_wording_column_decides_which_text_is_expected():
     case = generate(7, 0, Size())
     published = row(case, "published")
     assert row_problems({**published, "wording": "published"}) == []
     assert row_problems({**published, "wording": ["mine"]}) == []  # somebody else's column
-    assert "in the clear wording it should say" in row_problems({**published, "wording": "clear"})[0]
-    assert "`determine` is 'answer', and should be world or answers" in row_problems(row(case, determine="answer"))[0]
+    assert "in the clear wording it should be" in row_problems({**published, "wording": "clear"})[0]
+    assert "`determine` is 'answer', but should be world or answers" in row_problems(row(case, determine="answer"))[0]
 
 
 # ---------------------------------------------------------------- mutations
@@ -300,7 +300,7 @@ def mutations(text, rng):
             yield from ([*lines[:i], new, *lines[i + 1 :]] for new in changed if new != line)
 
 
-def told(lines):
+def nonblank(lines):
     return [line.rstrip() for line in lines if line.strip()]
 
 
@@ -320,12 +320,12 @@ CONTENT = re.compile(r"[-•] .*|\d+\. .*|[A-Z]\. .*\?|(Suspects|Weapons|Rooms|T
     ],
     ids=str,
 )
-def test_no_mutation_of_a_text_passes_that_changes_what_it_says(wording, size):
-    """What passes the comparison of texts is the text of another puzzle, and CP-SAT passes it only if that one is sound."""
+def test_no_mutation_that_changes_the_meaning_passes(wording, size):
+    """A mutation that passes as text is the text of another puzzle, and CP-SAT passes it only if that one is sound."""
     rng = random.Random(0)
     case = generate(5, 0, size)
     text = written(case.puzzle, wording)
-    lines = told(text.split("\n"))
+    lines = nonblank(text.split("\n"))
     others, tried = [], 0
     for mutated in mutations(text, rng):
         tried += 1
@@ -336,10 +336,10 @@ def test_no_mutation_of_a_text_passes_that_changes_what_it_says(wording, size):
             continue
         if any(text_problems(mutation, puzzle, wording)):
             continue
-        new, old = Counter(told(mutated)), Counter(lines)
+        new, old = Counter(nonblank(mutated)), Counter(lines)
         assert all(CONTENT.fullmatch(line) for line in (*(new - old), *(old - new))), mutation
         if puzzle == case.puzzle:
-            assert told(mutated) == lines
+            assert nonblank(mutated) == lines
         elif new != old:
             others.append((mutation, puzzle))
         else:
@@ -366,7 +366,7 @@ def test_published_files_pass_in_every_form(tmp_path, certify):
         assert (code, "4 of 4 puzzles" in said) == (0, True), said
 
 
-def test_the_wording_decides_how_a_move_is_read_and_no_column(tmp_path, certify):
+def test_the_wording_of_the_prompt_decides_how_a_move_is_read(tmp_path, certify):
     def differs(case):
         moves = [c for c in case.puzzle.clues if isinstance(c, Moved) and c.who in case.puzzle.setting.motive_names]
         return any(case.puzzle.setting.motive_counts[c.who] > 1 for c in moves) and row_problems(row(case), reading="published")
@@ -406,8 +406,8 @@ def test_all_published_puzzles_are_certified(tmp_path, certify):
 # ---------------------------------------------------------------- whatever a file holds
 
 
-def test_any_row_is_at_worst_a_fault_of_its_own(tmp_path):
-    """In two processes, as users run it; the sound rows before and after are certified all the same."""
+def test_a_broken_row_never_stops_the_others(tmp_path):
+    """In two processes, as users run it; the sound rows before and after the broken ones are certified all the same."""
     sound = row(generate(7, 0, Size()))
     text, clue = sound["prompt"], next(line for line in sound["prompt"].splitlines() if line.startswith("- "))
     place = "Mr. Green was in the Hall at 11:00 PM"
@@ -441,7 +441,7 @@ def test_any_row_is_at_worst_a_fault_of_its_own(tmp_path):
     assert "Traceback" not in run.stderr
 
 
-def test_a_question_that_the_text_cannot_answer_is_named():
+def test_a_question_that_the_puzzle_cannot_answer_is_reported():
     case = generate(5, 0, Size(3, 2, 3, 1, 0))
     for aspect, noun in (("time", "TIME"), ("motive", "MOTIVE")):
         asked = replace(case.puzzle, questions=(Murder(aspect, None),), bonus=0)
@@ -451,10 +451,10 @@ def test_a_question_that_the_text_cannot_answer_is_named():
     times = {t: {case.night.place[p, t] for p in case.night.bearers(shared)} for t in case.puzzle.setting.times}
     apart = next((At(shared, None, t) for t, rooms in times.items() if len(rooms) > 1))
     asked = replace(case.puzzle, questions=(apart,), bonus=1)
-    assert "There is more than one answer" in row_problems({"prompt": prompt(asked), "solution": ["Hall"]})[0]
+    assert "This has more than one answer" in row_problems({"prompt": prompt(asked), "solution": ["Hall"]})[0]
 
 
-def test_what_is_no_dataset_is_said(tmp_path, certify):
+def test_a_source_that_is_not_a_dataset_is_refused(tmp_path, certify):
     (tmp_path / "text.json").write_text("{}")
     (tmp_path / "lines.json").write_text("{}\n{}")
     (tmp_path / "no.parquet").write_text("no parquet")
@@ -476,7 +476,7 @@ def test_what_is_no_dataset_is_said(tmp_path, certify):
 
 
 @pytest.mark.parametrize("form", [as_json, as_lines, as_folder])
-def test_rows_are_drawn_at_random_and_always_the_same(form, tmp_path, certify, monkeypatch):
+def test_a_sample_of_rows_is_random_but_always_the_same(form, tmp_path, certify, monkeypatch):
     monkeypatch.setattr(load, "BATCH", 1)
     sound = [row(generate(1, i, Size(3, 2, 3, 1, 0))) for i in range(9)]
     source = form(sound, tmp_path)[0]
@@ -488,8 +488,8 @@ def test_rows_are_drawn_at_random_and_always_the_same(form, tmp_path, certify, m
     assert "9 of 9 puzzles" in certify(source, "--sample", "10")[1]
 
 
-def test_a_file_is_never_in_memory_as_a_whole(tmp_path):
-    """Ten thousand rows in one row group: as they go by, Arrow holds a small part of them."""
+def test_a_file_is_never_completely_in_memory(tmp_path):
+    """Ten thousand rows in one row group: Arrow holds a small part of them at any time."""
     table = pa.table({"prompt": [f"{i} " * 2_000 for i in range(10_000)], "solution": [["Hall"]] * 10_000})
     whole = table.nbytes
     pq.write_table(table, tmp_path / "test.parquet", row_group_size=10_000)

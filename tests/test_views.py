@@ -26,14 +26,14 @@ def candidates(n, seed=0):
 
 @settings(deadline=None)
 @given(st.integers(0, 10**6), SIZES)
-def test_every_candidate_is_true_and_survives_its_sentence(seed, size):
+def test_every_candidate_clue_is_true_and_is_read_back_from_its_sentence(seed, size):
     n = night(seed, 0, size)
     for clue in candidates(n):
         assert clue.holds(n), clue
         assert read_sentence(render(clue, n.setting), n.setting) == clue
 
 
-def test_candidates_cover_every_kind_of_statement():
+def test_candidate_clues_cover_every_kind_of_statement():
     assert {type(clue) for clue in candidates(night(0, 0, Size(5, 4, 6, 4)))} == set(KINDS)
 
 
@@ -71,7 +71,7 @@ def test_literals_agree_with_truth(size):
     assert {True, False} == {verdict for _, verdict in verdicts}
 
 
-def test_a_shared_motive_move_is_one_suspect_who_moves():
+def test_a_move_by_a_suspect_with_a_shared_motive_is_one_suspects_move():
     """English, not the published generator's reading, in which two suspects may make the two halves."""
     for i in range(300):
         n = night(i, 0, Size(4, 2, 4, 2, 2))
@@ -125,7 +125,7 @@ def test_a_puzzle_of_bonus_questions_alone_is_read_back():
         "",
     ],
 )
-def test_what_no_clue_of_the_format_says_is_not_read(sentence):
+def test_sentences_of_unknown_forms_are_refused(sentence):
     setting = generate(7, 0, Size()).puzzle.setting
     with pytest.raises(ValueError, match=r"known form|which is not one of") as error:
         read_sentence(sentence, setting)
@@ -160,7 +160,7 @@ def test_sentences():
         ("\nB. What", "\nD. What", "out of order: B comes next"),
     ],
 )
-def test_a_prompt_that_cannot_be_read_says_where(old, new, complaint):
+def test_a_prompt_that_cannot_be_read_is_refused_with_the_place(old, new, complaint):
     """Puzzle 7/0 of the default size has all of these."""
     text = prompt(generate(7, 0, Size()).puzzle)
     assert old in text

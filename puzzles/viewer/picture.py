@@ -1,4 +1,4 @@
-"""The mansion as a picture (SVG): rooms on their grid, and who and what is where."""
+"""The night as a picture (SVG): the rooms on their grid at each time, with everyone and everything in them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from html import escape
 
 from puzzles.scenario import BODDY, Night
 
-ROOM, TAG, GAP = 148, 19, 6  # width of a room, height of a name tag, space around; in pixels
+ROOM, TAG, GAP = 148, 19, 6  # width of a room, height of a name tag, space around it; in pixels
 STYLE = """
 .room { fill: #fbf7ef; stroke: #8a7a5c; stroke-width: 2 }
 .scene { fill: #f6d9d3; stroke: #a8321f; stroke-width: 3 }
@@ -20,7 +20,7 @@ text { font: 12px system-ui, sans-serif; fill: #2b2620 }
 
 
 def slots(night: Night) -> tuple[dict[tuple[str, str], tuple[int, int]], int]:
-    """Where each piece's tag stands at each time, (piece, time) → (x, y) in pixels, and the height of a room."""
+    """Where each piece's tag is at each time, (piece, time) → (x, y) in pixels, and the height of a room."""
     s = night.setting
     crowd = max(sum(night.place[p, t] == room for p in s.pieces) for room in s.rooms for t in s.times)
     height = 3 * GAP + TAG + crowd * (TAG + 3)
@@ -63,7 +63,7 @@ def tag(night: Night, piece: str, x: int, y: int, scene: bool) -> str:
 
 
 def picture(night: Night, across: int = 3) -> str:
-    """The whole night, one mansion a time, `across` of them side by side; the murder is marked."""
+    """The whole night, one mansion for each time, `across` of them side by side, with the murder marked."""
     s, (at, _), (width, height) = night.setting, slots(night), size(night)
     frames = []
     for i, time in enumerate(s.times):

@@ -38,7 +38,7 @@ from tqdm import tqdm
 from puzzles.files import lock_folder
 from recipes.checkpoints import same_run, write_json
 from recipes.evaluation.measures import INCOMPLETE, count_responses, price_of, summarize, summary_table
-from recipes.evaluation.models import api_model, guesser, server_model, template_begins_thought
+from recipes.evaluation.models import api_model, guesser, server_model, template_opens_thinking
 from recipes.evaluation.serving import serve, weights_digest
 from recipes.evaluation.task import ask, grader, judge_extracted, load_puzzles, to_sample
 from rewards.deductions.llm_extractor import Extractor
@@ -206,18 +206,18 @@ def ask_model(args: argparse.Namespace, settings: dict, folder: Path, rows: list
     here = served_here(args)
     vllm = serve(args.model.removeprefix("vllm/"), name, folder.with_name(f"{name}.log"), shlex.split(args.server_args))
     with vllm if here else nullcontext(args.base_url) as url:
-        thought_begun = False
+        thinking_opened = False
         if url:
             config.extra_body = {"chat_template_kwargs": template_kwargs} if template_kwargs else None
             served_name = name if here else args.model
             model = server_model(served_name, url, config, max_tokens)
             # A server with a reasoning parser returns the reasoning apart from the answer.
             if "--reasoning-parser" not in args.server_args:
-                thought_begun = template_begins_thought(url, served_name, template_kwargs)
+                thinking_opened = template_opens_thinking(url, served_name, template_kwargs)
         else:
             model = guesser() if args.model == "guess" else api_model(args.model, config)
         task = Task(
-            dataset=MemoryDataset(samples, name=source), solver=ask(), scorer=grader(thought_begun),
+            dataset=MemoryDataset(samples, name=source), solver=ask(), scorer=grader(thinking_opened),
             epochs=Epochs(args.samples, []), name="temporal_clue",
         )  # fmt: skip
         _, logs = eval_set(

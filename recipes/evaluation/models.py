@@ -13,7 +13,7 @@ from rich.text import Text
 
 from puzzles.clues import answer_options
 from puzzles.prompts import read_prompt
-from rewards.accuracy import begins_thought
+from rewards.thinking import opens_thinking
 
 
 def api_model(name: str, config: GenerateConfig) -> Model:
@@ -56,8 +56,8 @@ def server_model(name: str, url: str, config: GenerateConfig, max_tokens: int | 
     return get_model(f"openai-api/server/{name}", base_url=url, api_key=key, config=config, memoize=False)
 
 
-def template_begins_thought(url: str, name: str, template_kwargs: dict | None) -> bool:
-    """Whether the chat template of a vLLM server begins the model's thought; False for other servers, which cannot tell."""
+def template_opens_thinking(url: str, name: str, template_kwargs: dict | None) -> bool:
+    """Whether the chat template of a vLLM server opens the model's thinking; False for other servers, which cannot tell."""
     headers = {"Authorization": f"Bearer {os.environ.get('SERVER_API_KEY', 'none')}"}
     with httpx.Client(base_url=url.removesuffix("/v1"), headers=headers, timeout=60) as server:
         models = server.get("/v1/models").json()["data"]
@@ -68,10 +68,10 @@ def template_begins_thought(url: str, name: str, template_kwargs: dict | None) -
             tokens = server.post("/tokenize", json=chat).raise_for_status().json()["tokens"]
             prompt = server.post("/detokenize", json={"model": name, "tokens": tokens}).raise_for_status().json()["prompt"]
         except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:  # behind a gateway, for example
-            print(f"WARNING: {url} does not show its chat template ({error}). If the template begins a thought that a response")
-            print("         never ends, a draft in that thought counts as the answer.")
+            print(f"WARNING: {url} does not show its chat template ({error}). If that opens the model's thinking, a draft in")
+            print("         thinking that a response never closes counts as its answer.")
             return False
-    return begins_thought(prompt)
+    return opens_thinking(prompt)
 
 
 def guesser() -> Model:

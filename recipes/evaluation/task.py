@@ -23,13 +23,15 @@ from puzzles.clues import Motivated, Murder
 from puzzles.cpsat import find_night
 from puzzles.dataset import puzzle_of, read_rows
 from puzzles.difficulty import band, depths
+from puzzles.messages import text_of
 from puzzles.scenario import Setting
 from recipes.arguments import puzzles_of
 from recipes.data import fresh, to_be_made
 from recipes.evaluation.measures import deduction_measures
-from rewards.accuracy import Prompt, answers_of, grade, published_accuracy, puzzle_text, spoken, text_of
+from rewards.accuracy import Prompt, answers_of, grade, published_accuracy
 from rewards.deductions.judge import judge_of
 from rewards.deductions.llm_extractor import Extractor, NotExtracted, canonical
+from rewards.thinking import without_thinking
 
 ROLES = {"system": ChatMessageSystem, "user": ChatMessageUser, "assistant": ChatMessageAssistant}
 
@@ -70,7 +72,7 @@ def to_sample(index: int, row: dict) -> Sample:
         ValueError: if its prompt cannot be read, or its solution is empty.
     """
     try:
-        puzzle, statements = puzzle_of(row | {"prompt": puzzle_text(row["prompt"])})
+        puzzle, statements = puzzle_of(row | {"prompt": text_of(row["prompt"], role="user")})
         messages = to_messages(row["prompt"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"puzzle {index}: {error}.") from error
@@ -92,7 +94,7 @@ def to_messages(prompt: Prompt) -> list[ChatMessage]:
     for message in [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt:
         if message["role"] not in ROLES:
             raise ValueError(f"a message of its prompt has the role {message['role']!r}: use {', '.join(ROLES)}")
-        messages.append(ROLES[message["role"]](content=text_of(message)))
+        messages.append(ROLES[message["role"]](content=text_of(message) or ""))
     return messages
 
 
@@ -113,17 +115,17 @@ def ask():
 
 
 @scorer(metrics={"*": [mean()]})
-def grader(thought_begun: bool = False):
+def grader(thinking_opened: bool = False):
     """Both graders, on the answer without the reasoning, and the verdicts on all deductions, those in the reasoning included.
 
     Args:
-        thought_begun: whether the server's chat template begins a thought, so that a response that never ends it is all
-            reasoning and no answer.
+        thinking_opened: whether the server's chat template opens the thinking, so that a response that never closes it has no
+            answer.
     """
 
     async def score(state, target):
         answers, response = list(target), state.output.completion
-        answer = spoken(response, begun=thought_begun and not reasoning_parts(state.output))
+        answer = without_thinking(response, opened=thinking_opened and not reasoning_parts(state.output))
         right = grade(answer, answers, state.input_text)
         value = {
             "accuracy": sum(map(bool, right)) / len(right),

@@ -28,13 +28,14 @@ from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from puzzles.clues import answer_options
+from puzzles.messages import text_of
 from puzzles.prompts import read_prompt
 from puzzles.tables import text_table
 from recipes.arguments import puzzles_of
 from recipes.checkpoints import history, write_json
 from recipes.data import fresh
 from recipes.evaluation.plots import learning_curve_plot, save
-from rewards.accuracy import accuracy, text_of
+from rewards.accuracy import accuracy
 from rewards.deductions.judge import judge_of
 
 ROOT = Path(__file__).resolve().parents[2]

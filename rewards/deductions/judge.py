@@ -28,8 +28,9 @@ from pysat.solvers import Solver
 
 from puzzles.clues import At, Clue, Motivated, Murder, answer_options
 from puzzles.cnf import CNF, minimal_core
+from puzzles.messages import text_of
 from puzzles.prompts import read_prompt
-from rewards.accuracy import Completion, text_of
+from rewards.accuracy import Completion
 from rewards.deductions.reader import Assertion, Sentence, plain, read
 
 LIMIT = 20_000  # conflicts of the solver for one verdict: far beyond any published size, and under a second
@@ -241,8 +242,8 @@ def deductions(
         completions: B texts, or B chats whose last message is the answer.
         log_metric: TRL's hook; receives `soundness`, `deductions` (stated in a completion), `read_share` and `unread_prompts`.
     """
-    judges = [judge_of(text_of(prompt)) for prompt in prompts]
-    judged = [judge and judge.judge(text_of(c)) for judge, c in zip(judges, completions, strict=True)]
+    judges = [judge_of(text_of(prompt) or "") for prompt in prompts]
+    judged = [judge and judge.judge(text_of(c) or "") for judge, c in zip(judges, completions, strict=True)]
     if log_metric and judged:
         whole = [j for j in judged if j]
         log_metric("unread_prompts", 1 - len(whole) / len(judged))

@@ -26,6 +26,7 @@ from rich.text import Text
 from puzzles.clues import Clue, facts, facts_about
 from puzzles.cpsat import UndecidedError, find_night
 from puzzles.files import write_text
+from puzzles.messages import text_of
 from puzzles.sentences import render
 from rewards.deductions.judge import LONGEST, Deduction, Judge, Judgement
 from rewards.deductions.reader import Assertion
@@ -282,14 +283,11 @@ def judged_row(row: dict, place: str) -> tuple[Judge, str]:
         raise ValueError(f"{place} is {_short(row)}: it must be an object {ROW}.")
     texts = {}
     for key in ("prompt", "completion"):
-        value = row.get(key)
-        if isinstance(value, list) and value and isinstance(value[-1], dict):
-            value = value[-1].get("content")
-        if not isinstance(value, str):
+        texts[key] = text_of(row.get(key))
+        if texts[key] is None:
             there = ", ".join(map(repr, row)) or "nothing"
             found = f"the {key} {_short(row[key])}" if key in row else f"no {key!r}, only {there}"
             raise ValueError(f"{place} has {found}: it must be {ROW}, each a text or a chat that ends in one.")
-        texts[key] = value
     try:
         judge = Judge(texts["prompt"])
     except ValueError as error:
