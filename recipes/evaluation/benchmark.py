@@ -59,12 +59,12 @@ from puzzles.clues import Motivated, Murder, answer_options
 from puzzles.cpsat import find_night
 from puzzles.dataset import puzzle_of, read_rows
 from puzzles.difficulty import band, depths
-from puzzles.files import lock_folder
+from puzzles.files import lock_folder, write_json
 from puzzles.messages import text_of
 from puzzles.prompts import read_prompt
 from puzzles.scenario import Setting
 from recipes.arguments import puzzles_of
-from recipes.checkpoints import same_run, write_json
+from recipes.checkpoints import check_same_run
 from recipes.data import fresh, to_be_made
 from recipes.evaluation.measures import counts, price_of, stated, summary, table
 from recipes.evaluation.serving import at_server, served, weights_digest
@@ -431,7 +431,7 @@ def main(args: argparse.Namespace) -> int:
     }
     if Path(args.model).is_dir():
         settings["weights"] = weights_digest(Path(args.model))
-    same_run(folder, settings)
+    check_same_run(folder, settings)
     lock_folder(folder)
     try:
         log = whole_log(folder / "logs", len(rows) * args.samples) or run(args, settings, folder, rows)

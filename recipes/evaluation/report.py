@@ -37,7 +37,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocat
 from puzzles.difficulty import BANDS
 from puzzles.files import write_json, write_text
 from puzzles.tables import markdown_table
-from recipes.checkpoints import history
+from recipes.checkpoints import read_log_history
 from recipes.evaluation.intervals import interval, resamples
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,7 +75,7 @@ class Run:
     """
 
     def __init__(self, folder: Path):
-        logs = history(folder)
+        logs = read_log_history(folder)
         record = json.loads((folder / "run.json").read_text())
         self.name = str(folder.resolve().relative_to(ROOT / "outputs") if folder.resolve().is_relative_to(ROOT) else folder)
         steps = record.get("steps_per_iteration") or 1

@@ -29,11 +29,12 @@ from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from puzzles.clues import answer_options
+from puzzles.files import write_json
 from puzzles.messages import text_of
 from puzzles.prompts import read_prompt
 from puzzles.tables import text_table
 from recipes.arguments import puzzles_of
-from recipes.checkpoints import history, write_json
+from recipes.checkpoints import read_log_history
 from recipes.data import fresh
 from recipes.evaluation.report import save
 from rewards.accuracy import accuracy
@@ -139,7 +140,7 @@ def picture(result: dict, grpo: Path, file: Path) -> None:
     Args:
         grpo: the run's folder, with its checkpoints.
     """
-    logs = history(grpo)
+    logs = read_log_history(grpo)
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     trained = [(log["step"], log["rewards/accuracy/mean"]) for log in logs if "rewards/accuracy/mean" in log]
     watched = [(log["step"], log["eval_rewards/accuracy/mean"]) for log in logs if "eval_rewards/accuracy/mean" in log]
