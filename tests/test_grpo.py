@@ -168,7 +168,7 @@ def test_every_recipe_parses(monkeypatch):
             args, training_args = TrlParser((sft.SftArguments, SFTConfig)).parse_args_and_config(["--config", str(recipe)])
             assert all(len(stage.split(":")) == 4 for stage in args.stages)
         else:
-            _, _, training_args, model_args = parsed(monkeypatch, "--config", recipe, "--use_cpu", "true")
+            *_, training_args, model_args = parsed(monkeypatch, "--config", recipe, "--use_cpu", "true")
             assert model_args.model_name_or_path
             assert not training_args.trust_remote_code
             assert len(recipe.read_text().splitlines()) <= 60
@@ -247,7 +247,7 @@ def test_impossible_arguments_end_the_program_before_anything_is_loaded(monkeypa
     [
         (("--stages", "100:0"), "stage '100:0' is not STEPS:LOW:HIGH:SLIPS"),
         (("--rooms", "99"), "rooms=99 is impossible"),
-        (("--output_dir", "."), "is there already"),
+        (("--output_dir", "."), "already exists"),
     ],
 )
 def test_impossible_imitation_is_refused(monkeypatch, tmp_path, overrides, complaint):
