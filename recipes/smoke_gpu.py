@@ -34,7 +34,7 @@ from trl import GRPOConfig
 
 from puzzles.files import write_json
 from recipes import attention, packing
-from recipes.checkpoints import history
+from recipes.checkpoints import read_log_history
 from recipes.memory import GiB, activations
 from recipes.packing import PackedGRPOTrainer
 
@@ -288,7 +288,7 @@ def grpo(args, folder: Path, *options: str) -> list[dict]:
     done = subprocess.run([*command, "--output_dir", str(folder), *options], cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{' '.join(map(str, options))}: {done.stderr[-1500:]}")
-    return history(folder)
+    return read_log_history(folder)
 
 
 def resume(report: Report, args, folder: Path) -> None:
