@@ -17,8 +17,9 @@ import sys
 
 import numpy as np
 
+from puzzles.files import write_json
 from puzzles.tables import markdown_table
-from recipes.checkpoints import history, write_json
+from recipes.checkpoints import read_log_history
 from recipes.tiny.train_tiny import GRPO, ROOT, make_warm_start, run_once, score, scored_puzzles
 
 FOLDER = ROOT / "outputs" / "experiments"
@@ -57,7 +58,7 @@ def run_arm(arm: str, changes: tuple[str, ...], seed: int) -> dict[str, float]:
     if not file.exists():
         run = ("--seed", f"{seed}", "--model_name_or_path", f"{warm_start}", "--output_dir", f"{folder / 'grpo'}", *changes)
         run_once(folder, arm, *GRPO, *run)
-        rewards = [log["rewards/accuracy/mean"] for log in history(folder / "grpo") if "rewards/accuracy/mean" in log]
+        rewards = [log["rewards/accuracy/mean"] for log in read_log_history(folder / "grpo") if "rewards/accuracy/mean" in log]
         rows = scored_puzzles(seed)
         before, after = (score(model, rows, "sampled", seed) for model in (warm_start, folder / "grpo" / "model"))
         scores = {"before": before["sampled"], "after": after["sampled"], "trained_on": sum(rewards[-10:]) / len(rewards[-10:])}
