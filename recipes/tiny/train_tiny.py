@@ -34,7 +34,7 @@ from puzzles.prompts import read_prompt
 from puzzles.tables import text_table
 from recipes.arguments import puzzles_of
 from recipes.checkpoints import read_log_history
-from recipes.data import fresh
+from recipes.data import fresh_puzzles
 from recipes.evaluation.plots import learning_curve_plot, save
 from rewards.accuracy import accuracy
 from rewards.deductions.judge import judge_of
@@ -121,7 +121,7 @@ def finished_parts(folder: Path) -> dict[str, float]:
 
 def scored_puzzles(seed: int) -> Dataset:
     """The puzzles of the table, of the recipe's size and kind."""
-    return fresh(puzzles_of(ROOT / "recipes" / "tiny-cpu.yaml"), seed, SCORED_PUZZLES)
+    return fresh_puzzles(puzzles_of(ROOT / "recipes" / "tiny-cpu.yaml"), seed, SCORED_PUZZLES)
 
 
 def score(folder: Path, rows: Dataset, decoding: str, seed: int) -> dict[str, float]:
