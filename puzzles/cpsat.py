@@ -34,8 +34,8 @@ def find_night(
     """A night that fits the rules and all `clues`, or None if there is none.
 
     Args:
-        false: statements that must not hold on it: if there is no such night, the clues entail each of them or contradict.
-        not_all: statements of which at least one must not hold on it. With the facts of a night, it is a night other than that.
+        false: statements that must all be false on it. If no night makes a statement false, the clues entail it.
+        not_all: statements of which at least one must be false on it. With the facts of a night, the result is another night.
 
     Raises:
         UndecidedError: if CP-SAT can neither find one nor prove that there is none within `effort`.

@@ -17,8 +17,8 @@ def text_of(message: Any, role: str | None = None, *, text_only: bool = False) -
         text_only: return None if a part is anything but text, such as an image; otherwise such parts are skipped.
     """
     if isinstance(message, list):
-        said = [m for m in message if role is None or (isinstance(m, dict) and m.get("role", role) == role)]
-        message = said[-1] if said else None
+        messages = [m for m in message if role is None or (isinstance(m, dict) and m.get("role", role) == role)]
+        message = messages[-1] if messages else None
     if isinstance(message, dict):
         message = None if message.get("role") == "tool" else message.get("content")
     if isinstance(message, list):

@@ -293,7 +293,7 @@ def test_proofs_add_one_column_to_the_same_puzzles(made, tmp_path):
             assert made_.pop("proof") == explain(case.puzzle, prove(case.puzzle, case.night))
         assert proved == rows(made, split)
     assert json.loads((output / "dataset.json").read_text())["command"].endswith(" --test 8 --proofs " + " ".join(SIZE))
-    assert "`proof` says why the answers are right" in (output / "README.md").read_text()
+    assert "`proof` shows why the answers are right" in (output / "README.md").read_text()
     assert "left out, as no proof" not in (output / "README.md").read_text()
     assert "`proof`" not in (made / "README.md").read_text()
     for folder, args in ((made, ["--proofs"]), (output, [])):

@@ -143,8 +143,9 @@ def _proofs(spec: dict, unproved: int) -> str:
         return ""
     left_out = f" {unproved:,} puzzles were left out, as no proof was found within a fixed effort." if unproved else ""
     return f"""
-`proof` says why the answers are right, a numbered step a line, as short as could be found: each rests on clues, numbered in the
-order of the prompt, and on earlier steps, none of which can be left out. CP-SAT has checked every step.{left_out}
+`proof` shows why the answers are right, one numbered step per line, as short as could be found: each step rests on clues,
+numbered in the order of the prompt, and on earlier steps, none of which can be left out. CP-SAT has checked every
+step.{left_out}
 """
 
 
