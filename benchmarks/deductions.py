@@ -21,8 +21,8 @@ from puzzles.generator import Case, generate
 from puzzles.prompts import prompt
 from puzzles.scenario import Size
 from puzzles.sentences import render
-from rewards.deductions.judge import deductions, judge_of
-from rewards.deductions.reader import _reader, read
+from rewards.deductions import cached_judge, deductions, read
+from rewards.deductions.reader import sentence_reader
 from tests.test_reader import CLUES, REPEATED, SET, SETTING, precision_and_recall
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,7 +32,7 @@ ENDS = (".", ". That is worth a note, given how people moved around that night."
 
 
 def completion(case: Case, rng: random.Random, length: int) -> str:
-    """Facts of the night, one in four about a wrong room, with lead-ins and idle prose."""
+    """Facts of the night, one in four about a wrong room, with lead-ins and other prose."""
     setting, true = case.puzzle.setting, facts(case.night)
     lines: list[str] = []
     while sum(map(len, lines)) < length:
@@ -47,7 +47,7 @@ def rate(cases: list[Case], samples: int, length: int) -> tuple[float, float]:
     """Completions a second of processor time, with nothing known yet and with the verdicts of the first samples."""
     rng = random.Random(0)
     rates = []
-    judge_of.cache_clear()
+    cached_judge.cache_clear()
     for _ in range(2):
         texts = [completion(case, rng, length) for case in cases for _ in range(samples)]
         prompts = [prompt(case.puzzle) for case in cases for _ in range(samples)]
@@ -63,7 +63,7 @@ def slowest() -> float:
     for text in REPEATED:
         readings = []
         for _ in range(3):
-            _reader.cache_clear()
+            sentence_reader.cache_clear()
             start = time.process_time()
             read(text[:100_000], SETTING, CLUES)
             readings.append(time.process_time() - start)

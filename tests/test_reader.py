@@ -17,9 +17,8 @@ from puzzles.prompts import read_prompt
 from puzzles.scenario import Setting, Size
 from puzzles.sentences import read_sentence as read_clue
 from puzzles.sentences import render
-from rewards.deductions import grammar
-from rewards.deductions import reader as prose
-from rewards.deductions.reader import Assertion, plain, read
+from rewards.deductions import Assertion, canonical, forms, grammar, names, read, reader
+from rewards.deductions.sentence import MAX_SENTENCE_CHARS
 
 # Written by other authors than the grammar's, who had not seen it: sentences, and whole completions.
 SET = json.loads((Path(__file__).parent / "deduction_sentences.json").read_text())
@@ -50,11 +49,11 @@ CLUES = frozenset(
 
 
 def stated(text, setting=SETTING, clues=CLUES):
-    return [(plain(a.statement), a.holds) for sentence in read(text, setting, clues) for a in sentence.assertions]
+    return [(canonical(a.statement), a.holds) for sentence in read(text, setting, clues) for a in sentence.assertions]
 
 
 def gold(entry):
-    return [(plain(read_clue(e["statement"], SETTING)), e["holds"]) for e in entry["expect"]]
+    return [(canonical(read_clue(e["statement"], SETTING)), e["holds"]) for e in entry["expect"]]
 
 
 def precision_and_recall(entries):
@@ -104,7 +103,7 @@ def test_completions(which, precise, least):
     for entry in entries:
         puzzle = puzzles[entry["puzzle"]]
         got = Counter(stated(entry["text"], puzzle.setting, frozenset(puzzle.clues)))
-        want = Counter((plain(read_clue(e["statement"], puzzle.setting)), e["holds"]) for e in entry["expect"])
+        want = Counter((canonical(read_clue(e["statement"], puzzle.setting)), e["holds"]) for e in entry["expect"])
         right += (got & want).total()
         found += got.total()
         wanted += want.total()
@@ -138,8 +137,8 @@ def test_every_sentence_of_the_format_is_read_back(index):
             f"- **{sentence}**",
             f"From clue 3 it follows that {sentence[0].lower()}{sentence[1:]}.",
         ):
-            assert [(plain(a.statement), a.holds) for a in sum((x.assertions for x in read(text, s)), ())] == [
-                (plain(statement), True)
+            assert [(canonical(a.statement), a.holds) for a in sum((x.assertions for x in read(text, s)), ())] == [
+                (canonical(statement), True)
             ], text
         assert stated(sentence, s, frozenset({statement})) == []
         for text in (
@@ -255,7 +254,7 @@ def test_two_unknowns_in_one_statement_are_unread_and_neighbours_are_mirrored():
     assert stated("The Rope was in the same room as the murderer at 12:00 AM.")
     for way, back in (("north", "south"), ("west", "east")):
         here, there = Beside("Professor Plum", way, "Rope", "12:00 AM"), Beside("Rope", back, "Professor Plum", "12:00 AM")
-        assert plain(here) == plain(there)
+        assert canonical(here) == canonical(there)
 
 
 # ---------------------------------------------------------------- time
@@ -264,7 +263,7 @@ def test_two_unknowns_in_one_statement_are_unread_and_neighbours_are_mirrored():
 NAMES = {"S": SETTING.suspects, "W": SETTING.weapons, "R": SETTING.rooms, "T": SETTING.times, "M": SETTING.motive_names}
 PATTERNS = [
     pattern
-    for module in (grammar, prose)
+    for module in (forms, grammar, names, reader)
     for value in vars(module).values()
     for pattern in (value if isinstance(value, tuple) else (value,))
     for pattern in (pattern if isinstance(pattern, tuple) else (pattern,))
@@ -326,7 +325,7 @@ def matched(pattern, rng):
 def takes_less(text, seconds):
     """Whether one of three readings does, each from nothing known."""
     for _ in range(3):
-        prose._reader.cache_clear()
+        reader.sentence_reader.cache_clear()
         start = time.process_time()
         read(text, SETTING, CLUES)
         if time.process_time() - start < seconds:
@@ -342,8 +341,8 @@ def test_a_sentence_of_any_pattern_repeated_takes_milliseconds():
         for _ in range(6):
             unit = matched(pattern, rng)
             unit = unit[rng.randint(0, len(unit) // 3) : rng.randint(2 * len(unit) // 3, len(unit))] + rng.choice(JOINTS)
-            text = rng.choice(["", "Plum was ", matched(rng.choice(PATTERNS), rng)]) + unit * (prose.LONGEST // len(unit))
-            text = text[: prose.LONGEST - 5] + rng.choice(["", " x", "?", "Plum."])
+            text = rng.choice(["", "Plum was ", matched(rng.choice(PATTERNS), rng)]) + unit * (MAX_SENTENCE_CHARS // len(unit))
+            text = text[: MAX_SENTENCE_CHARS - 5] + rng.choice(["", " x", "?", "Plum."])
             assert takes_less(text, 0.020), text  # measured: 0.004 at most
 
 

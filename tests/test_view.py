@@ -21,9 +21,7 @@ from puzzles.prompts import prompt
 from puzzles.scenario import Size
 from puzzles.sentences import read_sentence, render
 from recipes.tiny.demonstrations import small_steps
-from rewards.deductions import view as show
-from rewards.deductions.judge import Judge
-from rewards.deductions.reader import Assertion
+from rewards.deductions import Assertion, Judge, view
 from tests.entailment import entailed
 
 ROOT = Path(__file__).parents[1]
@@ -33,7 +31,7 @@ SIZE = Size(suspects=3, weapons=2, rooms=4, times=2, motives=3)
 def shown(capsys, monkeypatch, *arguments):
     """What the command prints, or SystemExit."""
     monkeypatch.setattr(sys, "argv", ["show", *map(str, arguments)])
-    show.main()
+    view.main()
     return capsys.readouterr().out
 
 
@@ -147,7 +145,7 @@ def test_the_clues_of_any_kind_of_statement_decide_it():
         some = [*facts(case.night)[::5], *candidates_of(case)[:12]]
         for statement in some:
             for holds in (True, False):
-                why = judge.because(Assertion(statement, holds))
+                why = judge.deciding_clues(Assertion(statement, holds))
                 assert decided(s, why, Assertion(statement, statement.holds(case.night)))
 
 
@@ -159,9 +157,9 @@ def test_what_clues_leave_open_has_no_proof_and_what_rules_say_needs_none():
     case = generate(20261123, 0, SIZE, determine="answers")
     judge, s = Judge(prompt(case.puzzle)), case.puzzle.setting
     cells = [Assertion(At(p, r, t)) for p in s.pieces for r in s.rooms for t in s.times]
-    assert any(judge.because(cell) is None for cell in cells)
+    assert any(judge.deciding_clues(cell) is None for cell in cells)
     x = At(s.suspects[0], s.rooms[0], s.times[0])
-    assert judge.because(Assertion(Iff(x, x))) == []
+    assert judge.deciding_clues(Assertion(Iff(x, x))) == []
 
 
 def test_looking_changes_no_verdict():
@@ -169,7 +167,7 @@ def test_looking_changes_no_verdict():
     text = "\n".join(f"So {render(s.statement, case.puzzle.setting, capital=False)}." for s in small_steps(case))
     looked, fresh = Judge(prompt(case.puzzle)), Judge(prompt(case.puzzle))
     before = looked.judge(text)
-    list(show.lines(looked, text, before))
+    list(view.marked_lines(looked, text, before))
     assert looked.judge(text) == before == fresh.judge(text)
 
 

@@ -1,14 +1,15 @@
 """Which of the deductions in a completion are proved? The verdict is always the solver's.
 
-What a completion asserts is read by rewards/deductions/reader.py. Each statement gets a verdict, given the clues and the rules:
+What a completion asserts is read by rewards/deductions/reader.py. Each statement gets a verdict, given the clues and the
+rules:
 
     proved      it holds on every night that fits the clues
     refuted     on none
     undecided   on some: the clues leave it open
     timed out   the solver needed more than MAX_CONFLICTS conflicts
 
-A proved one is also *justified* where it stands if one supposition shows it: suppose the opposite, and unit propagation over the
-rules, the clues and the statements proved before it runs into a contradiction (look-ahead, see puzzles/difficulty.py).
+A proved one is also *justified* where it stands if one supposition shows it: suppose the opposite, and unit propagation over
+the rules, the clues and the statements proved before it runs into a contradiction (look-ahead, see puzzles/difficulty.py).
 """
 
 from __future__ import annotations

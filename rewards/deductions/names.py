@@ -17,7 +17,9 @@ NAME_AFTER = re.compile(r" (?!(?:And|At|In|The|Is|Was|AM|PM|NOT)\b)[A-Z][a-z]+")
 
 
 class Names:
-    """The names of a puzzle and their marks: suspects <S0> …, weapons <W0> …, <B0>, rooms <R0> …, times <T0> …, motives <M0> …"""
+    """The names of a puzzle and their marks: suspects <S0>, <S1> …, weapons <W0> …, Mr. Boddy <B0>, rooms <R0> …, times <T0> …,
+    motives <M0> …
+    """
 
     def __init__(self, setting: Setting):
         kinds = {
@@ -77,7 +79,7 @@ def _key(name: str) -> str:
 
 
 def _is_part_of_another_name(line: str, match: re.Match) -> bool:
-    """Whether a title before it or a capitalised word after it makes it another name: Mr. White for Mrs. White, or Green Room."""
+    """Whether a title before or a capitalised word after makes it another name: Mr. White for Mrs. White, or Green Room."""
     before = line[max(0, match.start() - 12) : match.start()].rstrip(" .")
     return before.endswith(TITLES) or bool(NAME_AFTER.match(line, match.end()))
 

@@ -1,7 +1,7 @@
 """What free text asserts about a night: statements read from a model's own words. Precision comes before recall.
 
-A text is read line by line and sentence by sentence. Names become marks (names.py); a sentence is parsed by itself (sentence.py);
-its clauses become statements if all of a clause has a known form (clause.py). The forms are in forms.py, for example
+A text is read line by line and sentence by sentence. Names become marks (names.py), a sentence is parsed by itself
+(sentence.py), and its clauses become statements (clause.py), each only if all of it has a known form (forms.py):
 
     SUBJECT VERB in/at the ROOM at TIME       several subjects, rooms and times; the time may come first
     SUBJECT VERB either in the ROOM or in the ROOM at TIME
@@ -13,11 +13,11 @@ its clauses become statements if all of a clause has a known form (clause.py). T
     SUBJECT  a piece, the murderer, the murder weapon, the suspect motivated by MOTIVE; joined by "and", or by "neither … nor"
     VERB     was, is, must be, has to have been, can only be …; denied: was not, cannot be, could not have been …
 
-This file knows what stands around a sentence. Set aside, because they assert nothing, are hedges, questions, plans, quotations,
-conditions and what hangs on them, and lists of possibilities. A later sentence can take back what was said: "X. But that fails."
-retracts the paragraph, "X. No, wait." what the last sentence follows from. What is supposed ("suppose", "case 1", "trying: …")
-lasts until a contradiction lets its negation be stated or something be concluded, or until "in both cases" or a heading ends it.
-What names something and is neither read nor set aside counts as unread.
+This file follows what the sentences do to each other. Hedges, questions, plans, quotations, conditions with what hangs on
+them, and lists of possibilities are set aside: they assert nothing. A later sentence can take back what was said: "X. But
+that fails." retracts the paragraph; "X. No, wait." retracts the argument that led to the last sentence. What is supposed
+("suppose", "case 1", "trying: …") lasts until a contradiction lets its negation be stated or something be concluded, or until
+"in both cases" or a heading ends it. A sentence that names something and is neither read nor set aside counts as unread.
 
 Any text is read in linear time.
 """
@@ -138,8 +138,7 @@ class _TextReader:
             return
         times = re.findall(r"<T\d+>", body)
         heads_aside = bool(grammar.HEADS_LIST.search(body)) and any(
-            pattern.search(body)
-            for pattern in (grammar.NOT_ASSERTED, grammar.SUPPOSES, grammar.REJECTS, grammar.POSSIBILITIES)
+            pattern.search(body) for pattern in (grammar.NOT_ASSERTED, grammar.SUPPOSES, grammar.REJECTS, grammar.POSSIBILITIES)
         )
         if re.fullmatch(r"(?:at )?<T\d+>", body) or (
             body.endswith(":") and len(times) == body.count("<") == 1 and not heads_aside
@@ -273,7 +272,7 @@ class _TextReader:
     def _concluded(self, asserted: tuple[Assertion, ...], concludes: bool) -> tuple[Assertion, ...]:
         """What a sentence within a supposition asserts outside it, and so closes it.
 
-        Two of three are needed: a contradiction before it, a word such as "so", and that it is the opposite of what was supposed.
+        It needs two of three: a contradiction before it, a word such as "so", and that it is the opposite of what was supposed.
         """
         negation = tuple(a for a in asserted if a.opposite in self.suppositions[-1].assertions)
         if not asserted or (self.contradiction is not None) + bool(negation) + concludes < 2:

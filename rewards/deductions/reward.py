@@ -1,10 +1,10 @@
 """The optional reward for stated deductions: `deductions` has TRL's reward signature. It also logs their soundness.
 
-The reward pays for deductions that are justified, new and not at hand (see rewards/deductions/judge.py). A step earns as much as it
-excludes: 1 − 1/k for the value of a cell that has k possible values, 1/k for one value that it does not have, and nothing for a
-statement that is not about one cell. Every refuted or undecided statement costs 1. So guessing loses: a guess that is right with
-probability p earns at most 1 − p if it is right, and costs 1 if not: p (1 − p) − (1 − p) < 0. The sum is divided by what the
-questions are worth by the same measure, and cut to [0, 1].
+The reward pays for deductions that are justified, new and not at hand (see rewards/deductions/judge.py). A step earns as much
+as it excludes: 1 − 1/k for the value of a cell that has k possible values, 1/k for one value that it does not have, and
+nothing for a statement that is not about one cell. Every refuted or undecided statement costs 1. So guessing loses: a guess
+that is right with probability p earns at most 1 − p if it is right, and costs 1 if not: p (1 − p) − (1 − p) < 0. The sum is
+divided by what the questions are worth by the same measure, and cut to [0, 1].
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def deductions(
     Args:
         prompts: B texts, or B chats whose last message is the puzzle.
         completions: B texts, or B chats whose last message is the answer.
-        log_metric: TRL's hook; receives `soundness` (the share proved), `deductions` (their number per completion), `read_share`
+        log_metric: TRL's hook; receives `soundness` (the share proved), `deductions` (how many per completion), `read_share`
             (of the sentences that assert something) and `unread_prompts` (the share of prompts that cannot be read).
     """
     judges = [cached_judge(text_of(prompt) or "") for prompt in prompts]
@@ -57,7 +57,7 @@ def reward_of(judged: Sequence[Deduction], puzzle: Puzzle) -> float:
 
 
 def credit(deduction: Deduction, setting: Setting) -> float:
-    """What a deduction earns: −1 for a wrong or unproved one, the share of a cell's values that a justified step excludes, or 0."""
+    """What a deduction earns: −1 if it is refuted or undecided, what it excludes if it is justified and new, otherwise 0."""
     if deduction.repeated:
         return 0.0
     if deduction.verdict in ("refuted", "undecided"):
