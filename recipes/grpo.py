@@ -22,14 +22,21 @@ from pathlib import Path
 # `accelerate launch recipes/grpo.py` puts recipes/ on the path, not the folder above it.
 from trl import GRPOConfig, ModelConfig, get_peft_config
 
-from puzzles.files import lock_folder
-from recipes.alarms import Watch
+from puzzles.files import lock_folder, write_json
+from recipes.alarms import AlarmArguments, AlarmCallback
 from recipes.arguments import PuzzleArguments, RunArguments, parse
-from recipes.checkpoints import checkpoint_to_resume, keep_checkpoints, same_run, whole_checkpoints, write_json
+from recipes.checkpoints import (
+    HELD_OUT_ACCURACY,
+    best_checkpoint,
+    check_same_run,
+    checkpoint_to_resume,
+    complete_checkpoints,
+    delete_checkpoints_except,
+)
 from recipes.data import puzzles
 from recipes.hub import by_hand, repository, upload
 from recipes.plan import accumulate, as_text, check, this_machine
-from recipes.trainer import HELD_OUT_ACCURACY, PuzzleTrainer
+from recipes.trainer import PuzzleTrainer
 from rewards.accuracy import accuracy, published_accuracy
 from rewards.deductions import deductions
 
@@ -48,7 +55,13 @@ def scores(log: dict[str, float]) -> dict[str, float]:
     return {name: log[key] for name, key in (named | bands).items()}
 
 
-def main(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args: GRPOConfig, model_args: ModelConfig) -> None:
+def main(
+    puzzle_args: PuzzleArguments,
+    run_args: RunArguments,
+    alarm_args: AlarmArguments,
+    training_args: GRPOConfig,
+    model_args: ModelConfig,
+) -> None:
     output_dir = Path(training_args.output_dir)
     result_file = output_dir / "result.json"
     try:
@@ -66,7 +79,7 @@ def main(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args: GR
         train = train.select([*range(len(train))] * times)
         with training_args.main_process_first(local=False):  # the folder is shared by all nodes
             checkpoint = checkpoint_to_resume(output_dir, run_args.resume)
-            same_run(output_dir, identity(puzzle_args, run_args, training_args, model_args))
+            check_same_run(output_dir, identity(puzzle_args, run_args, training_args, model_args))
             if training_args.process_index == 0:
                 lock_folder(output_dir)
             if result_file.exists():
@@ -80,7 +93,7 @@ def main(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args: GR
                         print(f"Nothing is uploaded now. To do so: {how}")
                 return
             if training_args.should_save:
-                keep_checkpoints(output_dir, set(whole_checkpoints(output_dir)))
+                delete_checkpoints_except(set(complete_checkpoints(output_dir)), output_dir)
         repo = repository(training_args) if training_args.process_index == 0 else None
         training_args.push_to_hub = False  # Trainer would upload all that lies in output_dir, at each checkpoint
     except (ValueError, OSError) as error:
@@ -107,7 +120,7 @@ def main(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args: GR
         peft_config=get_peft_config(model_args),
         curriculum=puzzle_args.curriculum,
         packed_tokens=run_args.packed_tokens if run_args.packing else None,
-        callbacks=[watch := Watch(run_args)],
+        callbacks=[alarm := AlarmCallback(alarm_args)],
     )
     if detection and training_args.use_vllm:
         from vllm.sampling_params import RepetitionDetectionParams
@@ -120,7 +133,7 @@ def main(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args: GR
     if trainer.state.global_step not in evaluations:
         evaluations[trainer.state.global_step] = scores(trainer.evaluate())
     result = {"before": evaluations[0], "after": evaluations[trainer.state.global_step]}
-    result |= {"best": trainer.best_checkpoint(), "alarms": watch.ringing}
+    result |= {"best": best_checkpoint(output_dir, history), "alarms": alarm.active}
     trainer.save_model(str(output_dir / "model.partial"))
     trainer.accelerator.wait_for_everyone()
     if trainer.accelerator.is_main_process:
@@ -155,6 +168,6 @@ def identity(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args
 
 if __name__ == "__main__":
     try:
-        main(*parse((PuzzleArguments, RunArguments, GRPOConfig, ModelConfig), __doc__))
+        main(*parse((PuzzleArguments, RunArguments, AlarmArguments, GRPOConfig, ModelConfig), __doc__))
     except KeyboardInterrupt:
         sys.exit("Interrupted. The same command goes on from the last checkpoint.")

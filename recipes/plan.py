@@ -39,6 +39,7 @@ from transformers import (
 from trl import GRPOConfig, ModelConfig
 
 from puzzles.tables import text_table
+from recipes.alarms import AlarmArguments
 from recipes.arguments import PuzzleArguments, RunArguments, parse
 from recipes.data import puzzles, to_be_made
 from recipes.memory import GiB, Machine, Parameters, cut_by_tokens, disk, loaded_in, memory, parameters
@@ -442,7 +443,12 @@ def machine_of(path: Path, plan: PlanArguments) -> Machine:
 
 
 def main(
-    plan: PlanArguments, puzzle_args: PuzzleArguments, run_args: RunArguments, args: GRPOConfig, model_args: ModelConfig
+    plan: PlanArguments,
+    puzzle_args: PuzzleArguments,
+    run_args: RunArguments,
+    _: AlarmArguments,
+    args: GRPOConfig,
+    model_args: ModelConfig,
 ) -> None:
     cut_off, name = offline(), model_args.model_name_or_path
     if sampled := to_be_made(puzzle_args):  # the plan does without
@@ -494,4 +500,4 @@ def main(
 
 if __name__ == "__main__":
     sys.argv += ["--use_cpu", "true"]  # or else GRPOConfig looks for a GPU that does bf16
-    main(*parse((PlanArguments, PuzzleArguments, RunArguments, GRPOConfig, ModelConfig), __doc__))
+    main(*parse((PlanArguments, PuzzleArguments, RunArguments, AlarmArguments, GRPOConfig, ModelConfig), __doc__))

@@ -17,6 +17,7 @@ from trl import GRPOConfig, ModelConfig
 from puzzles.dataset import build
 from puzzles.scenario import Size
 from recipes import grpo
+from recipes.alarms import AlarmArguments
 from recipes.arguments import PuzzleArguments, RunArguments, parse
 from recipes.data import as_answers, as_messages, puzzles
 from recipes.plan import model_config, prompt_lengths, rounded_away, this_machine
@@ -84,7 +85,7 @@ def train(monkeypatch, tmp_path, capsys):
         recipe = ["--config", ROOT / "recipes" / "tiny-cpu.yaml", "--output_dir", tmp_path / "run", *small.split()]
         monkeypatch.setattr(sys, "argv", ["grpo.py", *map(str, [*recipe, *overrides])])
         monkeypatch.chdir(ROOT)
-        grpo.main(*parse((PuzzleArguments, RunArguments, GRPOConfig, ModelConfig), ""))
+        grpo.main(*parse((PuzzleArguments, RunArguments, AlarmArguments, GRPOConfig, ModelConfig), ""))
         return capsys.readouterr().out
 
     return run

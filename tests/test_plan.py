@@ -13,6 +13,7 @@ from trl import GRPOConfig, ModelConfig
 
 from puzzles.dataset import build
 from puzzles.scenario import Size
+from recipes.alarms import AlarmArguments
 from recipes.arguments import PuzzleArguments, RunArguments, parse
 from recipes.memory import GiB, Machine, activations, disk, memory, parameters, states, tokens_at_once
 from recipes.plan import KNOWN, PlanArguments, accumulate, geometry, main, rounded_away, too_long, unreachable_server
@@ -181,7 +182,7 @@ def plan(monkeypatch, capsys):
         given = ("--config", f"recipes/{recipe}.yaml", *arguments, "--use_cpu", "true")
         monkeypatch.setattr(sys, "argv", ["plan.py", *map(str, given)])
         try:
-            main(*parse((PlanArguments, PuzzleArguments, RunArguments, GRPOConfig, ModelConfig), ""))
+            main(*parse((PlanArguments, PuzzleArguments, RunArguments, AlarmArguments, GRPOConfig, ModelConfig), ""))
         except SystemExit as end:
             return capsys.readouterr().out + str(end.code), end.code
         return capsys.readouterr().out, 0
