@@ -228,7 +228,7 @@ def test_a_log_of_inspect_is_read(tmp_path, capsys, monkeypatch):
     assert "soundness 1.000" in shown(capsys, monkeypatch, tmp_path / "log.eval")
     write_eval_log(EvalLog(eval=spec, samples=[]), str(tmp_path / "empty.eval"))
     (tmp_path / "broken.eval").write_text("no zip")
-    for name, said in (("empty", "has no samples"), ("broken", "is no Inspect log"), ("missing", "No such file")):
+    for name, said in (("empty", "has no samples"), ("broken", "is not an Inspect log"), ("missing", "No such file")):
         with pytest.raises(SystemExit, match=said):
             shown(capsys, monkeypatch, tmp_path / f"{name}.eval")
 
@@ -239,16 +239,16 @@ def test_a_log_of_inspect_is_read(tmp_path, capsys, monkeypatch):
         (None, [], "rows.jsonl: No such file or directory. FILE must be JSON"),
         (b"", [], "has no rows"),
         (b"[]", [], "has no rows"),
-        (b"\xff\xfe", [], "is no text in UTF-8 (byte 0)"),
-        (b'{"prompt": "x", "completion": "y"}\n{"prompt": ', [], "line 2 is no JSON"),
-        (b"not json", [], "line 1 is no JSON"),
-        (b"[" * 100_000, [], "line 1 is no JSON"),
+        (b"\xff\xfe", [], "is not UTF-8 text (byte 0)"),
+        (b'{"prompt": "x", "completion": "y"}\n{"prompt": ', [], "line 2 is not JSON"),
+        (b"not json", [], "line 1 is not JSON"),
+        (b"[" * 100_000, [], "line 1 is not JSON"),
         (b"[3]", [], "row 0 is 3: it must be an object"),
         (b'{"prompt": "x", "answer": "y"}', [], "row 0 has no 'completion', only 'prompt', 'answer'"),
         (b'{"prompt": "x", "completion": null}', [], "row 0 has the completion null"),
         (b'{"prompt": [], "completion": "y"}', [], "row 0 has the prompt []"),
         (b'{"prompt": [{"role": "user"}], "completion": "y"}', [], "row 0 has the prompt [{"),
-        (b'{"prompt": "What is the capital of France?", "completion": "y"}', [], "row 0 has a prompt that is no puzzle (the"),
+        (b'{"prompt": "What is the capital of France?", "completion": "y"}', [], "row 0 has a prompt that is not a puzzle (the"),
         (b'{"prompt": "x", "completion": "y"}', ["--index", "1"], "has 1 row: --index 1 must be 0."),
         (b'[{}, {}]', ["--index", "-1"], "has 2 rows: --index -1 must be 0 to 1."),
     ],
