@@ -33,7 +33,7 @@ from recipes.checkpoints import (
     complete_checkpoints,
     delete_checkpoints_except,
 )
-from recipes.data import puzzles
+from recipes.data import load_puzzles
 from recipes.hub import by_hand, repository, upload
 from recipes.plan import accumulate, as_text, check, this_machine
 from recipes.trainer import PuzzleTrainer
@@ -66,7 +66,7 @@ def main(
     result_file = output_dir / "result.json"
     try:
         accumulate(run_args, training_args, training_args.world_size)
-        train, held_out = puzzles(puzzle_args, training_args.seed)
+        train, held_out = load_puzzles(puzzle_args, training_args.seed)
         if not check(run_args, training_args, model_args, train, held_out).chat_template:
             if training_args.process_index == 0:
                 print(f"{model_args.model_name_or_path} has no chat template: it gets the prompts as text.")

@@ -41,7 +41,7 @@ from trl import GRPOConfig, ModelConfig
 from puzzles.tables import text_table
 from recipes.alarms import AlarmArguments
 from recipes.arguments import PuzzleArguments, RunArguments, parse
-from recipes.data import puzzles, to_be_made
+from recipes.data import dataset_not_made_yet, load_puzzles
 from recipes.memory import GiB, Machine, Parameters, cut_by_tokens, disk, loaded_in, memory, parameters
 from recipes.packing import unsupported
 
@@ -451,11 +451,11 @@ def main(
     model_args: ModelConfig,
 ) -> None:
     cut_off, name = offline(), model_args.model_name_or_path
-    if sampled := to_be_made(puzzle_args):  # the plan does without
+    if sampled := dataset_not_made_yet(puzzle_args):  # the plan does without
         puzzle_args.dataset, puzzle_args.num_train_puzzles = None, 200
     try:
         config = KNOWN[name] if cut_off and name in KNOWN else model_config(model_args, cut_off)
-        train, held_out = puzzles(puzzle_args, args.seed)
+        train, held_out = load_puzzles(puzzle_args, args.seed)
         machines = [machine_of(Path(path), plan) for path in plan.machines]
         tokenizer = tokenizer_of(model_args, cut_off)
         lengths = prompt_lengths(args, tokenizer, train, held_out)
