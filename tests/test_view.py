@@ -248,7 +248,7 @@ def test_a_log_of_inspect_is_read(tmp_path, capsys, monkeypatch):
         (b'{"prompt": "x", "completion": null}', [], "row 0 has the completion null"),
         (b'{"prompt": [], "completion": "y"}', [], "row 0 has the prompt []"),
         (b'{"prompt": [{"role": "user"}], "completion": "y"}', [], "row 0 has the prompt [{"),
-        (b'{"prompt": "What is the capital of France?", "completion": "y"}', [], "row 0 has a prompt that is not a puzzle (the"),
+        (b'{"prompt": "What is the capital of France?", "completion": "y"}', [], "has a prompt that is not a puzzle (the"),
         (b'{"prompt": "x", "completion": "y"}', ["--index", "1"], "has 1 row: --index 1 must be 0."),
         (b'[{}, {}]', ["--index", "-1"], "has 2 rows: --index -1 must be 0 to 1."),
     ],
