@@ -1,4 +1,4 @@
-"""Verdicts, which CP-SAT must confirm; the reward, which no attack may raise; inputs that are no puzzle or no end of text."""
+"""The verdicts, which CP-SAT must confirm; the reward, which no attack may raise; inputs that are not puzzles or never end."""
 
 import random
 import time
@@ -34,7 +34,7 @@ def said(statements, setting):
 
 
 @pytest.mark.parametrize("determine", ["world", "answers"])
-def test_every_verdict_is_cp_sats(determine):
+def test_cp_sat_confirms_every_verdict(determine):
     verdicts = set()
     for index in range(4):
         case, judge = case_of(index, determine=determine)
@@ -59,7 +59,7 @@ def _possible(setting, clues, statement):
     return find_night(setting, [*clues, statement]) is not None
 
 
-def test_a_solvers_chain_is_sound_and_pays_and_false_steps_cost():
+def test_a_chain_by_the_solver_is_sound_and_earns_and_false_steps_cost():
     for index in range(6):
         case, judge = case_of(index)
         s = case.puzzle.setting
@@ -97,7 +97,7 @@ def test_what_follows_only_from_an_earlier_step_is_justified_only_after_it():
     pytest.fail("no statement is justified only after others")
 
 
-def test_repeating_restating_and_flooding_with_trifles_earn_nothing():
+def test_repeating_restating_and_flooding_with_trivia_earn_nothing():
     for index in range(8):
         case, judge = case_of(index)
         s = case.puzzle.setting
@@ -133,7 +133,7 @@ def test_repeating_restating_and_flooding_with_trifles_earn_nothing():
 
 @pytest.mark.parametrize("holds", [True, False])
 def test_guessing_costs(holds):
-    """Statements drawn at random, affirmed or denied: what they pay on average is below nothing, before the cut at 0."""
+    """Statements drawn at random, affirmed or denied, earn less than 0 on average, before the cut at 0."""
     rng = random.Random(5)
     paid = []
     for index in range(10):
@@ -147,7 +147,7 @@ def test_guessing_costs(holds):
     assert sum(paid) / len(paid) < -0.03
 
 
-def test_what_is_no_puzzle_no_completion_or_no_end_of_it():
+def test_inputs_that_are_not_puzzles_not_completions_or_very_long():
     case, _ = case_of(0)
     other, _ = case_of(1, size=Size(4, 3, 6, 3, 4))
     text = said([step.statement for step in small_steps(case)], case.puzzle.setting)
@@ -173,7 +173,7 @@ def test_what_is_no_puzzle_no_completion_or_no_end_of_it():
 
 
 def test_no_statement_of_a_form_breaks_the_judge_or_the_view():
-    """Any two pieces in any form, known or to be found out: a statement that is read has a verdict and a reason."""
+    """Any two pieces in any form, named or to be found out: every statement that is read gets a verdict and a reason."""
     case, judge = case_of(0)
     s = case.puzzle.setting
     pieces = [s.suspects[0], f"the {s.weapons[0]}", "Mr. Boddy", "the murderer", "the murder weapon"]
@@ -199,7 +199,7 @@ def test_no_statement_of_a_form_breaks_the_judge_or_the_view():
 
 
 def test_the_judge_and_the_view_take_linear_time():
-    """100,000 characters of distinct statements, judged again, take 0.1 s here; 8,000 lines that state something, the same."""
+    """Measured: 0.1 s to judge 100,000 characters of distinct statements again, or to view 8,000 lines that state something."""
     case, judge = case_of(0, size=Size(6, 5, 9, 6, 6), determine="answers")
     s = case.puzzle.setting
     rng = random.Random(0)
@@ -218,7 +218,7 @@ def test_the_judge_and_the_view_take_linear_time():
     assert time.process_time() - start < 2
 
 
-def test_a_verdict_that_takes_too_long_is_timed_out_and_counted(monkeypatch):
+def test_a_verdict_that_takes_too_long_is_counted_as_timed_out(monkeypatch):
     monkeypatch.setattr("rewards.deductions.judge.MAX_CONFLICTS", 1)
     case, judge = case_of(3, size=Size(6, 5, 9, 6, 6), determine="answers")
     s = case.puzzle.setting

@@ -1,4 +1,4 @@
-"""The extractor, against a real HTTP server: only known forms of its lines are read, and what it answered is asked for once."""
+"""The extractor, with a real HTTP server: only lines of known form are read, and each answer is asked for once."""
 
 import random
 
@@ -41,7 +41,7 @@ def test_every_form_is_shown_and_read_affirmed_and_denied(size):
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_lines_do_not_change_what_the_lines_around_them_say(size):
+def test_lines_do_not_change_the_meaning_of_the_lines_around_them(size):
     puzzle, night, judge = case_of(2, size)
     s, clues = puzzle.setting, set(map(canonical, puzzle.clues))
     rng = random.Random(1)
@@ -52,7 +52,7 @@ def test_lines_do_not_change_what_the_lines_around_them_say(size):
     ]
 
 
-def test_what_is_no_sentence_of_a_known_form_is_dropped_and_counted_and_a_clue_is_no_deduction():
+def test_lines_of_unknown_form_are_dropped_and_counted_and_a_clue_is_not_a_deduction():
     puzzle, night, judge = case_of(1, SIZES[0])
     s = puzzle.setting
     true = next(f for f in facts(night) if isinstance(f, At) and f not in puzzle.clues)
@@ -71,7 +71,7 @@ def test_what_is_no_sentence_of_a_known_form_is_dropped_and_counted_and_a_clue_i
     assert known_sentences("NONE\n", s) == ("", 0)
 
 
-def test_an_answer_is_kept_and_an_error_is_not(tmp_path, monkeypatch):
+def test_an_answer_is_cached_and_an_error_is_not(tmp_path, monkeypatch):
     puzzle, _, _ = case_of(0, SIZES[0])
     s = puzzle.setting
     answers = {

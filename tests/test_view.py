@@ -1,4 +1,4 @@
-"""What is printed under a deduction: CP-SAT proves the clues, and the nights fit. And what is no completion of a puzzle."""
+"""What is shown under a deduction: CP-SAT confirms the clues, and the nights fit them. And input that is not a completion."""
 
 import json
 import os
@@ -53,7 +53,7 @@ def opposite(assertion):
 
 
 def decided(setting, clues, assertion):
-    """Whether the clues entail an assertion, in CP-SAT's words."""
+    """Whether the clues entail an assertion, according to CP-SAT."""
     if assertion.holds:
         return entailed(setting, clues, assertion.statement)
     return find_night(setting, [*clues, assertion.statement]) is None
@@ -100,7 +100,7 @@ def test_each_line_is_marked_and_the_summary_counts(tmp_path, capsys, monkeypatc
 
 
 @pytest.mark.parametrize("determine", ["world", "answers"])
-def test_the_clues_shown_decide_it_none_is_idle_and_the_nights_fit(tmp_path, capsys, monkeypatch, determine):
+def test_the_clues_shown_decide_it_none_is_redundant_and_the_nights_fit(tmp_path, capsys, monkeypatch, determine):
     seen = set()
     for index in range(3):
         case = generate(20261123, index, SIZE, determine=determine)
@@ -153,7 +153,7 @@ def candidates_of(case):
     return list(candidate_clues(random.Random(0), case.night))
 
 
-def test_what_clues_leave_open_has_no_proof_and_what_rules_say_needs_none():
+def test_what_the_clues_leave_open_has_no_proof_and_what_the_rules_imply_needs_no_clue():
     case = generate(20261123, 0, SIZE, determine="answers")
     judge, s = Judge(prompt(case.puzzle)), case.puzzle.setting
     cells = [Assertion(At(p, r, t)) for p in s.pieces for r in s.rooms for t in s.times]
@@ -162,13 +162,13 @@ def test_what_clues_leave_open_has_no_proof_and_what_rules_say_needs_none():
     assert judge.deciding_clues(Assertion(Iff(x, x))) == []
 
 
-def test_looking_changes_no_verdict():
+def test_viewing_changes_no_verdict():
     case = generate(20261123, 1, SIZE)
     text = "\n".join(f"So {render(s.statement, case.puzzle.setting, capital=False)}." for s in small_steps(case))
-    looked, fresh = Judge(prompt(case.puzzle)), Judge(prompt(case.puzzle))
-    before = looked.judge(text)
-    list(view.marked_lines(looked, text, before))
-    assert looked.judge(text) == before == fresh.judge(text)
+    viewed, fresh = Judge(prompt(case.puzzle)), Judge(prompt(case.puzzle))
+    before = viewed.judge(text)
+    list(view.marked_lines(viewed, text, before))
+    assert viewed.judge(text) == before == fresh.judge(text)
 
 
 def test_the_facts_about_a_statement_decide_it():
@@ -185,7 +185,7 @@ def test_the_facts_about_a_statement_decide_it():
     assert kinds == set(get_args(Clue))
 
 
-# ---------------------------------------------------------------- pages, logs, and what is none
+# ---------------------------------------------------------------- pages, logs, and bad input
 
 
 def test_the_committed_page_is_what_the_command_writes_whatever_the_hash_seed(tmp_path, capsys, monkeypatch):

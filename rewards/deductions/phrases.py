@@ -7,6 +7,7 @@ for either, `(?! x)` for what must not follow. Where two phrases begin alike, th
 
 # ---------------------------------------------------------------- a statement follows, affirmed or denied
 
+# before a statement; skipped
 LEAD_INS = r"""
 okay
 ok
@@ -66,6 +67,7 @@ step(?: \d+)?
 =>
 ->
 """
+# "clue 3 … that" before a statement; skipped
 IMPLY = """
 means
 implies
@@ -79,6 +81,7 @@ confirms
 tells
 follows
 """
+# "we … that" before a statement; skipped
 CONCLUDE = """
 conclude
 concluded
@@ -101,6 +104,7 @@ obtain
 say
 now know
 """
+# before a statement; denies it
 DENIALS = r"""
 there is no way(?: that)?
 it is false that
@@ -112,6 +116,7 @@ it is impossible (?:that|for)
 it cannot be(?: the case)? that
 no way(?: that)?
 """
+# within a statement; skipped
 ADVERBS = """
 therefore
 thus
@@ -140,6 +145,7 @@ as well
 for (?:sure|certain)
 as (?:required|needed|expected)
 """
+# between two clauses
 JOINTS = """
 and so
 so(?! that)
@@ -158,6 +164,7 @@ whereas
 
 # ---------------------------------------------------------------- nothing is asserted
 
+# what elaborates the sentence asserts nothing either
 HEDGES = r"""
 might
 may
@@ -200,6 +207,7 @@ whether
 candidates?
 (?:not|cannot) rule out
 """
+# what elaborates the sentence asserts nothing either
 CONDITIONS = r"""
 (?<!only )if(?! and only if)
 unless
@@ -220,6 +228,7 @@ in the case (?:that|of)
 under (?:this|that|the|such an)(?: \w+)? (?:assumption|hypothesis|supposition|scenario|option|reading)
 (?:since|because|as|for|or) then
 """
+# the sentence reports or retracts a statement
 QUOTATIONS = r"""
 says?
 said
@@ -242,6 +251,7 @@ untrue
 retract
 misread
 """
+# the sentence says what is to be shown or done
 PLANS = """
 needs?
 goal
@@ -259,6 +269,7 @@ let's
 
 # ---------------------------------------------------------------- something is supposed
 
+# what one of several cases is called ("option 2: …")
 CASES = """
 scenario
 (?:sub-?)?case
@@ -274,6 +285,7 @@ combination
 variant
 choice
 """
+# before what is supposed
 SUPPOSITIONS = r"""
 suppos(?:e|ing)
 assum\w+
@@ -304,6 +316,7 @@ split(?:ting)? (?:on|into)
 
 # ---------------------------------------------------------------- what was said is rejected or retracted
 
+# reject what stands before them, and end a supposition
 CONTRADICTIONS = r"""
 contradict\w*
 conflict\w*
@@ -316,6 +329,7 @@ clash\w*
 at odds
 breaks?(?= (?:the |a )?(?:clue|rule))
 """
+# reject what stands before them
 REFUSALS = r"""
 impossible
 invalid
@@ -351,6 +365,7 @@ same (?:\w+ )?(?:problem|issue|trouble|story)
 (?:discarding|dropping|rejecting|eliminating)(?=$|[.;!])
 (?:that|this|it|which) (?:breaks|ruins|wrecks|spoils)
 """
+# reject what stands before them, unless a name follows
 DROPPED = """
 eliminated
 ruled out
@@ -375,6 +390,7 @@ crossed off
 abandoned
 invalidated
 """
+# at the start of a sentence; take the last argument back as a slip
 CORRECTIONS = """
 no,? wait
 no,? no
@@ -400,6 +416,7 @@ error
 sorry
 never ?mind
 """
+# anywhere in a sentence; take the last argument back
 WITHDRAWALS = r"""
 i take back
 take (?:that|it) back
