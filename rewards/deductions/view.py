@@ -42,7 +42,7 @@ LEGEND = {  # mark of a line: (colour in the terminal, what it means); a line wi
     "": ("", "names nothing of the puzzle"),
 }
 ROW = '{"prompt": "…", "completion": "…"}'
-_night = lru_cache(maxsize=8)(find_night)  # the same one for all refuted statements of a puzzle
+_cached_night = lru_cache(maxsize=8)(find_night)  # the same one for all refuted statements of a puzzle
 
 
 # ---------------------------------------------------------------- what is shown
@@ -110,24 +110,24 @@ def _reasons(judge: Judge, deduction: Deduction) -> Iterator[str]:
             yield f"{by} the rules of the night alone"
     try:
         if deduction.verdict == "refuted":
-            night = _night(puzzle.setting, puzzle.clues)
-            yield f"on a night that fits: {_and(facts_about(assertion.statement, night), judge)}"
+            night = _cached_night(puzzle.setting, puzzle.clues)
+            yield f"on a night that fits: {_joined(facts_about(assertion.statement, night), judge)}"
         if deduction.verdict == "undecided":
-            yes = find_night(puzzle.setting, [*puzzle.clues, assertion.statement])
-            no = find_night(puzzle.setting, puzzle.clues, false=[assertion.statement])
-            about = {*facts_about(assertion.statement, yes), *facts_about(assertion.statement, no)}
-            differ = [pair for pair in zip(facts(yes), facts(no), strict=True) if pair[0] != pair[1]]
-            differ.sort(key=lambda pair: about.isdisjoint(pair))  # what it is about comes first
-            holds, fails = zip(*differ[:3], strict=True)
+            true = find_night(puzzle.setting, [*puzzle.clues, assertion.statement])
+            false = find_night(puzzle.setting, puzzle.clues, false=[assertion.statement])
+            about = {*facts_about(assertion.statement, true), *facts_about(assertion.statement, false)}
+            differences = [pair for pair in zip(facts(true), facts(false), strict=True) if pair[0] != pair[1]]
+            differences.sort(key=lambda pair: about.isdisjoint(pair))  # what the statement is about comes first
+            holds, fails = zip(*differences[:3], strict=True)
             if not assertion.holds:
                 holds, fails = fails, holds
-            yield f"it holds on a night that fits: {_and(holds, judge)}"
-            yield f"it fails on a night that fits: {_and(fails, judge)}"
+            yield f"it holds on a night that fits: {_joined(holds, judge)}"
+            yield f"it fails on a night that fits: {_joined(fails, judge)}"
     except UndecidedError as error:
         yield f"no night to show: {error}"
 
 
-def _and(statements: list[Clue] | tuple[Clue, ...], judge: Judge) -> str:
+def _joined(statements: list[Clue] | tuple[Clue, ...], judge: Judge) -> str:
     return "; ".join(render(statement, judge.puzzle.setting, capital=False) for statement in statements)
 
 
@@ -155,7 +155,7 @@ def summary(judge: Judge, judged: JudgedCompletion) -> str:
 def show(judge: Judge, text: str, console: Console, marks: bool) -> None:
     """Print a completion, with colours, or with `marks` in the margin instead."""
 
-    def put(line: str, mark: str, margin: str = "", **style) -> None:
+    def put(line: str, mark: str, margin: str = "") -> None:
         margin = f"{f'[{margin}]' if margin else '':<12}" if marks else ""
         console.print(Text(f"{margin}{line}".rstrip(), style="" if marks else LEGEND[mark][0]), soft_wrap=True, highlight=False)
 
@@ -276,7 +276,7 @@ def _samples(file: Path) -> list[dict]:
     ]
 
 
-def judged_row(row: dict, place: str) -> tuple[Judge, str]:
+def judge_and_text(row: dict, place: str) -> tuple[Judge, str]:
     """The judge of a row's puzzle and the text of its completion.
 
     Raises:
@@ -303,7 +303,7 @@ def _short(value: object) -> str:
     return _printable(text if len(text) <= 60 else f"{text[:60]}…")
 
 
-def name_of(row: dict, index: int, judge: Judge) -> str:
+def title_of(row: dict, index: int, judge: Judge) -> str:
     s, band = judge.puzzle.setting, row.get("difficulty")
     sizes = f"{len(s.suspects)} suspects, {len(s.weapons)} weapons, {len(s.rooms)} rooms, {len(s.times)} times"
     return _printable(f"Row {index}{f', {band}' if isinstance(band, str) else ''}: {sizes}")
@@ -327,17 +327,15 @@ def main() -> None:
             raise ValueError(f"{args.file} has {count}: --index {args.index} must be {range_}.")
         if args.html:
             chosen = range(len(rows)) if args.index is None else [args.index]
-            judged = [(i, *judged_row(rows[i], f"{args.file}, row {i}")) for i in chosen]
-            write_text(args.html, page([(name_of(rows[i], i, judge), judge, text) for i, judge, text in judged]))
+            judges = [(i, *judge_and_text(rows[i], f"{args.file}, row {i}")) for i in chosen]
+            write_text(args.html, page([(title_of(rows[i], i, judge), judge, text) for i, judge, text in judges]))
             print(args.html)
         else:
             index = args.index or 0
-            judge, text = judged_row(rows[index], f"{args.file}, row {index}")
-            console = Console()
-            console.print(
-                f"{args.file}, {name_of(rows[index], index, judge)}; {len(rows)} row{'s' * (len(rows) > 1)} in all (--index)\n",
-                soft_wrap=True, highlight=False, markup=False,
-            )  # fmt: skip
+            judge, text = judge_and_text(rows[index], f"{args.file}, row {index}")
+            console, total = Console(), f"{len(rows)} row{'s' * (len(rows) > 1)} in all (--index)"
+            heading = f"{args.file}, {title_of(rows[index], index, judge)}; {total}\n"
+            console.print(heading, soft_wrap=True, highlight=False, markup=False)
             show(judge, text, console, args.plain or not console.is_terminal or console.no_color)
     except OSError as error:
         fix = "FILE must be JSON, JSONL or an Inspect log, and the file of --html must be writable."
