@@ -38,7 +38,7 @@ from recipes.hub import by_hand, repository, upload
 from recipes.plan import accumulate, as_text, check, this_machine
 from recipes.trainer import PuzzleTrainer
 from rewards.accuracy import accuracy, published_accuracy
-from rewards.deductions.judge import deductions
+from rewards.deductions import deductions
 
 
 def scores(log: dict[str, float]) -> dict[str, float]:
