@@ -34,11 +34,11 @@ from recipes.checkpoints import (
     delete_checkpoints_except,
 )
 from recipes.data import load_puzzles
-from recipes.hub import by_hand, repository, upload
+from recipes.hub import create_repository, upload, upload_command
 from recipes.plan import accumulate, as_text, check, this_machine
 from recipes.trainer import PuzzleTrainer
 from rewards.accuracy import accuracy, published_accuracy
-from rewards.deductions.judge import deductions
+from rewards.deductions import deductions
 
 
 def scores(log: dict[str, float]) -> dict[str, float]:
@@ -89,12 +89,12 @@ def main(
                     )
                     if training_args.push_to_hub:
                         name = training_args.hub_model_id or output_dir.absolute().name
-                        how = by_hand(name, output_dir / "model", training_args.hub_revision)
+                        how = upload_command(name, output_dir / "model", training_args.hub_revision)
                         print(f"Nothing is uploaded now. To do so: {how}")
                 return
             if training_args.should_save:
                 delete_checkpoints_except(set(complete_checkpoints(output_dir)), output_dir)
-        repo = repository(training_args) if training_args.process_index == 0 else None
+        repo = create_repository(training_args) if training_args.process_index == 0 else None
         training_args.push_to_hub = False  # Trainer would upload all that lies in output_dir, at each checkpoint
     except (ValueError, OSError) as error:
         sys.exit(f"recipes/grpo.py: {error}" if training_args.process_index == 0 else 1)

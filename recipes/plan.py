@@ -43,7 +43,7 @@ from recipes.alarms import AlarmArguments
 from recipes.arguments import PuzzleArguments, RunArguments, parse
 from recipes.data import dataset_not_made_yet, load_puzzles
 from recipes.memory import GiB, Machine, Parameters, cut_by_tokens, disk, loaded_in, memory, parameters
-from recipes.packing import unsupported
+from recipes.packing import packing_problems
 
 THE_TRAINERS = ("conversation", "tools", "chat_template", "add_generation_prompt", "tokenize", "return_dict")
 CHARACTERS_PER_TOKEN = 2.5  # of a prompt, at least: 2.88 was the least of 5,500 with Qwen2.5's vocabulary, 3.23 the mean
@@ -375,7 +375,7 @@ def check(
     faults = geometry(run_args, args, machine.processes, len(held_out))[1]
     faults += too_long(args, config, lengths, len(held_out)) + unreachable_server(args)
     faults += rounded_away(config, args, model_args, machine) + untargeted(config, model_args)
-    faults += unsupported(config, args, model_args.attn_implementation) if run_args.packing else []
+    faults += packing_problems(config, args, model_args.attn_implementation) if run_args.packing else []
     trackers = {"trackio", "wandb"} & set(args.report_to)
     faults += [f"report_to: {name} is not installed: pip install {name}." for name in trackers if not find_spec(name)]
     if not run_args.start_anyway:
@@ -472,7 +472,7 @@ def main(
         rows = {"GPUs": f"{machine.processes // machine.nodes} × {machine.nodes} node(s)"}
         wrong = too_long(args, config, lengths, len(held_out)) + unreachable_server(args)
         wrong += rounded_away(config, args, model_args, machine) + untargeted(config, model_args)
-        wrong += unsupported(config, args, model_args.attn_implementation) if run_args.packing else []
+        wrong += packing_problems(config, args, model_args.attn_implementation) if run_args.packing else []
         for part, more in (
             geometry(run_args, args, machine.processes, len(held_out)),
             memory(config, p, machine, run_args, args, lengths, plan.completion_tokens),

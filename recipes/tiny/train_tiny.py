@@ -37,7 +37,7 @@ from recipes.checkpoints import read_log_history
 from recipes.data import fresh_puzzles
 from recipes.evaluation.plots import learning_curve_plot, save
 from rewards.accuracy import accuracy
-from rewards.deductions.judge import judge_of
+from rewards.deductions import cached_judge
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = ROOT / "outputs" / "tiny-cpu"
@@ -150,7 +150,7 @@ def score(folder: Path, rows: Dataset, decoding: str, seed: int) -> dict[str, fl
         texts = tokenizer.batch_decode(tokens[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
         scores += accuracy(texts, batch["solution"], prompts=batch["prompt"])
         for prompt, text in zip(batch["prompt"], texts, strict=True):
-            verdicts.update(judge_of(text_of(prompt)).judge(text).counts)
+            verdicts.update(cached_judge(text_of(prompt)).judge(text).counts)
     mean = sum(scores) / len(scores)
     deviation = math.sqrt(sum((x - mean) ** 2 for x in scores) / (len(scores) - 1))
     return {
