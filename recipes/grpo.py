@@ -33,12 +33,12 @@ from recipes.checkpoints import (
     complete_checkpoints,
     delete_checkpoints_except,
 )
-from recipes.data import puzzles
-from recipes.hub import by_hand, repository, upload
+from recipes.data import load_puzzles
+from recipes.hub import create_repository, upload, upload_command
 from recipes.plan import accumulate, as_text, check, this_machine
 from recipes.trainer import PuzzleTrainer
 from rewards.accuracy import accuracy, published_accuracy
-from rewards.deductions.judge import deductions
+from rewards.deductions import deductions
 
 
 def scores(log: dict[str, float]) -> dict[str, float]:
@@ -66,7 +66,7 @@ def main(
     result_file = output_dir / "result.json"
     try:
         accumulate(run_args, training_args, training_args.world_size)
-        train, held_out = puzzles(puzzle_args, training_args.seed)
+        train, held_out = load_puzzles(puzzle_args, training_args.seed)
         if not check(run_args, training_args, model_args, train, held_out).chat_template:
             if training_args.process_index == 0:
                 print(f"{model_args.model_name_or_path} has no chat template: it gets the prompts as text.")
@@ -89,12 +89,12 @@ def main(
                     )
                     if training_args.push_to_hub:
                         name = training_args.hub_model_id or output_dir.absolute().name
-                        how = by_hand(name, output_dir / "model", training_args.hub_revision)
+                        how = upload_command(name, output_dir / "model", training_args.hub_revision)
                         print(f"Nothing is uploaded now. To do so: {how}")
                 return
             if training_args.should_save:
                 delete_checkpoints_except(set(complete_checkpoints(output_dir)), output_dir)
-        repo = repository(training_args) if training_args.process_index == 0 else None
+        repo = create_repository(training_args) if training_args.process_index == 0 else None
         training_args.push_to_hub = False  # Trainer would upload all that lies in output_dir, at each checkpoint
     except (ValueError, OSError) as error:
         sys.exit(f"recipes/grpo.py: {error}" if training_args.process_index == 0 else 1)

@@ -15,7 +15,7 @@ from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, PreTrainedConfig
 from trl import GRPOConfig, ModelConfig
 
 from recipes.arguments import RunArguments
-from recipes.packing import WORTH_PACKING, regroups
+from recipes.packing import MIN_PADDING_RATIO, can_regroup_rows
 
 GiB = 2**30
 OVERHEAD = 4 * GiB  # CUDA context, NCCL's buffers and vLLM's CUDA graphs: an allowance, not a formula
@@ -97,13 +97,13 @@ def head_size(config: PreTrainedConfig) -> int:
 
 def cut_by_tokens(run_args: RunArguments, args: GRPOConfig) -> bool:
     """Whether `packed_tokens`, and not per_device_train_batch_size, says what goes forward and backward together."""
-    return run_args.packing and regroups(args)
+    return run_args.packing and can_regroup_rows(args)
 
 
 def tokens_at_once(run_args: RunArguments, args: GRPOConfig, longest: int) -> int:
     """Most tokens that go forward and backward together on a GPU, if `longest` are those of the longest row."""
     if cut_by_tokens(run_args, args):
-        return round(WORTH_PACKING * max(run_args.packed_tokens, longest))
+        return round(MIN_PADDING_RATIO * max(run_args.packed_tokens, longest))
     return args.per_device_train_batch_size * longest
 
 

@@ -41,9 +41,9 @@ from trl import GRPOConfig, ModelConfig
 from puzzles.tables import text_table
 from recipes.alarms import AlarmArguments
 from recipes.arguments import PuzzleArguments, RunArguments, parse
-from recipes.data import puzzles, to_be_made
+from recipes.data import dataset_not_made_yet, load_puzzles
 from recipes.memory import GiB, Machine, Parameters, cut_by_tokens, disk, loaded_in, memory, parameters
-from recipes.packing import unsupported
+from recipes.packing import packing_problems
 
 THE_TRAINERS = ("conversation", "tools", "chat_template", "add_generation_prompt", "tokenize", "return_dict")
 CHARACTERS_PER_TOKEN = 2.5  # of a prompt, at least: 2.88 was the least of 5,500 with Qwen2.5's vocabulary, 3.23 the mean
@@ -375,7 +375,7 @@ def check(
     faults = geometry(run_args, args, machine.processes, len(held_out))[1]
     faults += too_long(args, config, lengths, len(held_out)) + unreachable_server(args)
     faults += rounded_away(config, args, model_args, machine) + untargeted(config, model_args)
-    faults += unsupported(config, args, model_args.attn_implementation) if run_args.packing else []
+    faults += packing_problems(config, args, model_args.attn_implementation) if run_args.packing else []
     trackers = {"trackio", "wandb"} & set(args.report_to)
     faults += [f"report_to: {name} is not installed: pip install {name}." for name in trackers if not find_spec(name)]
     if not run_args.start_anyway:
@@ -451,11 +451,11 @@ def main(
     model_args: ModelConfig,
 ) -> None:
     cut_off, name = offline(), model_args.model_name_or_path
-    if sampled := to_be_made(puzzle_args):  # the plan does without
+    if sampled := dataset_not_made_yet(puzzle_args):  # the plan does without
         puzzle_args.dataset, puzzle_args.num_train_puzzles = None, 200
     try:
         config = KNOWN[name] if cut_off and name in KNOWN else model_config(model_args, cut_off)
-        train, held_out = puzzles(puzzle_args, args.seed)
+        train, held_out = load_puzzles(puzzle_args, args.seed)
         machines = [machine_of(Path(path), plan) for path in plan.machines]
         tokenizer = tokenizer_of(model_args, cut_off)
         lengths = prompt_lengths(args, tokenizer, train, held_out)
@@ -472,7 +472,7 @@ def main(
         rows = {"GPUs": f"{machine.processes // machine.nodes} × {machine.nodes} node(s)"}
         wrong = too_long(args, config, lengths, len(held_out)) + unreachable_server(args)
         wrong += rounded_away(config, args, model_args, machine) + untargeted(config, model_args)
-        wrong += unsupported(config, args, model_args.attn_implementation) if run_args.packing else []
+        wrong += packing_problems(config, args, model_args.attn_implementation) if run_args.packing else []
         for part, more in (
             geometry(run_args, args, machine.processes, len(held_out)),
             memory(config, p, machine, run_args, args, lengths, plan.completion_tokens),

@@ -16,7 +16,6 @@ import random
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import warnings
 from importlib.util import find_spec
@@ -29,7 +28,6 @@ import transformers
 import trl
 from datasets import Dataset
 from transformers import AttentionInterface, AutoModelForCausalLM, AutoTokenizer, PrinterCallback, Qwen2Config, TrainerCallback
-from trl import GRPOConfig
 
 from puzzles.files import write_json
 from recipes import attention, packing
@@ -85,14 +83,15 @@ def new_model(args):
         return AutoModelForCausalLM.from_config(config).bfloat16()
 
 
-def new_trainer(model, folder: str, device: str, rollout: dict, scores: list[float], packed_tokens: int | None, **config):
+def new_trainer(model, args, rollout: dict, scores: list[float], packed_tokens: int | None, **config):
     """A trainer whose "generation" returns the completions of `rollout`, all of one prompt, rewarded with `scores`."""
-    args = GRPOConfig(
-        folder, num_generations=len(scores), max_completion_length=8192, loss_type="grpo", beta=0.0, report_to="none",
-        use_cpu=device == "cpu", save_strategy="no", dataloader_pin_memory=False, disable_tqdm=True, logging_steps=1, **config,
+    config = trl.GRPOConfig(
+        args.output.with_suffix(""), num_generations=len(scores), max_completion_length=8192, loss_type="grpo", beta=0.0,
+        use_cpu=args.device == "cpu", report_to="none", save_strategy="no", dataloader_pin_memory=False, disable_tqdm=True,
+        logging_steps=1, **config,
     )  # fmt: skip
     trainer = PackedGRPOTrainer(
-        model, lambda completion_ids, **_: scores, args=args, packed_tokens=packed_tokens,
+        model, lambda completion_ids, **_: scores, args=config, packed_tokens=packed_tokens,
         train_dataset=Dataset.from_dict({"prompt": ["a puzzle"] * 16}), rollout_func=lambda prompts, trainer: {**rollout},
         processing_class=AutoTokenizer.from_pretrained(ROOT / "recipes" / "tiny" / "tiny-warm-start"),
     )  # fmt: skip
@@ -111,15 +110,13 @@ def exactness(report: Report, args) -> None:
         mask[row, left - prompt : left + completion] = 1
     scored = mask[:, left:].bool()
     weight = torch.randn(scored.shape, generator=torch.Generator().manual_seed(1)).to(args.device) * scored / scored.sum()
-    with tempfile.TemporaryDirectory() as folder:
-        trainer = new_trainer(model, folder, args.device, {}, [0, 1], 10**6, bf16=False)
-    model.train()
-    model.gradient_checkpointing_enable()
+    trainer = new_trainer(model, args, {}, [0, 1], 10**6, bf16=False)
+    model.train().gradient_checkpointing_enable()
 
     def compute(dtype: torch.dtype, packed_tokens: int | None, kernel=attention.has_varlen_kernel):
         trainer.packed_tokens = packed_tokens
         model.to(dtype).zero_grad(set_to_none=True)
-        with patch.object(packing, "WORTH_PACKING", 0), patch.object(attention, "has_varlen_kernel", kernel):
+        with patch.object(packing, "MIN_PADDING_RATIO", 0), patch.object(attention, "has_varlen_kernel", kernel):
             logps = trainer._get_per_token_logps_and_entropies(model, ids, mask, right)[0]
         (logps * weight).sum().backward()
         return logps[scored].detach().float(), torch.cat([p.grad.flatten().float() for p in model.parameters()])
@@ -139,10 +136,8 @@ def exactness(report: Report, args) -> None:
     add("packed float32 against stock", max(e["max_logp"], e["gradient"]) < 1e-3, e)
     stock = errors(compute(torch.bfloat16, None))
     add("stock bfloat16 against float32", stock["gradient"] < 0.5, stock)
-    kernels = {"a call per completion": lambda query: False}
-    if args.device == "cuda":
-        kernels["one call per layer"] = attention.has_varlen_kernel
-    for name, kernel in kernels.items():
+    kernels = {"a call per completion": lambda query: False, "one call per layer": attention.has_varlen_kernel}
+    for name, kernel in list(kernels.items())[: 1 if args.device == "cpu" else 2]:
         e = errors(compute(torch.bfloat16, 10**6, kernel))
         add(f"packed bfloat16, {name}", all(e[key] < 1.25 * stock[key] for key in ("mean_logp", "gradient")), e)
 
@@ -208,13 +203,12 @@ def training(report: Report, args) -> None:
         model, draw, meter = new_model(args), random.Random(1), Meter()
         ids = [draw.choices(range(2, model.config.vocab_size), k=n) for n in (prompt, *completions)]
         rollout = {"prompt_ids": [ids[0]] * GROUP, "completion_ids": ids[1:], "logprobs": [[0.0] * n for n in completions]}
-        with tempfile.TemporaryDirectory() as folder:
-            config = {"per_device_train_batch_size": micro, "gradient_accumulation_steps": GROUP // micro, "max_steps": 3}
-            config |= {"bf16": bool(gpu), "activation_checkpointing": True}
-            trainer = new_trainer(model, folder, args.device, rollout, scores, packed_tokens, **config)
-            trainer.add_callback(meter)
-            model.model.register_forward_pre_hook(meter.count, with_kwargs=True)
-            trainer.train()
+        config = {"per_device_train_batch_size": micro, "gradient_accumulation_steps": GROUP // micro, "max_steps": 3}
+        config |= {"bf16": bool(gpu), "activation_checkpointing": True}
+        trainer = new_trainer(model, args, rollout, scores, packed_tokens, **config)
+        trainer.add_callback(meter)
+        model.model.register_forward_pre_hook(meter.count, with_kwargs=True)
+        trainer.train()
         fastest = seconds[kind] = min(meter.seconds[1:])  # the first warms up
         kept = [n for n, score in zip(completions, scores, strict=True) if score != 0.5]
         mfu = flops(model, prompt, kept) / fastest / peak / 1e12 if peak else None
