@@ -1,4 +1,4 @@
-"""The benchmark, against a real HTTP server: what it measures, what it counts, and that nobody pays twice."""
+"""The benchmark against a real HTTP server: its measures, what it counts, and that nothing is paid for twice."""
 
 import json
 import subprocess
@@ -21,9 +21,11 @@ from puzzles.cpsat import find_night
 from puzzles.dataset import build, puzzle_of
 from puzzles.scenario import Size
 from puzzles.sentences import render
+from recipes.arguments import puzzles_of
+from recipes.data import fresh
 from recipes.evaluation import benchmark
 from recipes.evaluation.intervals import ratio
-from recipes.evaluation.measures import price_of, summary, table
+from recipes.evaluation.measures import price_of, summarize, summary_table
 from recipes.tiny.train_tiny import chance, score
 from rewards.accuracy import accuracy, published_accuracy
 from tests.openai_server import USAGE, claude, openai_server, refusal, reply
@@ -58,7 +60,7 @@ def sheet(row, wrong=0):
 
 
 def sentences(row, right, wrong):
-    """So many sentences that are true on the one night that fits, and so many that are not, a line each; none is a clue."""
+    """`right` sentences that are true on the puzzle's night, then `wrong` ones that are false; none is a clue."""
     puzzle, statements = puzzle_of(row)
     s = puzzle.setting
     true = [f for f in facts(find_night(s, statements)) if isinstance(f, At) and f not in statements]
@@ -77,7 +79,7 @@ def command(dataset, url, output, *more):
 
 @pytest.fixture
 def bench(monkeypatch, capsys):
-    """Runs the benchmark in this process, which would not let go of a folder's lock: its own is tested with a real one."""
+    """Runs the benchmark in this process, without the lock on its folder, which this process would keep."""
     monkeypatch.setattr(benchmark, "lock_folder", lambda folder: None)
 
     def run(*options):
@@ -89,8 +91,8 @@ def bench(monkeypatch, capsys):
             code, error = 1, str(refused)
         except SystemExit as refused:
             code, error = refused.code, ""
-        said = capsys.readouterr()
-        return SimpleNamespace(returncode=code, stdout=said.out, stderr=said.err + error)
+        printed = capsys.readouterr()
+        return SimpleNamespace(returncode=code, stdout=printed.out, stderr=printed.err + error)
 
     return run
 
@@ -104,7 +106,7 @@ def result_of(output):
     return json.loads((output / "tester" / "result.json").read_text())
 
 
-def test_every_figure_is_what_the_responses_say_and_prices_can_change_later(rows, dataset, prices, tmp_path, run, monkeypatch):
+def test_every_figure_matches_the_responses_and_prices_can_change_later(rows, dataset, prices, tmp_path, run, monkeypatch):
     known = by_prompt(rows)
 
     def answer(prompt, number):
@@ -158,8 +160,8 @@ def test_every_figure_is_what_the_responses_say_and_prices_can_change_later(rows
             assert b"sk-very-secret" not in path.read_bytes()
 
 
-def test_rate_limits_cut_offs_refusals_and_errors_are_counted_and_no_zeros(rows, dataset, tmp_path, run):
-    known, mended = by_prompt(rows), False
+def test_rate_limits_truncations_refusals_and_errors_are_counted_and_not_scored_zero(rows, dataset, tmp_path, run):
+    known, fixed = by_prompt(rows), False
 
     def answer(prompt, number):
         if number % 5 == 0:
@@ -170,9 +172,9 @@ def test_rate_limits_cut_offs_refusals_and_errors_are_counted_and_no_zeros(rows,
                 return reply("I was about to say that", finish="length")
             case 1:
                 return reply("", finish="content_filter")
-            case 2 if not mended:
+            case 2 if not fixed:
                 return refusal(400, "this prompt is too long", "context_length_exceeded")
-            case 3 if not mended:
+            case 3 if not fixed:
                 return refusal(400, "no such parameter", "bad_request")
         return reply(sheet(row), usage=None if rows.index(row) == 4 else USAGE)
 
@@ -187,10 +189,10 @@ def test_rate_limits_cut_offs_refusals_and_errors_are_counted_and_no_zeros(rows,
         assert server.statuses.count(429) > 0
         assert (found["accuracy"]["n"], found["accuracy"]["mean"]) == (18, pytest.approx(12 / 18))  # the failed are no zeros
         assert found["dollars"] is None
-        for warning in ("3 of 18 responses were cut off", "3 responses are refusals", "6 responses are missing"):
+        for warning in ("3 of 18 responses were truncated", "3 responses are refusals", "6 responses are missing"):
             assert warning in first.stdout
         assert "the server gave no token counts" in first.stdout
-        mended, asked = True, len(server.prompts)
+        fixed, asked = True, len(server.prompts)
         second = run(dataset, url, tmp_path / "out")
         found = result_of(tmp_path / "out")
         assert second.returncode == 0, second.stdout + second.stderr
@@ -200,7 +202,7 @@ def test_rate_limits_cut_offs_refusals_and_errors_are_counted_and_no_zeros(rows,
         assert len(new) == 6
 
 
-def test_after_kill_9_only_what_is_missing_is_asked_for(rows, dataset, tmp_path, run):
+def test_after_kill_9_only_what_is_missing_is_requested(rows, dataset, tmp_path, run):
     known = by_prompt(rows)
     with openai_server(lambda prompt, _: reply(sheet(known[prompt])), seconds=0.3) as (server, url):
         with (tmp_path / "killed.log").open("w") as log:
@@ -227,7 +229,7 @@ def test_after_kill_9_only_what_is_missing_is_asked_for(rows, dataset, tmp_path,
         assert result["seconds"] < 0.3 * COUNT * SAMPLES  # without the break between the two runs
 
 
-def test_deductions_are_counted_by_the_solvers_verdict_and_an_extractor_is_asked_once(rows, dataset, tmp_path, run):
+def test_deductions_are_counted_by_verdict_and_an_extractor_is_asked_once(rows, dataset, tmp_path, run):
     known = by_prompt(rows)
 
     def answer(prompt, _):
@@ -248,13 +250,13 @@ def test_deductions_are_counted_by_the_solvers_verdict_and_an_extractor_is_asked
         assert found["extracted"] is None
 
         said = {sentences(row, 1, 0)[0]: row for row in rows}
-        mended = False
+        fixed = False
 
         def rewrite(prompt, _):
             row = next(row for first, row in said.items() if prompt.startswith(first))
             right, wrong = sentences(row, 1, 1)
             match rows.index(row):
-                case 0 if not mended:
+                case 0 if not fixed:
                     return refusal(400, "no such parameter", "bad_request")
                 case 0 | 1:
                     return reply("NONE")
@@ -272,7 +274,7 @@ def test_deductions_are_counted_by_the_solvers_verdict_and_an_extractor_is_asked
             assert (found["deductions"]["mean"], found["deductions"]["n"]) == (pytest.approx(12 / 7), 7 * SAMPLES)
             assert found["read_share"]["mean"] == pytest.approx(2 / 3)
             assert len(extractor.prompts) == COUNT  # the samples of a puzzle are alike here
-            mended = True
+            fixed = True
             for _ in range(2):  # the second time nobody is asked anything
                 again = run(dataset, url, tmp_path / "out", *options)
                 assert again.returncode == 0, again.stderr
@@ -284,16 +286,16 @@ def test_deductions_are_counted_by_the_solvers_verdict_and_an_extractor_is_asked
     half = run(dataset, url, tmp_path / "out", "--extractor-url", "http://127.0.0.1:9/v1")
     assert half.returncode == 2
     assert "--extractor-url and --extractor-model go together" in half.stderr
-    log = benchmark.whole_log(tmp_path / "out" / "tester" / "logs", COUNT * SAMPLES)
+    log = benchmark.complete_log(tmp_path / "out" / "tester" / "logs", COUNT * SAMPLES)
     for sample in log.samples:
         del sample.scores["grader"].metadata["deductions"]  # as in a log from before they were judged
-    old = summary(log.samples, None, None)
+    old = summarize(log.samples, None, None)
     assert old["soundness"] is old["deductions"] is old["read_share"] is None
     assert old["accuracy"]["mean"] == 1.0
-    assert "deductions" not in table(old)
+    assert "deductions" not in summary_table(old)
 
 
-def test_an_empty_answer_is_counted_and_said_and_unread_ones_are(rows, dataset, tmp_path, run):
+def test_empty_and_unread_answers_are_counted_and_reported(rows, dataset, tmp_path, run):
     known = by_prompt(rows)
 
     def answer(prompt, _):
@@ -316,7 +318,7 @@ def test_an_empty_answer_is_counted_and_said_and_unread_ones_are(rows, dataset, 
     found = result_of(tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert (found["responses"]["empty"], found["responses"]["cut_off"]) == (3 * SAMPLES, SAMPLES)
-    assert f"{3 * SAMPLES} of 24 responses ended by themselves and say nothing" in done.stdout
+    assert f"{3 * SAMPLES} of 24 responses ended by themselves without an answer" in done.stdout
     questions = [len(row["solution"]) for row in rows]
     assert found["unread_answers"]["mean"] == pytest.approx((sum(questions[:4]) + 1) / sum(questions))
     assert "answers unread" in done.stdout
@@ -324,7 +326,7 @@ def test_an_empty_answer_is_counted_and_said_and_unread_ones_are(rows, dataset, 
 
 
 @pytest.mark.parametrize("thinking", [True, False])
-def test_a_thought_that_the_template_begins_has_to_end_and_its_arguments_reach_the_server(
+def test_a_thought_begun_by_the_template_must_end_and_template_arguments_reach_the_server(
     thinking, rows, dataset, tmp_path, run
 ):
     known = by_prompt(rows)
@@ -351,21 +353,21 @@ def test_a_thought_that_the_template_begins_has_to_end_and_its_arguments_reach_t
         assert len(server.requests) == COUNT * SAMPLES
 
 
-def test_a_server_gets_what_training_saw_and_an_api_that_cannot_is_named(rows, tmp_path, run, bench, monkeypatch):
-    told = {"role": "system", "content": "You are a detective."}
+def test_a_server_gets_the_prompts_of_training_and_an_api_that_cannot_is_named(rows, tmp_path, run, bench, monkeypatch):
+    system = {"role": "system", "content": "You are a detective."}
     shots = [{"role": "user", "content": "Ready?"}, {"role": "assistant", "content": "Yes."}]
     texts = [row["prompt"][-1]["content"] for row in rows]
     known = dict(zip(texts, rows, strict=True))
-    prompts = [[told, *shots, *row["prompt"]] for row in rows]
+    prompts = [[system, *shots, *row["prompt"]] for row in rows]
     prompts[1] = texts[1]
-    prompts[2] = [told, {"role": "user", "content": [{"type": "text", "text": texts[2]}]}]
+    prompts[2] = [system, {"role": "user", "content": [{"type": "text", "text": texts[2]}]}]
     file = tmp_path / "messages.json"
     file.write_text(json.dumps([row | {"prompt": asked} for row, asked in zip(rows, prompts, strict=True)]))
     with openai_server(lambda prompt, _: reply(sheet(known[prompt]))) as (server, url):
         assert run(file, url, tmp_path / "out").returncode == 0
         sent = {request["messages"][-1]["content"]: request["messages"] for request in server.requests}
         assert [message["role"] for message in sent[texts[0]]] == ["system", "user", "assistant", "user"]
-        assert sent[texts[0]][0]["content"] == told["content"]
+        assert sent[texts[0]][0]["content"] == system["content"]
         assert sent[texts[1]] == [{"role": "user", "content": texts[1]}]
         assert [message["role"] for message in sent[texts[2]]] == ["system", "user"]
         assert result_of(tmp_path / "out")["accuracy"]["mean"] == 1.0
@@ -383,7 +385,7 @@ def test_a_server_gets_what_training_saw_and_an_api_that_cannot_is_named(rows, t
     assert "cannot reach openai/gpt-4o-mini" in done.stdout
 
 
-def test_claude_gets_its_budget_and_what_it_thinks_is_no_answer(rows, dataset, tmp_path, bench, monkeypatch):
+def test_claude_gets_its_budget_and_its_thinking_is_no_answer(rows, dataset, tmp_path, bench, monkeypatch):
     known = by_prompt(rows)
     usage = {"input_tokens": 1000, "output_tokens": 300, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 0}
 
@@ -405,18 +407,17 @@ def test_claude_gets_its_budget_and_what_it_thinks_is_no_answer(rows, dataset, t
     result = json.loads((tmp_path / "claude-3-7-sonnet-latest-16k" / "result.json").read_text())
     assert result["accuracy"]["mean"] == pytest.approx(np.mean([0, *(1 - 1 / len(row["solution"]) for row in rows[1:4])]))
     assert result["dollars"]["mean"] == pytest.approx((1000 * 3 + 300 * 15) / 1e6)
-    # What it deduces while it thinks counts, and what it left supposed there does not shut out what it says then.
+    # Deductions in the thinking count, and what it still supposes there does not affect the answer.
     assert result["verdicts"] == {"proved": 2 * 4, "refuted": 4, "undecided": 0, "timed out": 0}
 
 
-def test_guessing_comes_out_at_the_level_of_chance(tmp_path, bench):
+def test_guessing_scores_at_the_level_of_chance(tmp_path, bench):
     count = 150
     recipe = ROOT / "recipes" / "tiny-cpu.yaml"
     done = bench("guess", "--recipe", recipe, "--puzzles", count, "--samples", 1, "--seed", 77, "--output", tmp_path)
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "guess" / "result.json").read_text())
-    args = benchmark.puzzles_of(recipe)
-    expected = chance(benchmark.fresh(args, 77, count))
+    expected = chance(fresh(puzzles_of(recipe), 77, count))
     assert result["accuracy"]["low"] - 0.02 < expected < result["accuracy"]["high"] + 0.02
 
 
@@ -427,7 +428,7 @@ def test_guessing_comes_out_at_the_level_of_chance(tmp_path, bench):
         ("other --base-url URL", "does not serve 'other', only tester"),
         ("tester --base-url URL --max-tokens 20000", "leaves no room for a prompt in the context of tester"),
         ("tester --base-url URL --puzzles 99", "has only 8"),
-        ("tester --base-url URL --puzzles 0", "--puzzles 0: at least 1"),
+        ("tester --base-url URL --puzzles 0", "--puzzles 0: must be at least 1"),
         ("tester --base-url URL --dataset nowhere", "nowhere cannot be read"),
         ("tester --base-url URL --dataset BARE", "row 0 has no solution"),
         ("tester --base-url URL --recipe recipes/nix.yaml", "there is no file"),
@@ -438,7 +439,7 @@ def test_guessing_comes_out_at_the_level_of_chance(tmp_path, bench):
         ("outputs/no-such-folder-here", "A model is a folder (there is none of this name)"),
     ],
 )
-def test_what_cannot_be_asked_is_said_and_leaves_nothing_behind(options, complaint, dataset, tmp_path, monkeypatch, capsys):
+def test_what_cannot_work_is_refused_and_leaves_nothing_behind(options, complaint, dataset, tmp_path, monkeypatch, capsys):
     for key in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY"):
         monkeypatch.delenv(key, raising=False)
     monkeypatch.chdir(ROOT)
@@ -460,7 +461,7 @@ def test_what_cannot_be_asked_is_said_and_leaves_nothing_behind(options, complai
     assert not list((tmp_path / "out").glob("*/*"))
 
 
-def test_an_interval_is_over_puzzles_and_holds_the_truth_19_times_in_20():
+def test_an_interval_is_over_puzzles_and_covers_the_truth_19_times_in_20():
     rng = np.random.default_rng(0)
     held = 0
     for _ in range(200):
@@ -470,13 +471,14 @@ def test_an_interval_is_over_puzzles_and_holds_the_truth_19_times_in_20():
         held += found["low"] <= 0.5 <= found["high"]
     assert 0.88 <= held / 200 <= 0.99
     once, tenfold = ratio([1, 0, 1, 1], [1, 1, 1, 1]), ratio([10, 0, 10, 10], [10, 10, 10, 10])
-    assert (once["low"], once["high"]) == (tenfold["low"], tenfold["high"])  # more samples of a sure model are no news
+    # Ten times as many samples of the same puzzles, all alike, say no more than one of each.
+    assert (once["low"], once["high"]) == (tenfold["low"], tenfold["high"])
     assert ratio([1], [1]) == {"mean": 1.0, "low": None, "high": None, "n": 1, "puzzles": 1}
     assert ratio([], []) == ratio([0], [0]) == {"mean": None, "low": None, "high": None, "n": 0, "puzzles": 0}
     assert ratio([3, 0, 5], [4, 0, 8])["mean"] == pytest.approx(8 / 12)
 
 
-def test_prices_are_whole_and_found_under_dated_names(tmp_path):
+def test_prices_are_complete_and_found_under_dated_names(tmp_path):
     file = ROOT / "recipes" / "evaluation" / "prices.yaml"
     entries = yaml.safe_load(file.read_text())
     for name, entry in entries.items():
@@ -490,14 +492,14 @@ def test_prices_are_whole_and_found_under_dated_names(tmp_path):
 
 @pytest.mark.slow
 @needs_vllm
-def test_a_checkpoint_is_served_with_vllm_and_scored_as_transformers_scores_it(tmp_path):
+def test_a_checkpoint_served_with_vllm_scores_as_with_transformers(tmp_path):
     count, seed = 150, 20261123
     model = ROOT / "recipes" / "tiny" / "tiny-warm-start"
     adapter = tmp_path / "adapter"
     lora = get_peft_model(AutoModelForCausalLM.from_pretrained(model), LoraConfig(r=8, target_modules="all-linear"))
     torch.manual_seed(0)
     for name, weight in lora.named_parameters():
-        if "lora_B" in name:  # it spoils the model: to be seen in the score
+        if "lora_B" in name:  # makes the model worse, which the score must show
             torch.nn.init.normal_(weight, std=0.2)
     lora.save_pretrained(adapter)
     sampling = ("--recipe", "recipes/tiny-cpu.yaml", "--puzzles", str(count), "--samples", "2", "--seed", str(seed))
@@ -509,15 +511,15 @@ def test_a_checkpoint_is_served_with_vllm_and_scored_as_transformers_scores_it(t
         )
         assert done.returncode == 0, done.stdout + done.stderr
         results[folder.name] = json.loads((tmp_path / "out" / folder.name / "result.json").read_text())
-    whole = results["tiny-warm-start"]
-    rows = benchmark.fresh(benchmark.puzzles_of(ROOT / "recipes" / "tiny-cpu.yaml"), seed, count)
+    full = results["tiny-warm-start"]
+    rows = fresh(puzzles_of(ROOT / "recipes" / "tiny-cpu.yaml"), seed, count)
     expected = score(model, rows, "sampled", 0)
-    half = (whole["accuracy"]["high"] - whole["accuracy"]["low"]) / 2
-    assert abs(whole["accuracy"]["mean"] - expected["sampled"]) < 1.5 * (half**2 + expected["sampled_interval"] ** 2) ** 0.5
-    assert whole["responses"]["answered"] == 2 * count
-    assert 40 < whole["completion_tokens"]["mean"] < 80
-    assert whole["dollars"]["mean"] == pytest.approx(0.1 / 3600 * whole["seconds"] / (2 * count))
-    assert results["adapter"]["accuracy"]["mean"] < whole["accuracy"]["low"]
+    half = (full["accuracy"]["high"] - full["accuracy"]["low"]) / 2
+    assert abs(full["accuracy"]["mean"] - expected["sampled"]) < 1.5 * (half**2 + expected["sampled_interval"] ** 2) ** 0.5
+    assert full["responses"]["answered"] == 2 * count
+    assert 40 < full["completion_tokens"]["mean"] < 80
+    assert full["dollars"]["mean"] == pytest.approx(0.1 / 3600 * full["seconds"] / (2 * count))
+    assert results["adapter"]["accuracy"]["mean"] < full["accuracy"]["low"]
     assert not [
         p for p in psutil.process_iter(["cmdline"]) if "vllm.entrypoints.openai.api_server" in (p.info["cmdline"] or [])
     ]

@@ -1,4 +1,4 @@
-"""The report: its fits against known truths, its frontier against brute force, and that it repeats to the byte."""
+"""The report: fits against known laws, the frontier against brute force, and the same bytes each time."""
 
 import json
 import os
@@ -11,14 +11,17 @@ import numpy as np
 import pytest
 import yaml
 
-from recipes.evaluation.report import Run, frontier, main, power_law, puzzle_sets, tables, told, told_soundness, told_unread
+from recipes.evaluation.logs import Run, benchmarks_by_puzzles
+from recipes.evaluation.plots import frontier
+from recipes.evaluation.power_law import describe_power_law, fit_power_law
+from recipes.evaluation.report import benchmark_tables, describe_soundness, describe_unread, main
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = yaml.safe_load((ROOT / "recipes" / "evaluation" / "published.yaml").read_text())
 
 
 def series(rng, n=50, exponent=0.2, break_at=None, after=-1.0, noise=0.03):
-    """Accuracies of a known law, at iterations 1, 3, 5 …, with noise, and with another exponent after the break."""
+    """Noisy accuracies of a known law at iterations 1, 3, 5 …, with another exponent after the break."""
     x = np.arange(1, 2 * n, 2)
     y = 0.3 * x**exponent
     if break_at:
@@ -28,7 +31,7 @@ def series(rng, n=50, exponent=0.2, break_at=None, after=-1.0, noise=0.03):
 
 def test_a_power_law_is_found_with_its_exponent_and_no_break_where_there_is_none():
     rng = np.random.default_rng(1)
-    laws = [power_law(series(rng)) for _ in range(100)]
+    laws = [fit_power_law(series(rng)) for _ in range(100)]
     assert np.mean([law["exponent"] for law in laws]) == pytest.approx(0.2, abs=0.005)
     assert 0.85 <= np.mean([law["low"] <= 0.2 <= law["high"] for law in laws]) <= 1.0
     assert np.mean([law["break_at"] is not None for law in laws]) <= 0.1
@@ -36,26 +39,26 @@ def test_a_power_law_is_found_with_its_exponent_and_no_break_where_there_is_none
 
 
 @pytest.mark.parametrize(("break_at", "after"), [(61, -1.0), (31, 0.0), (81, -3.0)])
-def test_a_break_is_found_where_it_is_and_does_not_bend_the_law(break_at, after):
+def test_a_break_is_found_in_its_place_and_does_not_change_the_law_before_it(break_at, after):
     rng = np.random.default_rng(2)
-    laws = [power_law(series(rng, break_at=break_at, after=after)) for _ in range(30)]
+    laws = [fit_power_law(series(rng, break_at=break_at, after=after)) for _ in range(30)]
     found = [law for law in laws if law["break_at"]]
     assert len(found) >= 27
     assert np.median([law["break_at"] for law in found]) == pytest.approx(break_at, rel=0.2)
     assert np.mean([law["exponent"] for law in found]) == pytest.approx(0.2, abs=0.02)
     assert np.mean([law["exponent_after"] for law in found]) == pytest.approx(after, abs=0.4)
-    assert f"breaks at iteration {found[0]['break_at']}" in told(found[0])
+    assert f"breaks at iteration {found[0]['break_at']}" in describe_power_law(found[0])
 
 
-def test_few_evaluations_give_no_law_and_zeros_do_no_harm():
-    assert power_law({1: 0.3, 11: 0.4, 21: 0.5}) is None
-    assert "too few evaluations" in told(None)
-    law = power_law({1: 0.3, 2: 0.35, 3: 0.37, 5: 0.42, 8: 0.45, 13: 0.5, 21: 0.0, 34: 0.0, 55: 0.0})
+def test_few_evaluations_give_no_law_and_zeros_are_tolerated():
+    assert fit_power_law({1: 0.3, 11: 0.4, 21: 0.5}) is None
+    assert "too few evaluations" in describe_power_law(None)
+    law = fit_power_law({1: 0.3, 2: 0.35, 3: 0.37, 5: 0.42, 8: 0.45, 13: 0.5, 21: 0.0, 34: 0.0, 55: 0.0})
     assert law["break_at"] in (8, 13)
     assert law["exponent"] > 0.1 > law["exponent_after"]
 
 
-def test_the_frontier_is_what_nothing_beats():
+def test_the_frontier_is_the_points_that_nothing_beats():
     rng = np.random.default_rng(3)
     for _ in range(50):
         points = [(float(c), float(a)) for c, a in rng.integers(1, 9, size=(rng.integers(1, 12), 2))]
@@ -94,7 +97,7 @@ def write_row(folder, name, accuracy, dollars, digest="aaa", failed=0):
 
 
 def write_run(folder, steps_per_iteration=5, iterations=40, deductions=True):
-    """The logs of a run of several optimizer steps an iteration, evaluated every second iteration."""
+    """The logs of a run of several optimizer steps per iteration, evaluated every second iteration."""
     rng = np.random.default_rng(0)
     logs = []
     for step in range(iterations * steps_per_iteration + 1):
@@ -121,26 +124,26 @@ def write_run(folder, steps_per_iteration=5, iterations=40, deductions=True):
 def test_iterations_are_generations_and_the_first_is_of_the_untrained_model(tmp_path):
     write_run(tmp_path / "run")
     run = Run(tmp_path / "run")
-    assert list(run.held_out)[:3] == [1, 3, 5]
-    assert list(run.trained)[:3] == [1, 2, 3]
-    assert list(run.trained)[-1] == 40
-    assert list(run.held_out)[-1] == 41
-    law = power_law(run.held_out)
+    assert list(run.accuracy)[:3] == [1, 3, 5]
+    assert list(run.training_accuracy)[:3] == [1, 2, 3]
+    assert list(run.training_accuracy)[-1] == 40
+    assert list(run.accuracy)[-1] == 41
+    law = fit_power_law(run.accuracy)
     assert (law["exponent"], law["c"]) == (pytest.approx(0.2), pytest.approx(0.3))
     assert run.before["easy"] == pytest.approx((0.3, 0.3 - 1.96 * 0.02, 0.3 + 1.96 * 0.02))
     assert run.before["medium"][1:] == (None, None)
 
 
-def test_deductions_before_and_after_training_are_told_where_they_were_logged(tmp_path):
+def test_deductions_before_and_after_training_are_described_if_they_were_logged(tmp_path):
     write_run(tmp_path / "run")
     run = Run(tmp_path / "run")
     assert run.soundness == {"before": {"proved": 0.5, "stated": 6.0}, "after": {"proved": 0.7, "stated": 8.0}}
-    assert told_soundness(run).startswith("deductions proved: 0.50 → 0.70 (6.0 → 8.0 stated a completion; 64 held-out puzzles")
+    assert describe_soundness(run).startswith("deductions proved: 0.50 → 0.70 (6.0 → 8.0 stated per completion; 64 held-out")
     write_run(tmp_path / "old", deductions=False)
-    assert told_soundness(Run(tmp_path / "old")) == "deductions proved: not logged"
-    assert "answers unread: not logged → not logged" in told_unread(Run(tmp_path / "old"))
+    assert describe_soundness(Run(tmp_path / "old")) == "deductions proved: not logged"
+    assert "answers unread: not logged → not logged" in describe_unread(Run(tmp_path / "old"))
     run.soundness["before"] = {"proved": None, "stated": 0.0}  # an untrained model that states nothing
-    assert "proved: — → 0.70 (0.0 → 8.0 stated" in told_soundness(run)
+    assert "proved: — → 0.70 (0.0 → 8.0 stated" in describe_soundness(run)
 
 
 def options(tmp_path, output, run):
@@ -153,7 +156,7 @@ def report(tmp_path, output, run, monkeypatch):
     main()
 
 
-def test_a_report_repeats_to_the_byte_and_keeps_what_cannot_be_compared_apart(tmp_path, monkeypatch):
+def test_a_report_repeats_to_the_byte_and_keeps_different_puzzles_apart(tmp_path, monkeypatch):
     write_run(tmp_path / "run")
     for name, accuracy, dollars, digest in (
         ("ours", 0.6, 0.001, "aaa"),
@@ -195,13 +198,13 @@ def test_a_report_repeats_to_the_byte_and_keeps_what_cannot_be_compared_apart(tm
     assert found["soundness"]["after"] == {"proved": 0.7, "stated": 8.0}
 
 
-def test_a_report_says_what_is_missing(tmp_path, monkeypatch, capsys):
+def test_a_report_names_what_is_missing(tmp_path, monkeypatch, capsys):
     write_run(tmp_path / "run")
     report(tmp_path, "out", tmp_path / "run", monkeypatch)
-    assert "No benchmark in" in capsys.readouterr().out
+    assert "There is no benchmark in" in capsys.readouterr().out
     with pytest.raises(SystemExit) as refused:
         report(tmp_path, "out", tmp_path / "nowhere", monkeypatch)
     assert refused.value.code == 2
     assert "nowhere holds no whole checkpoint" in capsys.readouterr().err
-    assert puzzle_sets(tmp_path / "nowhere") == {}
-    assert "DeepSeek R1" in tables({}, PUBLISHED)
+    assert benchmarks_by_puzzles(tmp_path / "nowhere") == {}
+    assert "DeepSeek R1" in benchmark_tables({}, PUBLISHED)

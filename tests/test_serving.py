@@ -1,4 +1,4 @@
-"""vLLM behind an address: the flags that an adapter needs, adapters that it cannot serve, and why it did not start."""
+"""Serving with vLLM: the flags for an adapter, adapters that it cannot serve, and the reason if it does not start."""
 
 import ast
 import json
@@ -14,7 +14,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from recipes.evaluation.serving import RANKS, evenly_scaled, servable, served, why
+from recipes.evaluation.serving import RANKS, base_and_rank, failure_reason, serve, with_uniform_scale
 from tests.test_rehearsal import needs_vllm
 
 ROOT = Path(__file__).parents[1]
@@ -26,7 +26,7 @@ PATTERNS = {
 
 
 def adapter_of(folder, **config):
-    """An adapter of the tiny model whose B is not zero, so that it does something."""
+    """An adapter of the tiny model whose B is not zero, so that it has an effect."""
     torch.manual_seed(0)
     config = {"r": 24, "lora_alpha": 48, "target_modules": "all-linear"} | config
     model = get_peft_model(AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32), LoraConfig(**config))
@@ -39,7 +39,7 @@ def adapter_of(folder, **config):
 
 
 def edited(folder, **changes):
-    """The folder of an adapter of which there is the configuration alone."""
+    """The folder of an adapter with only its configuration in it."""
     config = LoraConfig(r=8, base_model_name_or_path="Qwen/Qwen2.5-14B-Instruct").to_dict()
     folder.mkdir(exist_ok=True)
     (folder / "adapter_config.json").write_text(json.dumps(config | changes, default=list))
@@ -63,8 +63,8 @@ def test_the_ranks_are_those_of_the_installed_vllm():
         (8, None, 8),
     ],
 )
-def test_vllm_gets_the_next_rank_that_it_takes(tmp_path, r, pattern, wanted):
-    assert servable(edited(tmp_path, r=r, rank_pattern=pattern)) == ("Qwen/Qwen2.5-14B-Instruct", wanted)
+def test_the_rank_is_rounded_up_to_one_that_vllm_accepts(tmp_path, r, pattern, wanted):
+    assert base_and_rank(edited(tmp_path, r=r, rank_pattern=pattern)) == ("Qwen/Qwen2.5-14B-Instruct", wanted)
 
 
 @pytest.mark.parametrize(
@@ -79,15 +79,15 @@ def test_vllm_gets_the_next_rank_that_it_takes(tmp_path, r, pattern, wanted):
         ({"init_lora_weights": "pissa_niter_4"}, "init_lora_weights: pissa_niter_4"),
         ({"init_lora_weights": "OLoRA"}, "init_lora_weights: olora"),
         ({"peft_type": "LOHA"}, "peft_type LOHA"),
-        ({"base_model_name_or_path": None}, "says that it adapts '', which is not there"),
-        ({"base_model_name_or_path": "outputs/sft/gone"}, "says that it adapts 'outputs/sft/gone', which is not there"),
+        ({"base_model_name_or_path": None}, "names the base model '', which is not there"),
+        ({"base_model_name_or_path": "outputs/sft/gone"}, "names the base model 'outputs/sft/gone', which is not there"),
     ],
 )
-def test_an_adapter_that_vllm_cannot_serve_is_refused_before_it_starts(monkeypatch, tmp_path, changes, complaint):
+def test_an_adapter_that_vllm_cannot_serve_is_refused_before_vllm_starts(monkeypatch, tmp_path, changes, complaint):
     monkeypatch.setattr("subprocess.Popen", lambda *_, **__: pytest.fail("vLLM was started"))
     with (
         pytest.raises(ValueError, match=complaint) as error,
-        served(str(edited(tmp_path, **changes)), "mine", tmp_path / "log", []),
+        serve(str(edited(tmp_path, **changes)), "mine", tmp_path / "log", []),
     ):
         pass
     assert ("merge_and_unload" in str(error.value)) == ("base" not in next(iter(changes)))
@@ -103,29 +103,29 @@ def test_an_adapter_that_vllm_cannot_serve_is_refused_before_it_starts(monkeypat
         ({"rank_pattern": [1]}, [1]),
     ],
 )  # fmt: skip
-def test_a_rank_that_is_none_is_named(tmp_path, changes, rank):
-    with pytest.raises(ValueError, match=re.escape(f"adapter_config.json has the rank {rank!r}: r and rank_pattern are")):
-        servable(edited(tmp_path, **changes))
+def test_an_impossible_rank_is_named(tmp_path, changes, rank):
+    with pytest.raises(ValueError, match=re.escape(f"adapter_config.json has the rank {rank!r}: r and rank_pattern must be")):
+        base_and_rank(edited(tmp_path, **changes))
 
 
-def test_an_adapter_that_is_not_whole_is_named(tmp_path):
+def test_an_incomplete_adapter_is_named(tmp_path):
     edited(tmp_path, alpha_pattern={"q_proj": 3})
-    with pytest.raises(ValueError, match=r"adapter_model\.safetensors is not there: save the adapter as safetensors"):
-        evenly_scaled(tmp_path, tmp_path)
-    for text, complaint in (("{", "is no JSON"), ("[1]", r"holds \[1\], where an object is due")):
+    with pytest.raises(ValueError, match=r"adapter_model\.safetensors is missing: save the adapter as safetensors"):
+        with_uniform_scale(tmp_path, tmp_path)
+    for text, complaint in (("{", "is not JSON"), ("[1]", r"holds \[1\] instead of a JSON object")):
         (tmp_path / "adapter_config.json").write_text(text)
         with pytest.raises(ValueError, match=rf"adapter_config\.json {complaint}"):
-            servable(tmp_path)
+            base_and_rank(tmp_path)
 
 
 @pytest.mark.parametrize(
     "changes", [{}, {"use_rslora": True}, PATTERNS, PATTERNS | {"use_rslora": True}, PATTERNS | {"lora_alpha": 0}]
 )
-def test_an_adapter_with_a_scale_for_each_layer_gets_one_for_all(tmp_path, changes):
-    """The copy's update of each layer under the one scale that vLLM knows, against the weights that PEFT merges."""
+def test_scales_that_differ_by_layer_become_one(tmp_path, changes):
+    """Each layer's update under the one scale that vLLM knows equals what PEFT would merge."""
     model = adapter_of(tmp_path / "adapter", **changes)
     (tmp_path / "copy").mkdir()
-    folder = evenly_scaled(tmp_path / "adapter", tmp_path / "copy")
+    folder = with_uniform_scale(tmp_path / "adapter", tmp_path / "copy")
     assert (folder == tmp_path / "adapter") == ("rank_pattern" not in changes)
     config = json.loads((folder / "adapter_config.json").read_text())
     scale = config["lora_alpha"] / (config["r"] ** 0.5 if config["use_rslora"] else config["r"])
@@ -185,7 +185,7 @@ def crash(process, error, code=1):
 
 
 @pytest.mark.parametrize(
-    ("log", "code", "said"),
+    ("log", "code", "reason"),
     [
         (
             USAGE + "api_server.py: error: unrecognized arguments: --foo",
@@ -203,24 +203,24 @@ def crash(process, error, code=1):
         (BEFORE, -signal.SIGSEGV, "it was killed by SIGSEGV."),
         ("\x1b[31m(APIServer pid=4)\x1b[0m Traceback (most recent call last):\n  File\nKeyError: 'x'", 1, "KeyError: 'x'"),
         ("No module named vllm.entrypoints", 1, "it ended with code 1, and\nNo module named vllm.entrypoints"),
-        ("", 3, "it ended with code 3, and\nwithout a line."),
+        ("", 3, "it ended with code 3, and\nan empty log."),
         ("vLLM dies\nTraceback (most recent call last):\n  File", 1, "it ended with code 1, and\nvLLM dies\nTraceback"),
         ((TRACEBACK.format(p="E", error="KeyError: 'x'") + "INFO\n" * 90) * 3000, 1, "KeyError: 'x'"),  # not quadratic
     ],
 )
-def test_the_log_of_a_server_that_did_not_start_says_why(log, code, said):
-    found = why(log, code)
-    assert said in found
+def test_the_log_of_a_server_that_did_not_start_gives_the_reason(log, code, reason):
+    found = failure_reason(log, code)
+    assert reason in found
     assert len(found.splitlines()) <= 4
     for noise in ("Traceback", "root cause", "^^^", "pid=", "usage:", "errors.pydantic", "WARNING"):
-        assert noise not in found or said.startswith("it ended")
+        assert noise not in found or reason.startswith("it ended")
 
 
 @needs_vllm
-def test_a_real_server_says_which_of_its_arguments_is_wrong(tmp_path):
+def test_a_real_server_names_the_argument_that_is_wrong(tmp_path):
     with (
         pytest.raises(ValueError, match=r"vLLM did not start: api_server.py: error: unrecognized arguments: --no-such-flag\n"),
-        served(str(BASE), "tiny", tmp_path / "log", ["--no-such-flag", "3"]),
+        serve(str(BASE), "tiny", tmp_path / "log", ["--no-such-flag", "3"]),
     ):
         pass
 
@@ -228,17 +228,17 @@ def test_a_real_server_says_which_of_its_arguments_is_wrong(tmp_path):
 @pytest.mark.slow
 @needs_vllm
 @pytest.mark.parametrize("changes", [{}, PATTERNS])
-def test_vllm_serves_an_adapter_of_any_rank_as_peft_has_it(tmp_path, changes):
+def test_vllm_serves_an_adapter_of_any_rank_as_peft_does(tmp_path, changes):
     """The log-probability of each token of a text, under the served adapter and under PEFT."""
     adapter_of(tmp_path / "adapter", **changes)
     text = "<|im_start|>user\nWho was in the Hall?<|im_end|>\n<|im_start|>assistant\nA. Mrs. White\nB. Hall"
     asked = {"model": "mine", "prompt": text, "max_tokens": 1, "temperature": 0, "echo": True, "logprobs": 1}
-    with served(str(tmp_path / "adapter"), "mine", tmp_path / "log", ["--max-model-len", "512"]) as url:
-        said = httpx.post(f"{url}/completions", json=asked, timeout=60).json()["choices"][0]["logprobs"]["token_logprobs"]
+    with serve(str(tmp_path / "adapter"), "mine", tmp_path / "log", ["--max-model-len", "512"]) as url:
+        served = httpx.post(f"{url}/completions", json=asked, timeout=60).json()["choices"][0]["logprobs"]["token_logprobs"]
     model = PeftModel.from_pretrained(
         AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32), tmp_path / "adapter"
     ).eval()
     ids = AutoTokenizer.from_pretrained(BASE)(text, return_tensors="pt").input_ids
     with torch.no_grad():
         own = model(ids).logits[0, :-1].log_softmax(-1).gather(1, ids[0, 1:, None])[:, 0]
-    assert said[1:-1] == pytest.approx(own.tolist(), abs=1e-3)
+    assert served[1:-1] == pytest.approx(own.tolist(), abs=1e-3)

@@ -1,4 +1,4 @@
-"""What the responses of a benchmark amount to: accuracy, deductions, tokens, dollars, each with n and a 95 % interval."""
+"""What a benchmark's responses show: accuracy, deductions, tokens and dollars, each with n and a 95 % interval over puzzles."""
 
 from __future__ import annotations
 
@@ -8,22 +8,130 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import yaml
-from inspect_ai.log import EvalSample
 
 from puzzles.difficulty import BANDS
 from puzzles.tables import text_table
 from recipes.evaluation.intervals import ratio
 from rewards.deductions.judge import DECIDED
 
-DATED = re.compile(r"(-\d{4}-?\d{2}-?\d{2}|-latest)?$")  # what may follow a model's name in the list of prices
+if TYPE_CHECKING:  # the report does without Inspect
+    from inspect_ai.log import EvalSample
+
 KINDS = ("murderer", "weapon", "room", "time", "motive", "motives", "places")  # of questions; the last two are the bonus
+INCOMPLETE = {"cut_off": "truncated", "refused": "refused", "empty": "empty", "failed": "failed"}  # responses, in words
+DATED = re.compile(r"(-\d{4}-?\d{2}-?\d{2}|-latest)?$")  # what may follow a model's name in the price list
+
+
+def count_responses(samples: list[EvalSample]) -> dict[str, int]:
+    """How many responses were asked for and answered; of these, how many were truncated ("cut_off"), refused by a filter, or
+    empty (ended by themselves with no answer after the reasoning); how many failed; and how many requests were repeated.
+    """
+    answered = [s for s in samples if s.scores and not s.error]
+    stops = Counter(s.output.stop_reason for s in answered)
+    silent = [s.scores["grader"].metadata.get("silent", not s.output.completion.strip()) for s in answered]
+    return {
+        "asked": len(samples),
+        "answered": len(answered),
+        "cut_off": stops["max_tokens"] + stops["model_length"],
+        "refused": stops["content_filter"],
+        "empty": sum(s.output.stop_reason == "stop" and is_silent for s, is_silent in zip(answered, silent, strict=True)),
+        "failed": len(samples) - len(answered),
+        "repeated_requests": sum(event.retries or 0 for s in samples for event in s.events if event.event == "model"),
+    }
+
+
+def summarize(samples: list[EvalSample], price: dict | None, gpu_dollars: float | None) -> dict:
+    """All measures of a benchmark, each with its mean, 95 % interval over puzzles, n, and number of puzzles.
+
+    Args:
+        samples: the answered ones.
+        price: dollars per million tokens.
+        gpu_dollars: dollars per hour of your own deployment, divided by the measured throughput; overrides `price`.
+    """
+    by_puzzle: dict[int, list[EvalSample]] = defaultdict(list)
+    for sample in samples:
+        by_puzzle[sample.id].append(sample)
+
+    def over_puzzles(measure: Callable[[EvalSample], tuple[float, float]]) -> dict:
+        """The ratio of two quantities of a response, each summed over all responses."""
+        sums = [np.sum([measure(sample) for sample in of_puzzle], axis=0) for of_puzzle in by_puzzle.values()]
+        return ratio([top for top, _ in sums], [bottom for _, bottom in sums])
+
+    result = {
+        key: over_puzzles(lambda s, key=key: (s.scores["grader"].value[key], 1))
+        for key in ("accuracy", "published_accuracy", "solved")
+    }
+    has_unread = all("unread" in s.scores["grader"].metadata for s in samples)  # older logs lack it
+    result["unread_answers"] = over_puzzles(unread_answers) if has_unread else None
+    result["by_difficulty"] = {name: over_puzzles(partial(accuracy_in_band, name=name)) for name in BANDS}
+    result["by_question"] = {kind: over_puzzles(partial(right_of_kind, kind=kind)) for kind in KINDS}
+    tallies = [(s.id, s.scores["grader"].metadata.get("deductions")) for s in samples]
+    result |= deduction_measures([(puzzle, tally) for puzzle, tally in tallies if tally])
+    result |= {"completion_tokens": None, "dollars": None, "seconds": busy_seconds(samples)}
+    if samples and all(s.output.usage for s in samples):
+        tokens = sum(s.output.usage.output_tokens for s in samples)
+        result["completion_tokens"] = over_puzzles(lambda s: (s.output.usage.output_tokens, 1))
+        result["tokens_per_second"] = tokens / result["seconds"]
+        if gpu_dollars is not None:
+            per_token = gpu_dollars / 3600 * result["seconds"] / max(tokens, 1)
+            result["dollars"] = over_puzzles(lambda s: (per_token * s.output.usage.output_tokens, 1))
+        elif price:
+            result["dollars"] = over_puzzles(lambda s: (dollars(s, price), 1))
+    return result
+
+
+def unread_answers(sample: EvalSample) -> tuple[float, float]:
+    """For how many questions no answer could be read (rewards/accuracy.py), and how many were asked."""
+    found = sample.scores["grader"].metadata
+    return found["unread"], len(found["right"])
+
+
+def accuracy_in_band(sample: EvalSample, name: str) -> tuple[float, float]:
+    """The fraction of answers right, and 1; both 0 if the puzzle is of another band of difficulty."""
+    here = sample.metadata["difficulty"] == name
+    return sample.scores["grader"].value["accuracy"] * here, float(here)
+
+
+def right_of_kind(sample: EvalSample, kind: str) -> tuple[float, float]:
+    """How many questions of a kind were answered correctly, and how many were asked."""
+    right = [r for k, r in zip(sample.metadata["kinds"], sample.scores["grader"].metadata["right"], strict=True) if k == kind]
+    return sum(right), len(right)
+
+
+def deduction_measures(tallies: list[tuple[int, dict[str, int]]]) -> dict:
+    """The share of deductions proved, how many a response states, and the share of sentences that could be read.
+
+    Args:
+        tallies: the puzzle and `Judgement.tally` of each response. Logs from before deductions were judged have none: then
+            every measure is None.
+    """
+    if not tallies:
+        return dict.fromkeys(("soundness", "deductions", "read_share", "verdicts"))
+    by_puzzle: dict[int, Counter[str]] = defaultdict(Counter)
+    for puzzle, tally in tallies:
+        by_puzzle[puzzle].update(tally, responses=1)
+
+    def over_puzzles(top: tuple[str, ...], bottom: tuple[str, ...]) -> dict:
+        return ratio(*([sum(sums[key] for key in keys) for sums in by_puzzle.values()] for keys in (top, bottom)))
+
+    total = sum(by_puzzle.values(), Counter())
+    return {
+        "soundness": over_puzzles(("proved",), DECIDED),
+        "deductions": over_puzzles(DECIDED, ("responses",)),
+        "read_share": over_puzzles(("read",), ("read", "unread")),
+        "verdicts": {key: total[key] for key in (*DECIDED, "timed out")},
+    }
+
+
+# ---------------------------------------------------------------- what it cost
 
 
 def price_of(model: str, file: Path) -> dict | None:
-    """The entry of a model in a list of prices, also under a dated name; None if there is none.
+    """A model's entry in a price list, also under a dated version of its name; None if there is none.
 
     Raises:
         ValueError: if an entry lacks a price, its source or its date.
@@ -37,7 +145,7 @@ def price_of(model: str, file: Path) -> dict | None:
 
 
 def dollars(sample: EvalSample, price: dict) -> float:
-    """What a response cost, from its own token counts. Reasoning is a part of the output tokens."""
+    """What a response cost, from its own token counts. Output tokens include the reasoning."""
     usage = sample.output.usage
     cached, written = usage.input_tokens_cache_read or 0, usage.input_tokens_cache_write or 0
     full = usage.input_tokens * price["input"] + usage.output_tokens * price["output"]
@@ -45,7 +153,7 @@ def dollars(sample: EvalSample, price: dict) -> float:
 
 
 def busy_seconds(samples: list[EvalSample]) -> float:
-    """For how long at least one response was under way, breaks between runs left out."""
+    """For how long at least one request was in flight, without the breaks between runs."""
     total = end = 0.0
     spans = sorted((datetime.fromisoformat(s.started_at), datetime.fromisoformat(s.completed_at)) for s in samples)
     for start, stop in ((a.timestamp(), b.timestamp()) for a, b in spans):
@@ -54,128 +162,30 @@ def busy_seconds(samples: list[EvalSample]) -> float:
     return total
 
 
-def summary(samples: list[EvalSample], price: dict | None, gpu_dollars: float | None) -> dict:
-    """All measures of a benchmark, each with its mean, 95 % interval over puzzles, n, and number of puzzles.
-
-    Args:
-        samples: those that were answered.
-        price: dollars per million tokens.
-        gpu_dollars: dollars per hour of one's own deployment, shared out by completion tokens; goes before `price`.
-    """
-    by_puzzle: dict[int, list[EvalSample]] = defaultdict(list)
-    for sample in samples:
-        by_puzzle[sample.id].append(sample)
-
-    def over(measure: Callable[[EvalSample], tuple[float, float]]) -> dict:
-        """The ratio of two things, each summed up over responses."""
-        sums = [np.sum([measure(sample) for sample in some], axis=0) for some in by_puzzle.values()]
-        return ratio([top for top, _ in sums], [bottom for _, bottom in sums])
-
-    result = {key: over(lambda s, key=key: (graded(s)[key], 1)) for key in ("accuracy", "published_accuracy", "solved")}
-    result["unread_answers"] = over(unread) if all("unread" in s.scores["grader"].metadata for s in samples) else None
-    result["by_difficulty"] = {name: over(partial(right_of_band, name=name)) for name in BANDS}
-    result["by_question"] = {kind: over(partial(right_of_kind, kind=kind)) for kind in KINDS}
-    tallies = [(s.id, s.scores["grader"].metadata.get("deductions")) for s in samples]
-    result |= stated([(puzzle, tally) for puzzle, tally in tallies if tally])
-    result |= {"completion_tokens": None, "dollars": None, "seconds": busy_seconds(samples)}
-    if samples and all(s.output.usage for s in samples):
-        tokens = sum(s.output.usage.output_tokens for s in samples)
-        result["completion_tokens"] = over(lambda s: (s.output.usage.output_tokens, 1))
-        result["tokens_per_second"] = tokens / result["seconds"]
-        if gpu_dollars is not None:
-            a_token = gpu_dollars / 3600 * result["seconds"] / max(tokens, 1)
-            result["dollars"] = over(lambda s: (a_token * s.output.usage.output_tokens, 1))
-        elif price:
-            result["dollars"] = over(lambda s: (dollars(s, price), 1))
-    return result
+# ---------------------------------------------------------------- the table
 
 
-def stated(tallies: list[tuple[int, dict[str, int]]]) -> dict:
-    """Deductions: the share proved, how many are stated in a response, and the share of sentences that could be read.
+def summary_table(result: dict) -> str:
+    """All measures of result.json that were measured, one per line."""
 
-    Args:
-        tallies: the puzzle and `Judgement.tally` of each response. Logs from before there was one have none: all is None.
-    """
-    if not tallies:
-        return dict.fromkeys(("soundness", "deductions", "read_share", "verdicts"))
-    by_puzzle: dict[int, Counter[str]] = defaultdict(Counter)
-    for puzzle, tally in tallies:
-        by_puzzle[puzzle].update(tally, responses=1)
+    def deductions(found: dict) -> dict[str, dict | None]:
+        names = {"deductions proved": "soundness", "deductions per response": "deductions", "sentences read": "read_share"}
+        return {name: found.get(key) for name, key in names.items()}
 
-    def over(top: tuple[str, ...], bottom: tuple[str, ...]) -> dict:
-        return ratio(*([sum(sums[key] for key in keys) for sums in by_puzzle.values()] for keys in (top, bottom)))
-
-    total = sum(by_puzzle.values(), Counter())
-    return {
-        "soundness": over(("proved",), DECIDED),
-        "deductions": over(DECIDED, ("responses",)),
-        "read_share": over(("read",), ("read", "unread")),
-        "verdicts": {key: total[key] for key in (*DECIDED, "timed out")},
-    }
-
-
-def graded(sample: EvalSample) -> dict[str, float]:
-    return sample.scores["grader"].value
-
-
-def unread(sample: EvalSample) -> tuple[float, float]:
-    """How many questions no answer could be read for (rewards/accuracy.py), and how many were asked."""
-    found = sample.scores["grader"].metadata
-    return found["unread"], len(found["right"])
-
-
-def right_of_band(sample: EvalSample, name: str) -> tuple[float, float]:
-    """The share of answers right, and that it counts: both 0 if the puzzle is of another band."""
-    here = sample.metadata["difficulty"] == name
-    return graded(sample)["accuracy"] * here, float(here)
-
-
-def right_of_kind(sample: EvalSample, kind: str) -> tuple[float, float]:
-    """How many questions of a kind were answered correctly, and how many were asked."""
-    right = [r for k, r in zip(sample.metadata["kinds"], sample.scores["grader"].metadata["right"], strict=True) if k == kind]
-    return sum(right), len(right)
-
-
-def counts(samples: list[EvalSample]) -> dict[str, int]:
-    """How many responses were asked for, came, came cut off, refused or empty, never came, and what had to be asked again.
-
-    An empty one ended by itself and says nothing, or nothing after what it thinks.
-    """
-    answered = [s for s in samples if s.scores and not s.error]
-    stops = Counter(s.output.stop_reason for s in answered)
-    silent = [s.scores["grader"].metadata.get("silent", not s.output.completion.strip()) for s in answered]
-    return {
-        "asked": len(samples),
-        "answered": len(answered),
-        "cut_off": stops["max_tokens"] + stops["model_length"],
-        "refused": stops["content_filter"],
-        "empty": sum(s.output.stop_reason == "stop" and nothing for s, nothing in zip(answered, silent, strict=True)),
-        "failed": len(samples) - len(answered),
-        "repeated_requests": sum(event.retries or 0 for s in samples for event in s.events if event.event == "model"),
-    }
-
-
-def told_deductions(found: dict) -> dict[str, dict | None]:
-    """The measures of `stated`, under their names in the table."""
-    named = {"deductions proved": "soundness", "deductions a response": "deductions", "sentences read": "read_share"}
-    return {name: found.get(key) for name, key in named.items()}
-
-
-def table(result: dict) -> str:
-    rows = []
-    named = {
+    measures = {
         "answers right": result["accuracy"],
         "… by the published grader": result["published_accuracy"],
-        "whole puzzles solved": result["solved"],
+        "puzzles solved completely": result["solved"],
         "answers unread": result["unread_answers"],
         **{f"right, {name}": value for name, value in result["by_difficulty"].items()},
         **{f"right, question of {kind}": value for kind, value in result["by_question"].items()},
-        **told_deductions(result),
-        **{f"{name}, extracted": value for name, value in told_deductions(result.get("extracted") or {}).items()},
+        **deductions(result),
+        **{f"{name}, extracted": value for name, value in deductions(result.get("extracted") or {}).items()},
         "completion tokens": result["completion_tokens"],
-        "dollars a response": result["dollars"],
+        "dollars per response": result["dollars"],
     }
-    for name, value in named.items():
+    rows = []
+    for name, value in measures.items():
         if value and value["n"]:
             form = ".6f" if name.startswith("dollars") else ".1f" if name.startswith("completion") else ".3f"
             ends = "" if value["low"] is None else f"{value['low']:{form}} to {value['high']:{form}}"

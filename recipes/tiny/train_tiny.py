@@ -22,7 +22,6 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import torch
 from datasets import Dataset
 from tqdm import tqdm
@@ -35,7 +34,7 @@ from puzzles.tables import text_table
 from recipes.arguments import puzzles_of
 from recipes.checkpoints import history, write_json
 from recipes.data import fresh
-from recipes.evaluation.report import save
+from recipes.evaluation.plots import learning_curve_plot, save
 from rewards.accuracy import accuracy
 from rewards.deductions.judge import judge_of
 
@@ -133,34 +132,6 @@ def held_out(seed: int) -> Dataset:
     return fresh(puzzles_of(ROOT / "recipes" / "tiny-cpu.yaml"), seed, SCORED)
 
 
-def picture(result: dict, grpo: Path, file: Path) -> None:
-    """Accuracy over GRPO's steps on puzzles that it trains on and on held-out ones, beside chance and the control.
-
-    Args:
-        grpo: the run's folder, with its checkpoints.
-    """
-    logs = history(grpo)
-    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
-    trained = [(log["step"], log["rewards/accuracy/mean"]) for log in logs if "rewards/accuracy/mean" in log]
-    watched = [(log["step"], log["eval_rewards/accuracy/mean"]) for log in logs if "eval_rewards/accuracy/mean" in log]
-    last = trained[-1][0]
-    axes.plot(*zip(*trained, strict=True), color="#999999", linewidth=1, label="puzzles of the step, sampled")
-    axes.plot(*zip(*watched, strict=True), color="#0072B2", linewidth=2, label="held-out puzzles while training, sampled")
-    for step, key in ((0, "before"), (last, "after")):
-        axes.errorbar(
-            step, result[key]["sampled"], result[key]["sampled_interval"], fmt="o", color="#D55E00", capsize=4,
-            label=f"{result['n']} other held-out puzzles, sampled, 95 %" if step == 0 else None,
-        )  # fmt: skip
-    axes.axhline(result["sft_control"]["sampled"], color="#009E73", linestyle="--", label="control: more imitation")
-    axes.axhline(result["base"]["sampled"], color="#CC79A7", linestyle="-.", label="base checkpoint, before the warm start")
-    axes.axhline(result["chance"], color="black", linestyle=":", label="chance")
-    axes.set(xlabel="GRPO step", ylabel="answers right", ylim=(0, 1), xlim=(-0.02 * last, 1.02 * last))
-    axes.set_title(f"GRPO on a CPU: a tiny model and real puzzles (seed {result['seed']})")
-    axes.grid(alpha=0.3)
-    axes.legend(loc="lower right", fontsize=9)
-    save(figure, file)
-
-
 def table(result: dict) -> str:
     rows = []
     for key, name in (
@@ -197,7 +168,7 @@ def main() -> None:
     result["seconds"] = parts.seconds | {"scores": round(time.monotonic() - start, 1)}
     result["wall_seconds"] = round(sum(result["seconds"].values()), 1)
     for place in (folder, RUNS):
-        picture(result, grpo, place / "learning-curve.png")
+        save(learning_curve_plot(result, history(grpo)), place / "learning-curve.png")
         write_json(place / "result.json", result)
     seconds = result["seconds"]
     print(f"\nMean fraction of answers right ± 95 %, on {SCORED} fresh puzzles of seed {seed}:\n\n{table(result)}")

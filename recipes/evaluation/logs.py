@@ -1,0 +1,81 @@
+"""What training runs and benchmarks left on disk, read for the report: `Run`, and benchmark rows by the puzzles they share."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from puzzles.difficulty import BANDS
+from recipes.checkpoints import history
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Run:
+    """What a training run logged. An iteration is one generation batch; iteration 1 is of the untrained model.
+
+    Attributes:
+        name: the run's folder, relative to outputs/ if it is in there.
+        puzzles: the number of held-out puzzles.
+        accuracy, length: iteration → accuracy on the held-out puzzles, and mean tokens in a completion.
+        training_accuracy, training_length: the same on the puzzles trained on in that iteration.
+        before, after: band of difficulty → (held-out accuracy, low and high end of its 95 % interval), at the first and the
+            last evaluation.
+        unread: at these two, the share of held-out questions for which no answer could be read; None if not logged.
+        soundness: at these two, the share of deductions proved, and how many a completion states, on the held-out puzzles;
+            None if not logged.
+    """
+
+    def __init__(self, folder: Path):
+        logs = history(folder)
+        arguments = json.loads((folder / "run.json").read_text())
+        path, outputs = folder.resolve(), ROOT / "outputs"
+        self.name = str(path.relative_to(outputs) if path.is_relative_to(outputs) else folder)
+        self.puzzles = arguments["num_eval_puzzles"]
+        steps_per_iteration = arguments.get("steps_per_iteration") or 1
+
+        def series(key: str, lag: int) -> dict[float, float]:
+            """Iteration → value. `lag`: the steps that the logged step is ahead of the updates behind the value."""
+            return {(log["step"] - lag) / steps_per_iteration + 1: log[key] for log in logs if key in log}
+
+        # At step s an evaluation is of the model after s updates, a generation of the model after s − 1.
+        self.accuracy, self.training_accuracy = series("eval_rewards/accuracy/mean", 0), series("rewards/accuracy/mean", 1)
+        self.length, self.training_length = series("eval_completions/mean_length", 0), series("completions/mean_length", 1)
+        evaluations = [log for log in logs if "eval_rewards/accuracy/mean" in log]
+        first_and_last = (evaluations[0], evaluations[-1])
+        self.before, self.after = (
+            {band: band_accuracy(log, band) for band in BANDS if f"eval_accuracy/{band}" in log} for log in first_and_last
+        )
+        self.unread = [log.get("eval_unread_answers") for log in first_and_last]
+        self.soundness = None
+        if any("eval_deductions" in log for log in evaluations):
+            self.soundness = {
+                when: {"proved": log.get("eval_soundness"), "stated": log.get("eval_deductions")}
+                for when, log in zip(("before", "after"), first_and_last, strict=True)
+            }
+
+
+def band_accuracy(log: dict, band: str) -> tuple[float, float | None, float | None]:
+    """A band's accuracy in an evaluation, and the ends of its 95 % interval (normal approximation)."""
+    mean, error = log[f"eval_accuracy/{band}"], log.get(f"eval_accuracy_error/{band}")
+    return mean, *((None, None) if error is None else (mean - 1.96 * error, mean + 1.96 * error))
+
+
+def newest_run(outputs: Path) -> list[Path]:
+    """The folder of the run with the newest complete checkpoint, in a list; an empty list if there is no run."""
+    markers = sorted(outputs.glob("**/checkpoint-*/whole"), key=lambda marker: marker.stat().st_mtime)
+    return [markers[-1].parents[1]] if markers else []
+
+
+def benchmarks_by_puzzles(folder: Path) -> dict[str, list[dict]]:
+    """Benchmark results by a name for their puzzles, best first: only results on the same puzzles can be compared."""
+    sets: dict[tuple, list[dict]] = {}
+    for file in sorted(folder.glob("*/result.json")):
+        row = json.loads(file.read_text())
+        if row["accuracy"]["n"]:
+            puzzles = row["puzzles"]
+            sets.setdefault((puzzles["source"], puzzles["n"], puzzles["digest"]), []).append(row)
+    return {
+        f"{n} of {source} ({digest})": sorted(rows, key=lambda row: -row["accuracy"]["mean"])
+        for (source, n, digest), rows in sorted(sets.items())
+    }

@@ -1,0 +1,190 @@
+"""What the benchmark asks and how it scores: puzzles as Inspect samples, and a grader of answers and deductions."""
+
+from __future__ import annotations
+
+import argparse
+from concurrent.futures import ThreadPoolExecutor
+
+from inspect_ai.dataset import Sample
+from inspect_ai.log import EvalSample
+from inspect_ai.model import (
+    ChatMessage,
+    ChatMessageAssistant,
+    ChatMessageSystem,
+    ChatMessageUser,
+    ContentReasoning,
+    ModelOutput,
+)
+from inspect_ai.scorer import Score, mean, scorer
+from inspect_ai.solver import solver
+from tqdm import tqdm
+
+from puzzles.clues import Motivated, Murder
+from puzzles.cpsat import find_night
+from puzzles.dataset import puzzle_of, read_rows
+from puzzles.difficulty import band, depths
+from puzzles.messages import text_of
+from puzzles.scenario import Setting
+from recipes.arguments import puzzles_of
+from recipes.data import fresh, to_be_made
+from recipes.evaluation.measures import deduction_measures
+from rewards.accuracy import Prompt, answers_of, grade, published_accuracy
+from rewards.deductions.judge import judge_of
+from rewards.deductions.llm_extractor import Extractor, NotExtracted, canonical
+from rewards.thinking import without_thinking
+
+ROLES = {"system": ChatMessageSystem, "user": ChatMessageUser, "assistant": ChatMessageAssistant}
+
+
+# ---------------------------------------------------------------- what is asked
+
+
+def load_puzzles(args: argparse.Namespace) -> tuple[list[dict], str]:
+    """The rows to ask about, and a description of where they come from: a dataset, or fresh puzzles of the recipe.
+
+    Raises:
+        ValueError: if there are too few rows, or one lacks its prompt or its solution.
+    """
+    recipe = puzzles_of(args.recipe)
+    recipe.dataset = args.dataset or recipe.dataset
+    if recipe.dataset is None:
+        source = f"fresh puzzles of {args.recipe.name}, seed {args.seed}"
+        return fresh(recipe, args.seed, args.puzzles).to_list(), source
+    if to_be_made(recipe):
+        raise ValueError(f"there is no dataset {recipe.dataset} yet: make it with `make dataset`, or name one with --dataset.")
+    splits = read_rows(recipe.dataset)
+    split = args.split if args.split in splits else next(iter(splits))
+    if len(splits) > 1 and split != args.split:
+        raise ValueError(f"{recipe.dataset} has no split {args.split!r}, only {', '.join(splits)}: choose one with --split.")
+    rows, source = list(splits[split]), f"{recipe.dataset}, {split}"
+    if args.puzzles > len(rows):
+        raise ValueError(f"--puzzles {args.puzzles}: {source}, has only {len(rows)}.")
+    for i, row in enumerate(rows[: args.puzzles]):
+        if missing := {"prompt", "solution"} - set(row):
+            raise ValueError(f"{source}, row {i} has no {' and no '.join(sorted(missing))}.")
+    return rows[: args.puzzles], source
+
+
+def to_sample(index: int, row: dict) -> Sample:
+    """A puzzle as an Inspect sample, with its difficulty and the kind of each question.
+
+    Raises:
+        ValueError: if its prompt cannot be read, or its solution is empty.
+    """
+    try:
+        puzzle, statements = puzzle_of(row | {"prompt": text_of(row["prompt"], role="user")})
+        messages = to_messages(row["prompt"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"puzzle {index}: {error}.") from error
+    difficulty = row.get("difficulty") or band(depths(puzzle, find_night(puzzle.setting, statements)))
+    kinds = [
+        q.aspect if isinstance(q, Murder) else "motives" if isinstance(q, Motivated) else "places" for q in puzzle.questions
+    ]
+    metadata = {"difficulty": difficulty, "kinds": kinds}
+    return Sample(id=index, input=messages, target=answers_of(row["solution"]), metadata=metadata)
+
+
+def to_messages(prompt: Prompt) -> list[ChatMessage]:
+    """All messages of a prompt, as in training; a prompt that is text is one user message.
+
+    Raises:
+        ValueError: if a message has an unknown role.
+    """
+    messages = []
+    for message in [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt:
+        if message["role"] not in ROLES:
+            raise ValueError(f"a message of its prompt has the role {message['role']!r}: use {', '.join(ROLES)}")
+        messages.append(ROLES[message["role"]](content=text_of(message) or ""))
+    return messages
+
+
+@solver
+def ask():
+    """One completion of the prompt as it is. A prompt that was never answered is an error, to be retried, and not a zero."""
+
+    async def solve(state, generate):
+        state = await generate(state)
+        if state.output.stop_reason == "model_length" and not state.output.usage:
+            raise ValueError(f"the prompt does not fit into the model's context: {state.output.completion}")
+        return state
+
+    return solve
+
+
+# ---------------------------------------------------------------- how it is scored
+
+
+@scorer(metrics={"*": [mean()]})
+def grader(thinking_opened: bool = False):
+    """Both graders, on the answer without the reasoning, and the verdicts on all deductions, those in the reasoning included.
+
+    Args:
+        thinking_opened: whether the server's chat template opens the thinking, so that a response that never closes it has no
+            answer.
+    """
+
+    async def score(state, target):
+        answers, response = list(target), state.output.completion
+        answer = without_thinking(response, opened=thinking_opened and not reasoning_parts(state.output))
+        right = grade(answer, answers, state.input_text)
+        value = {
+            "accuracy": sum(map(bool, right)) / len(right),
+            "published_accuracy": published_accuracy([response], [answers])[0],
+            "solved": float(all(right)),
+        }
+        judge = judge_of(state.input_text)  # None where the clues contradict each other
+        tally = judge.judge(reasoning_and_answer(state.output)).tally if judge else None
+        metadata = {"right": [*map(bool, right)], "unread": right.count(None)}
+        metadata |= {"silent": not answer.strip(), "deductions": tally}
+        return Score(value=value, answer=answer[-1000:], metadata=metadata)
+
+    return score
+
+
+def reasoning_and_answer(output: ModelOutput) -> str:
+    """A response's reasoning, or the summary that the API gives instead, and its answer below a heading.
+
+    The heading ends whatever the reasoning still supposes (rewards/deductions/reader.py).
+    """
+    reasoning = [(part.summary or "") if part.redacted else part.reasoning for part in reasoning_parts(output)]
+    return "\n\n# Answer\n\n".join([*filter(None, reasoning), output.completion])
+
+
+def reasoning_parts(output: ModelOutput) -> list[ContentReasoning]:
+    """The parts of a response that the API marks as reasoning."""
+    content = output.message.content
+    return [part for part in content if isinstance(part, ContentReasoning)] if isinstance(content, list) else []
+
+
+def judge_extracted(samples: list[EvalSample], extractor: Extractor, at_once: int) -> dict:
+    """The measures of deductions again, from the sentences into which a model puts each response.
+
+    Responses on which the extractor fails are left out, and counted.
+
+    Args:
+        at_once: how many requests run in parallel. Identical responses are requested once.
+    """
+    samples = [s for s in samples if s.scores["grader"].metadata.get("deductions")]
+    judges = [judge_of(next(m.text for m in reversed(s.input) if m.role == "user")) for s in samples]
+    pairs = [(reasoning_and_answer(s.output), judge.puzzle.setting) for s, judge in zip(samples, judges, strict=True)]
+
+    def extract(pair: tuple[str, Setting]) -> str | NotExtracted:
+        try:
+            return extractor(*pair)
+        except NotExtracted as error:
+            return error
+
+    distinct = list(dict.fromkeys(pairs))
+    with ThreadPoolExecutor(at_once) as pool:
+        results = tqdm(pool.map(extract, distinct), total=len(distinct), desc="extracting", leave=False)
+        extracted = dict(zip(distinct, results, strict=True))
+    tallies, errors = [], []
+    for sample, judge, pair in zip(samples, judges, pairs, strict=True):
+        if isinstance(extracted[pair], NotExtracted):
+            errors.append(str(extracted[pair]))
+        else:
+            sentences, dropped = canonical(extracted[pair], judge.puzzle.setting)
+            tally = judge.judge(sentences).tally
+            tallies.append((sample.id, tally | {"unread": tally["unread"] + dropped}))
+    outcome = {"responses": len(tallies), "failed": len(errors), "first_error": next(iter(errors), None)}
+    return {"model": extractor.model} | outcome | deduction_measures(tallies)
