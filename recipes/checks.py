@@ -54,7 +54,7 @@ def check_run(
         estimates = disk(parameters, machine)[1]
         if machine.gpu is not None:
             completion = args.max_completion_length
-            estimates += memory(config, parameters, machine, geometry, run_args, args, lengths, completion)[1]
+            estimates += memory(config, parameters, machine, run_args, args, lengths, completion)[1]
         problems += [f"{problem} (An estimate; to start anyway: --start_anyway)" for problem in estimates]
     if problems:
         raise ValueError("\n  ".join(problems))

@@ -45,10 +45,15 @@ class BatchGeometry:
         return {name: getattr(self, name) for name in names}
 
 
-def divisible_by_tokens(args: GRPOConfig) -> bool:
-    """Whether the rows of an optimizer step may be divided by tokens: whether its loss is a sum over rows or tokens."""
+def sums_over_rows(args: GRPOConfig) -> bool:
+    """Whether the loss of an optimizer step is a sum over rows or tokens, so that its rows may be regrouped."""
     entropy_bonus = args.entropy_coef != 0 or args.use_adaptive_entropy
     return args.loss_type != "bnpo" and not entropy_bonus and args.top_entropy_quantile == 1
+
+
+def divided_by_tokens(run_args: RunArguments, args: GRPOConfig) -> bool:
+    """Whether `packed_tokens`, not per_device_train_batch_size, decides what is computed at once."""
+    return run_args.packing and sums_over_rows(args)
 
 
 def batch_geometry(run_args: RunArguments, args: GRPOConfig, processes: int) -> BatchGeometry:
@@ -57,7 +62,7 @@ def batch_geometry(run_args: RunArguments, args: GRPOConfig, processes: int) -> 
     Raises:
         ValueError: if the completions of an optimizer step don't divide evenly over the processes and their micro-batches.
     """
-    by_tokens = run_args.packing and divisible_by_tokens(args)
+    by_tokens = divided_by_tokens(run_args, args)
     if run_args.optimizer_steps is None:
         steps, accumulation = args.steps_per_generation, args.gradient_accumulation_steps
         return BatchGeometry(processes, args.per_device_train_batch_size, steps, accumulation, by_tokens)

@@ -12,7 +12,7 @@ from transformers import PreTrainedConfig
 from trl import GRPOConfig
 
 from recipes.arguments import RunArguments
-from recipes.geometry import BatchGeometry
+from recipes.geometry import divided_by_tokens
 from recipes.machine import GiB, Machine
 from recipes.packing import WORTH_PACKING
 from recipes.pretrained import Parameters
@@ -40,11 +40,11 @@ def head_size(config: PreTrainedConfig) -> int:
     return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
 
 
-def tokens_at_once(geometry: BatchGeometry, run_args: RunArguments, longest: int) -> int:
+def tokens_at_once(run_args: RunArguments, args: GRPOConfig, longest: int) -> int:
     """Most tokens that go forward and backward together on a GPU, if the longest row has `longest`."""
-    if geometry.by_tokens:
+    if divided_by_tokens(run_args, args):
         return round(WORTH_PACKING * max(run_args.packed_tokens, longest))
-    return geometry.per_device_train_batch_size * longest
+    return args.per_device_train_batch_size * longest
 
 
 def activations(config: PreTrainedConfig, args: GRPOConfig, tokens: int, length: int) -> float:
@@ -66,7 +66,6 @@ def memory(
     config: PreTrainedConfig,
     p: Parameters,
     machine: Machine,
-    geometry: BatchGeometry,
     run_args: RunArguments,
     args: GRPOConfig,
     lengths: list[int],
@@ -82,7 +81,7 @@ def memory(
     on_gpu, on_cpu = states(p, machine)
     if args.beta and p.trained == p.total:  # a reference model; with LoRA it is the model without its adapter
         on_gpu += 2 * p.total / machine.processes if machine.zero3 else p.bytes_each * p.total
-    at_once = tokens_at_once(geometry, run_args, longest)
+    at_once = tokens_at_once(run_args, args, longest)
     activation_bytes = activations(config, args, at_once, longest)
     colocated = args.use_vllm and args.vllm_mode == "colocate"
     budget = args.vllm_gpu_memory_utilization * machine.gpu if colocated else 0
@@ -96,7 +95,7 @@ def memory(
     }
     problems = []
     if training > machine.gpu:
-        smaller = "packed_tokens" if geometry.by_tokens else "per_device_train_batch_size"
+        smaller = "packed_tokens" if divided_by_tokens(run_args, args) else "per_device_train_batch_size"
         fix = f"lower {smaller}" if training - activation_bytes / 2 < machine.gpu else "use more nodes"
         if machine.zero3 and not machine.offload_optimizer:
             fix += ", or offload the optimizer (accelerate_configs/zero3_offload.yaml)"

@@ -137,15 +137,17 @@ def main(
             geometry = batch_geometry(run_args, args, machine.processes)
         except ValueError as error:
             found.append(str(error))
+            geometry = None
         else:
             rows |= geometry_rows(geometry, run_args, args, len(held_out))
             found += geometry_problems(geometry, run_args, args, len(held_out))
-            for part, more in (
-                memory(config, parameters, machine, geometry, run_args, args, lengths, plan.completion_tokens),
-                disk(parameters, machine),
-            ):
-                rows |= part
-                found += more
+        for part, more in (
+            memory(config, parameters, machine, run_args, args, lengths, plan.completion_tokens),
+            disk(parameters, machine),
+        ):
+            rows |= part
+            found += more
+        if geometry:
             rows |= estimate(plan, parameters, machine, geometry, args, mean)
         columns[machine.name], problems[machine.name] = rows | {"verdict": "NOT OK" if found else "OK"}, found
     names = dict.fromkeys(name for rows in columns.values() for name in rows)
