@@ -17,7 +17,23 @@ from puzzles.prompts import WORDINGS
 
 
 @dataclass
-class PuzzleArguments:
+class SizeArguments:
+    """How large a generated puzzle is."""
+
+    suspects: int | None = field(default=None, metadata={"help": "Suspects in a generated puzzle, 2 to 10."})
+    weapons: int | None = field(default=None, metadata={"help": "Weapons in a generated puzzle, 2 to 8."})
+    rooms: int | None = field(default=None, metadata={"help": "Rooms in a generated puzzle, 2 to 17."})
+    times: int | None = field(default=None, metadata={"help": "Times in a generated puzzle, 1 to 24."})
+    motives: int | None = field(default=None, metadata={"help": "Motives in a generated puzzle: 0, or 2 to the suspects."})
+
+    def given(self) -> dict[str, int]:
+        """The fields of puzzles.scenario.Size that are set."""
+        names = [f.name for f in fields(SizeArguments)]
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+
+@dataclass
+class PuzzleArguments(SizeArguments):
     """Which puzzles to train on and to be scored on."""
 
     dataset: str | None = field(
@@ -49,16 +65,11 @@ class PuzzleArguments:
         default_factory=lambda: [1, 6],
         metadata={"help": "Range of players of the published size mix, within 1 to 6, unless a size is given below."},
     )
-    suspects: int | None = field(default=None, metadata={"help": "Suspects in a generated puzzle, 2 to 10."})
-    weapons: int | None = field(default=None, metadata={"help": "Weapons in a generated puzzle, 2 to 8."})
-    rooms: int | None = field(default=None, metadata={"help": "Rooms in a generated puzzle, 2 to 17."})
-    times: int | None = field(default=None, metadata={"help": "Times in a generated puzzle, 1 to 24."})
-    motives: int | None = field(default=None, metadata={"help": "Motives in a generated puzzle: 0, or 2 to the suspects."})
 
 
 @dataclass
 class RunArguments:
-    """How a run computes, goes on after an interruption, and what it warns of. Alarms count generations (one an iteration)."""
+    """How a run computes, and how it resumes after an interruption."""
 
     optimizer_steps: int | None = field(
         default=None,
@@ -91,35 +102,14 @@ class RunArguments:
     resume: str = field(
         default="auto",
         metadata={
-            "help": "'auto': go on from the newest whole checkpoint in output_dir, if there is one. 'never': refuse a folder "
-            "that holds a run. Or the folder of a checkpoint to go on from."
+            "help": "'auto': resume from the newest complete checkpoint in output_dir, if there is one. 'never': refuse a "
+            "folder that holds a run. Or the folder of a checkpoint to resume from."
         },
     )
     start_anyway: bool = field(
         default=False,
-        metadata={"help": "Start although the plan's estimate of memory or disk says that it will not do."},
+        metadata={"help": "Start even if, by the plan's estimate, memory or disk will not suffice."},
     )
-    stop_on_alarm: bool = field(
-        default=False, metadata={"help": "End the run at the first alarm, with the latest and the best checkpoint saved."}
-    )
-    alarm_window: int = field(default=5, metadata={"help": "Generations in a row that make an alarm, not less."})
-    alarm_clipped_ratio: float = field(
-        default=0.5, metadata={"help": "Alarm if more than this share of completions is cut off by max_completion_length."}
-    )
-    alarm_logp_difference: float = field(
-        default=0.1,
-        metadata={
-            "help": "Alarm if vLLM and the trainer differ by more than this in a token's log-probability, on average: the "
-            "logarithm of the importance ratio, in nats. A stale weight or a wrong template shows here."
-        },
-    )
-    alarm_entropy: float = field(
-        default=0.1, metadata={"help": "Alarm if the entropy of a token falls under this fraction of its first value."}
-    )
-    alarm_evals: int = field(
-        default=3, metadata={"help": "Alarm after so many evaluations in a row well below the best held-out accuracy."}
-    )
-    alarm_drop: float = field(default=0.05, metadata={"help": "How far below the best held-out accuracy is well below it."})
 
 
 def puzzles_of(recipe: Path) -> PuzzleArguments:
@@ -159,7 +149,7 @@ def parse(types: tuple[type, ...], description: str) -> tuple:
         return parser.parse_args_and_config()
     except (ValueError, OSError, yaml.YAMLError) as error:
         if "bf16/gpu" in str(error):
-            error = "no GPU with bf16 was found. Take recipes/tiny-cpu.yaml, or say --use_cpu true (and mind the size)."
+            error = "no GPU with bf16 was found. Use recipes/tiny-cpu.yaml, or --use_cpu true (and mind the size)."
         if os.environ.get("RANK", "0") != "0":  # one process tells it
             sys.exit(2)
         parser.error(str(error))

@@ -1,4 +1,8 @@
-"""What a run leaves on disk: whole or not at all, never mixed with another run."""
+"""A run's folder: which run it belongs to, which of its checkpoints are complete, which to resume from, and which is the best.
+
+`trainer.py` marks a checkpoint as complete once all processes have written their part of it; anything without that mark is
+unfinished and gets deleted. So a run killed at any moment resumes from a complete checkpoint.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +12,12 @@ from pathlib import Path
 
 from puzzles.files import write_json, write_text
 
-WHOLE = "whole"  # a file in a checkpoint, written after all processes have written theirs, and deleted before the rest
+COMPLETE = "whole"  # an empty file in a checkpoint: written after everything else, deleted before anything else
+HELD_OUT_ACCURACY = "eval_rewards/accuracy/mean"  # in the log of an evaluation
 
 
-def same_run(output_dir: Path, arguments: dict) -> None:
-    """Record what this run is in its folder, so that no other run is mixed into it.
+def check_same_run(output_dir: Path, arguments: dict) -> None:
+    """Check that a folder is new or holds a run with these arguments, and record them there.
 
     Raises:
         ValueError: if the folder holds something else, or a run with other arguments.
@@ -22,55 +27,63 @@ def same_run(output_dir: Path, arguments: dict) -> None:
         recorded = json.loads(record.read_text())
         changed = [k for k in {**recorded, **arguments} if recorded.get(k) != arguments.get(k)]
         if changed:
-            was = ", ".join(f"{k} was {recorded.get(k)!r}, now {arguments.get(k)!r}" for k in changed[:3])
-            raise ValueError(f"{output_dir} holds another run ({was}). Choose another folder, or delete that one.")
+            changes = ", ".join(f"{k} was {recorded.get(k)!r}, now {arguments.get(k)!r}" for k in changed[:3])
+            raise ValueError(f"{output_dir} holds another run ({changes}). Choose another folder, or delete that one.")
     elif output_dir.exists() and any(output_dir.iterdir()):
         raise ValueError(f"{output_dir} is not empty and holds no run of this kind. Choose another folder.")
     write_json(record, arguments)
 
 
 def checkpoint_to_resume(output_dir: Path, resume: str) -> str | None:
-    """The checkpoint that a run goes on from: see `resume` in recipes/arguments.py.
+    """The checkpoint from which a run resumes: see `resume` in recipes/arguments.py.
 
     Raises:
-        ValueError: if the folder holds a run and `resume` is "never", or names no whole checkpoint.
+        ValueError: if the folder holds a run and `resume` is "never", or `resume` does not name a complete checkpoint.
     """
     if resume == "auto":
-        whole = whole_checkpoints(output_dir)
-        return str(whole[max(whole)]) if whole else None
+        checkpoints = complete_checkpoints(output_dir)
+        return str(checkpoints[max(checkpoints)]) if checkpoints else None
     if resume == "never":
         if (output_dir / "run.json").exists():
             raise ValueError(f"{output_dir} holds a run and resume is 'never'. Choose another output_dir, or resume 'auto'.")
         return None
-    if not (Path(resume) / WHOLE).exists():
-        raise ValueError(f"resume: {resume!r} is neither 'auto' nor 'never' nor a checkpoint that was written to its end.")
+    if not (Path(resume) / COMPLETE).exists():
+        raise ValueError(f"resume: {resume!r} is neither 'auto' nor 'never' nor the folder of a complete checkpoint.")
     return resume
 
 
-def whole_checkpoints(output_dir: Path) -> dict[int, Path]:
-    """The checkpoints that were written to their end, by step."""
-    return {int(mark.parent.name.rpartition("-")[2]): mark.parent for mark in output_dir.glob(f"checkpoint-*/{WHOLE}")}
+def complete_checkpoints(output_dir: Path) -> dict[int, Path]:
+    """The folders of complete checkpoints, by step."""
+    return {int(mark.parent.name.rpartition("-")[2]): mark.parent for mark in output_dir.glob(f"checkpoint-*/{COMPLETE}")}
 
 
-def keep_checkpoints(output_dir: Path, steps: set[int]) -> None:
-    """Delete all checkpoints but those of `steps`, half-written ones too."""
+def mark_complete(checkpoint: Path) -> None:
+    write_text(checkpoint / COMPLETE, "")
+
+
+def best_checkpoint(output_dir: Path, log_history: list[dict]) -> dict:
+    """The step, held-out accuracy and folder of the best complete checkpoint; the step is None if none was evaluated."""
+    checkpoints = complete_checkpoints(output_dir)
+    scores = {log["step"]: log[HELD_OUT_ACCURACY] for log in log_history if HELD_OUT_ACCURACY in log}
+    step = max(checkpoints.keys() & scores.keys(), key=lambda step: (scores[step], step), default=None)
+    return {"step": step, "accuracy": scores.get(step), "folder": str(checkpoints.get(step))}
+
+
+def delete_checkpoints_except(steps: set[int], output_dir: Path) -> None:
+    """Delete all checkpoints but those of these steps, unfinished ones too."""
     for folder in output_dir.glob("checkpoint-*"):
         if int(folder.name.rpartition("-")[2]) not in steps:
-            (folder / WHOLE).unlink(missing_ok=True)  # first, so that no moment leaves a broken one that looks whole
+            (folder / COMPLETE).unlink(missing_ok=True)  # first, so that a partly deleted checkpoint never looks complete
             shutil.rmtree(folder)
 
 
-def mark_whole(checkpoint: Path) -> None:
-    write_text(checkpoint / WHOLE, "")
-
-
-def history(output_dir: Path) -> list[dict]:
-    """What a run has logged so far, evaluations too: from its newest whole checkpoint.
+def read_log_history(output_dir: Path) -> list[dict]:
+    """All that a run has logged, evaluations too, up to its newest complete checkpoint.
 
     Raises:
         ValueError: if there is none.
     """
-    whole = whole_checkpoints(output_dir)
-    if not whole:
-        raise ValueError(f"{output_dir} holds no whole checkpoint of a training run.")
-    return json.loads((whole[max(whole)] / "trainer_state.json").read_text())["log_history"]
+    newest = checkpoint_to_resume(output_dir, "auto")
+    if newest is None:
+        raise ValueError(f"{output_dir} holds no complete checkpoint of a training run.")
+    return json.loads((Path(newest) / "trainer_state.json").read_text())["log_history"]

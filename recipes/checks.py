@@ -89,7 +89,6 @@ def check_reserved_options(run_args: RunArguments, args: GRPOConfig) -> None:
     reserved = {
         "reward_weights": (args.reward_weights is not None, "the weights are 1 for the answers and deduction_weight"),
         "save_total_limit": (args.save_total_limit is not None, "the latest and the best checkpoint are kept, no others"),
-        "load_best_model_at_end": (args.load_best_model_at_end, "the best checkpoint is kept and named in result.json"),
         "gradient_accumulation_steps": (
             run_args.optimizer_steps is not None and args.gradient_accumulation_steps != 1,
             f"optimizer_steps {run_args.optimizer_steps} sets it",
@@ -193,9 +192,9 @@ def lost_updates(config: PreTrainedConfig, args: GRPOConfig, model_args: ModelCo
         return []
     half, what = str(dtype).removeprefix("torch."), "lora_modules_to_save" if model_args.use_peft else "all weights"
     return [
-        f"dtype: {model_args.dtype} would train {what} in {half}, where most updates of {args.learning_rate:g} are rounded away: "
-        "set dtype: float32 (with bf16: true it still computes in bfloat16), or launch with DeepSpeed, which keeps "
-        "float32 copies (accelerate_configs/zero3.yaml), or train LoRA alone."
+        f"dtype: {model_args.dtype} would train {what} in {half}, where most updates of {args.learning_rate:g} are "
+        "rounded away: set dtype: float32 (with bf16: true it still computes in bfloat16), or launch with DeepSpeed, which "
+        "keeps float32 copies (accelerate_configs/zero3.yaml), or train LoRA alone."
     ]
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 
 from datasets import ClassLabel, Dataset, Features, concatenate_datasets, load_dataset, load_dataset_builder
@@ -29,8 +28,7 @@ def to_be_made(args: PuzzleArguments) -> bool:
 
 def generated(args: PuzzleArguments) -> dict:
     """The keyword arguments of `build` for puzzles that are generated on the spot."""
-    given = {f.name: getattr(args, f.name) for f in fields(Size) if getattr(args, f.name) is not None}
-    how = {"size": Size(**given) if given else None, "players": tuple(args.players)}
+    how = {"size": Size(**args.given()) if args.given() else None, "players": tuple(args.players)}
     return how | {"directness": args.directness, "wording": args.wording}
 
 

@@ -35,16 +35,11 @@ from transformers import PreTrainedConfig
 from trl import GRPOConfig, GRPOTrainer
 
 import recipes.attention  # noqa: F401, registers the attention "packed"
+from recipes.geometry import merged_micro_batches, sums_over_rows
 
 NO_LABEL = -100  # of positions whose next token is not scored
 MEAN_OVER_ROWS = ("grpo", "sapo", "dr_grpo", "luspo")  # losses divided by the rows of a batch; others by a constant
 WORTH_PACKING = 1.25  # of padded to packed tokens: below it, attention in many calls costs more than padding (LOG.md)
-
-
-def regroups(config: GRPOConfig) -> bool:
-    """Whether the rows of an optimizer step may be cut up by tokens: whether its loss is a sum over rows or tokens."""
-    entropy_bonus = config.entropy_coef != 0 or config.use_adaptive_entropy
-    return config.loss_type != "bnpo" and not entropy_bonus and config.top_entropy_quantile == 1
 
 
 def unsupported(config: PreTrainedConfig, args: GRPOConfig, attn_implementation: str | None = None) -> list[str]:
@@ -121,11 +116,9 @@ class PackedGRPOTrainer(GRPOTrainer):
         self.packed_tokens = packed_tokens
         if packed_tokens is not None:
             kwargs["args"] = config = copy.copy(kwargs["args"])
-            if regroups(config):  # the micro-batches of a step become one, which `_regroup` cuts by tokens instead
-                whole = math.gcd(config.steps_per_generation, config.gradient_accumulation_steps)
-                config.per_device_train_batch_size *= whole
-                config.steps_per_generation //= whole
-                config.gradient_accumulation_steps //= whole
+            if sums_over_rows(config):  # the micro-batches of a step become one, which `_regroup` divides by tokens instead
+                for name, value in merged_micro_batches(config).items():
+                    setattr(config, name, value)
         super().__init__(*args, **kwargs)
         if packed_tokens is not None:
             refusals = unsupported(self.model.config, self.args)
@@ -192,7 +185,7 @@ class PackedGRPOTrainer(GRPOTrainer):
 
     def _prepare_inputs(self, generation_batch):
         before, inputs = self._buffered_inputs, super()._prepare_inputs(generation_batch)
-        if self._buffered_inputs is not before and self.packed_tokens is not None and regroups(self.args):
+        if self._buffered_inputs is not before and self.packed_tokens is not None and sums_over_rows(self.args):
             self._buffered_inputs = [self._regroup(step) for step in self._buffered_inputs]  # a new generation batch
             inputs = self._buffered_inputs[self._step % self.args.steps_per_generation]
         return inputs

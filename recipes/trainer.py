@@ -1,5 +1,5 @@
-"""The packed GRPOTrainer with what a long run needs: an order of puzzles that a resumed run shares with an uninterrupted one,
-held-out scores by difficulty, and checkpoints that are whole or not there.
+"""The packed GRPOTrainer with what a long run needs: an order of puzzles that survives resuming, a curriculum, held-out scores
+by difficulty, LoRA weights merged for vLLM layer by layer, and checkpoints that are complete or not there.
 """
 
 from __future__ import annotations
@@ -19,17 +19,15 @@ from trl.trainer.utils import RepeatSampler
 
 from puzzles.difficulty import BANDS
 from puzzles.messages import text_of
-from recipes.checkpoints import keep_checkpoints, mark_whole, whole_checkpoints
+from recipes.checkpoints import HELD_OUT_ACCURACY, best_checkpoint, delete_checkpoints_except, mark_complete
 from recipes.packing import PackedGRPOTrainer
 from rewards.thinking import opens_thinking, without_thinking
 
-HELD_OUT_ACCURACY = "eval_rewards/accuracy/mean"
-
 
 class EpochSampler(RepeatSampler):
-    """TRL's RepeatSampler with an order of its own for each epoch, so that a resumed run sees what it would have seen.
+    """TRL's RepeatSampler, except that the order of an epoch depends on nothing but the seed and the epoch.
 
-    TRL 1.16.0 draws the order of an epoch from one generator after another: a run resumed in epoch 1 gets epoch 0's again.
+    TRL 1.16.0 draws the orders of all epochs from one generator, so a run resumed in epoch 1 sees epoch 0's order again.
     """
 
     def __init__(self, trainer: PuzzleTrainer, dataset, batch_size: int, repeat_count: int):
@@ -37,12 +35,12 @@ class EpochSampler(RepeatSampler):
         self.trainer = trainer
 
     def __iter__(self):
-        # Not through set_epoch, which does not reach the sampler of a resumed run with several processes.
+        # Not by set_epoch: with several processes it does not reach the sampler of a resumed run.
         epoch = int(self.trainer.state.epoch or 0)
         self.generator.manual_seed(self.seed + epoch)
         order = torch.randperm(self.num_samples, generator=self.generator).tolist()
         if self.trainer.curriculum and epoch == 0:
-            bands, difficulty = self.trainer.bands_in_turn(), list(self.data_source["difficulty"])
+            bands, difficulty = self.trainer.curriculum_bands(), list(self.data_source["difficulty"])
             order.sort(key=lambda i: bands.index(difficulty[i]))
         for first in range(0, len(order) - self.batch_size + 1, self.batch_size):
             for _ in range(self.repeat_count):
@@ -59,18 +57,18 @@ class PuzzleTrainer(PackedGRPOTrainer):
 
     def __init__(self, *args, curriculum: str | None = None, **kwargs):
         self.curriculum = curriculum
-        self.held_out: dict[str, list[float]] = defaultdict(list)  # accuracy on each puzzle of an evaluation, by band
+        self.held_out_scores: dict[str, list[float]] = defaultdict(list)  # band → accuracy on each puzzle of an evaluation
         super().__init__(*args, **kwargs)
         lora = self.model.active_peft_config if is_peft_model(self.model) else None
         if self.use_vllm and lora and not (lora.use_dora or lora.modules_to_save):
             self.vllm_generation._iter_named_params = self._merged_weights
 
     def _merged_weights(self) -> Iterator[tuple[str, torch.Tensor]]:
-        """The weights of a LoRA model with the adapter added, one layer gathered at a time, under the base model's names.
+        """The weights of a LoRA model with the adapter added, under the base model's names, gathering one layer at a time.
 
         TRL 1.16.0 gathers the whole model on every GPU instead, 61 GiB for 32B (huggingface/trl#5766).
         """
-        given = set()
+        done = set()
         for name, module in self.model.get_base_model().named_modules():
             if isinstance(module, LoraLayer):
                 with self._dist.gather_params(list(module.parameters())):
@@ -81,9 +79,9 @@ class PuzzleTrainer(PackedGRPOTrainer):
                         yield f"{name}.bias", base.bias.data
             elif ".base_layer" not in name and self.model.prefix not in name:
                 for parameter_name, parameter in module.named_parameters(recurse=False):
-                    if id(parameter) in given:  # tied weights, once, as vLLM wants them
+                    if id(parameter) in done:  # tied weights: vLLM expects them once
                         continue
-                    given.add(id(parameter))
+                    done.add(id(parameter))
                     with self._dist.gather_params([parameter]):
                         yield f"{name}.{parameter_name}", parameter.data
 
@@ -92,47 +90,47 @@ class PuzzleTrainer(PackedGRPOTrainer):
         repeat_count = self.num_iterations * self.args.steps_per_generation
         return EpochSampler(self, self.train_dataset if dataset is None else dataset, batch_size, repeat_count)
 
-    def bands_in_turn(self) -> list[str]:
-        """The bands in the order of the curriculum. A pass rate is the held-out accuracy before training."""
+    def curriculum_bands(self) -> list[str]:
+        """The difficulty bands in the order of the curriculum. A band's pass rate is its held-out accuracy before training."""
         if self.curriculum == "depth":
             return list(BANDS)
         before = next(log for log in self.state.log_history if HELD_OUT_ACCURACY in log)
         return sorted(BANDS, key=lambda band: -before.get(f"eval_accuracy/{band}", -1))
 
     def _calculate_rewards(self, inputs, prompts, completions, completion_ids_list):
-        if isinstance(prompts[0], list) and prompts[0][-1]["role"] == "user" and self._begins_thought():
-            # The grader gets it as a column.
-            unfinished = map(self._unfinished, completions, completion_ids_list)
-            inputs = [row | {"unfinished_thought": silent} for row, silent in zip(inputs, unfinished, strict=True)]
+        if isinstance(prompts[0], list) and prompts[0][-1]["role"] == "user" and self._template_begins_thought():
+            unfinished = map(self._is_unfinished_thought, completions, completion_ids_list)
+            # TRL passes columns of the dataset to the grader, so this becomes one.
+            inputs = [row | {"unfinished_thought": value} for row, value in zip(inputs, unfinished, strict=True)]
         rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)  # of all processes
         if not self.model.training and "difficulty" in inputs[0]:
             scores = rewards[:, 0].view(-1, self.num_generations_eval).mean(dim=1).tolist()  # of each puzzle
             bands = gather_object([row["difficulty"] for row in inputs])[:: self.num_generations_eval]
             for band, score in zip(bands, scores, strict=True):
-                self.held_out[band].append(score)
+                self.held_out_scores[band].append(score)
         return rewards
 
-    def _begins_thought(self) -> bool:
-        """Whether the chat template begins the model's thought itself, so that a completion that never ends it says nothing."""
+    def _template_begins_thought(self) -> bool:
+        """Whether the chat template opens the model's thought, so that a completion that never closes it holds no answer."""
         chat, kwargs = [{"role": "user", "content": "Who?"}], self.chat_template_kwargs
         return opens_thinking(self._tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True, **kwargs))
 
-    def _unfinished(self, completion: list[dict], ids: list[int]) -> bool:
-        """Whether a completion is a thought to its end. TRL may have parsed the thought out, or dropped special tags."""
+    def _is_unfinished_thought(self, completion: list[dict], ids: list[int]) -> bool:
+        """Whether a completion never closes its thought. TRL may have parsed the thought out, or dropped special tags."""
         texts = text_of(completion) or "", self._tokenizer.decode(ids)
         return not any(without_thinking(text, opened=True) for text in texts)
 
     def log(self, logs, start_time=None):
-        for band, scores in sorted(self.held_out.items()):  # empty but at the end of an evaluation
+        for band, scores in sorted(self.held_out_scores.items()):  # empty except at the end of an evaluation
             logs[f"eval_accuracy/{band}"] = np.mean(scores).item()
             logs[f"eval_accuracy_error/{band}"] = np.std(scores).item() / len(scores) ** 0.5
-        self.held_out.clear()
+        self.held_out_scores.clear()
         super().log(logs, start_time)
 
     def _save_checkpoint(self, model, trial):
-        """Write a checkpoint, mark it as whole, and only then delete all others but the best.
+        """Write a checkpoint, mark it as complete, and only then delete all others but the best.
 
-        Transformers 5.23.0 deletes old ones as soon as the main process has written its part of the new one.
+        Transformers 5.23.0 would delete the old ones as soon as the main process has written its part of the new one.
         """
         output_dir = Path(self.args.output_dir)
         try:
@@ -140,17 +138,11 @@ class PuzzleTrainer(PackedGRPOTrainer):
         except (OSError, RuntimeError, SafetensorError) as error:
             raise RuntimeError(
                 f"the checkpoint of step {self.state.global_step} could not be written to {output_dir}, where "
-                f"{shutil.disk_usage(output_dir).free / 2**20:,.0f} MiB are free. Make room, and the same command goes on from "
-                "the last whole checkpoint."
+                f"{shutil.disk_usage(output_dir).free / 2**20:,.0f} MiB are free. Make room, and run the same command to "
+                "resume from the last complete checkpoint."
             ) from error
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
-            mark_whole(output_dir / f"checkpoint-{self.state.global_step}")
-            keep_checkpoints(output_dir, {self.state.global_step, self.best_checkpoint()["step"]})
-
-    def best_checkpoint(self) -> dict:
-        """The step, held-out accuracy and folder of the best whole checkpoint; the step is None if none was evaluated."""
-        whole = whole_checkpoints(Path(self.args.output_dir))
-        scores = {log["step"]: log[HELD_OUT_ACCURACY] for log in self.state.log_history if HELD_OUT_ACCURACY in log}
-        step = max(whole.keys() & scores.keys(), key=lambda step: (scores[step], step), default=None)
-        return {"step": step, "accuracy": scores.get(step), "folder": str(whole.get(step))}
+            mark_complete(output_dir / f"checkpoint-{self.state.global_step}")
+            best = best_checkpoint(output_dir, self.state.log_history)["step"]
+            delete_checkpoints_except({self.state.global_step, best}, output_dir)

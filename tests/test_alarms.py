@@ -1,16 +1,15 @@
-"""Alarms: each rings for its reason, and not before."""
+"""Alarms: each is raised for its own reason, and not too early."""
 
 from types import SimpleNamespace
 
 import pytest
 from transformers import TrainerControl
 
-from recipes.alarms import Watch, alarms
-from recipes.arguments import RunArguments
-from recipes.trainer import HELD_OUT_ACCURACY
+from recipes.alarms import AlarmArguments, AlarmCallback, alarms
+from recipes.checkpoints import HELD_OUT_ACCURACY
 
-ARGS = RunArguments(alarm_window=3)
-WELL = {
+ARGS = AlarmArguments(alarm_window=3)
+HEALTHY = {
     "frac_reward_zero_std": 0.2,
     "completions/clipped_ratio": 0.1,
     "sampling/sampling_logp_difference/mean": 0.015,
@@ -19,14 +18,14 @@ WELL = {
 
 
 def steps(*changes):
-    return [{"step": i + 1, **WELL, **change} for i, change in enumerate(changes)]
+    return [{"step": i + 1, **HEALTHY, **change} for i, change in enumerate(changes)]
 
 
 def evaluations(*scores):
     return [{"step": i, HELD_OUT_ACCURACY: score} for i, score in enumerate(scores)]
 
 
-def test_a_healthy_run_is_left_alone():
+def test_a_healthy_run_raises_no_alarm():
     assert alarms([], ARGS) == {}
     assert alarms(steps({}, {}, {}, {}) + evaluations(0.3, 0.4, 0.45, 0.44, 0.46), ARGS) == {}
 
@@ -35,12 +34,12 @@ def test_a_healthy_run_is_left_alone():
     ("name", "change", "reason"),
     [
         ("reward_std", {"frac_reward_zero_std": 1.0}, "nothing to learn from"),
-        ("clipped_ratio", {"completions/clipped_ratio": 0.75}, "75% of completions were cut off"),
-        ("logp_difference", {"sampling/sampling_logp_difference/mean": 0.2}, "vLLM does not follow the weights"),
-        ("entropy", {"entropy": 0.01}, "entropy collapse: 0.0100 nats a token, under 10% of the 0.5000"),
+        ("clipped_ratio", {"completions/clipped_ratio": 0.75}, "75% of completions were truncated"),
+        ("logp_difference", {"sampling/sampling_logp_difference/mean": 0.2}, "vLLM has stale weights"),
+        ("entropy", {"entropy": 0.01}, "entropy collapse: 0.0100 nats per token, below 10% of the initial 0.5000"),
     ],
 )
-def test_an_alarm_rings_after_so_many_generations_in_a_row(name, change, reason):
+def test_an_alarm_is_raised_after_consecutive_bad_generations(name, change, reason):
     assert alarms(steps({}, change, change), ARGS) == {}
     assert alarms(steps(change, change, {}, change, change), ARGS) == {}
     (found,) = alarms(steps({}, change, change, change), ARGS).items()
@@ -48,49 +47,63 @@ def test_an_alarm_rings_after_so_many_generations_in_a_row(name, change, reason)
     assert reason in found[1]
 
 
-def test_optimizer_steps_within_a_generation_do_not_count():
+def test_only_the_first_optimizer_step_of_a_generation_counts():
     between = {"step": 2, "loss": 0.1, "entropy": 0.5}
     history = [log for generation in steps(*[{"frac_reward_zero_std": 1.0}] * 3) for log in (generation, between)]
     assert list(alarms(history, ARGS)) == ["reward_std"]
     assert alarms(history[:4], ARGS) == {}
 
 
-def test_late_collapse_is_seen():
+def test_late_collapse_is_detected():
     assert alarms(evaluations(0.3, 0.5, 0.42, 0.41), ARGS) == {}
     (found,) = alarms(evaluations(0.3, 0.5, 0.42, 0.41, 0.4), ARGS).items()
     assert found[0] == "held_out"
-    assert "0.420, 0.410, 0.400 in the last 3 evaluations, against 0.500 at best" in found[1]
+    assert "0.420, 0.410, 0.400 in the last 3 evaluations, 0.500 at best" in found[1]
     assert alarms(evaluations(0.3, 0.5, 0.42, 0.41, 0.4, 0.47), ARGS) == {}
 
 
-def log(watch, history):
+def log(callback, history):
     state = SimpleNamespace(log_history=history, global_step=len(history), is_world_process_zero=True)
     control = TrainerControl()
-    watch.on_log(None, state, control)
+    callback.on_log(None, state, control)
     return control
 
 
-def test_it_warns_once_and_ends_the_run_only_if_asked(capsys):
-    watch = Watch(ARGS)
+def test_an_alarm_is_printed_once_and_ends_the_run_only_if_asked(capsys):
+    callback = AlarmCallback(ARGS)
     bad = steps(*[{"frac_reward_zero_std": 1.0}] * 3)
     for _ in range(3):
-        control = log(watch, bad)
+        control = log(callback, bad)
         assert not control.should_training_stop
     assert capsys.readouterr().err.count("ALARM (reward_std) at step 3") == 1
-    log(watch, steps({}, {}, {}))
-    log(watch, bad)
+    log(callback, steps({}, {}, {}))
+    log(callback, bad)
     assert "ALARM (reward_std)" in capsys.readouterr().err
 
-    control = log(Watch(RunArguments(alarm_window=3, stop_on_alarm=True)), bad)
+    control = log(AlarmCallback(AlarmArguments(alarm_window=3, stop_on_alarm=True)), bad)
     assert control.should_training_stop
     assert control.should_save
 
 
-def test_a_new_best_is_saved():
-    watch = Watch(ARGS)
+def test_the_first_generation_in_which_nothing_teaches_is_reported_at_once(capsys):
+    callback, equal = AlarmCallback(ARGS), {"frac_reward_zero_std": 1.0}
+    history = steps({}, equal, {}, equal)
+    evaluation = {"step": 2, HELD_OUT_ACCURACY: 0.3}
+    for logged, warned in ((1, False), (2, True), (3, False), (4, False)):
+        assert not log(callback, history[:logged]).should_training_stop
+        assert ("WARNING at step 2: within every group all rewards are equal" in capsys.readouterr().err) == warned
+    log(callback, [*history[:2], evaluation])
+    log(AlarmCallback(ARGS), history)  # of a resumed run
+    log(AlarmCallback(AlarmArguments(alarm_window=1)), steps(equal))  # the alarm itself
+    assert "WARNING" not in capsys.readouterr().err
+    assert callback.active == {}
+
+
+def test_a_new_best_checkpoint_is_saved():
+    callback = AlarmCallback(ARGS)
     for scores, saved in (((0.3,), False), ((0.3, 0.4), True), ((0.3, 0.4, 0.35), False), ((0.3, 0.4, 0.4), False)):
         history = evaluations(*scores)
         state = SimpleNamespace(log_history=history, global_step=len(history) - 1)
         control = TrainerControl()
-        watch.on_evaluate(None, state, control, metrics=history[-1])
+        callback.on_evaluate(None, state, control, metrics=history[-1])
         assert control.should_save == saved

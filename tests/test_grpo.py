@@ -15,22 +15,18 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2Tokenizer
 from trl import GRPOConfig, ModelConfig, SFTConfig, TrlParser
 
 from puzzles.dataset import FEATURES, HELD_OUT, build
-from puzzles.files import lock_folder
 from puzzles.generator import generate
 from puzzles.prompts import prompt
 from puzzles.scenario import Size
 from recipes import grpo, sft
+from recipes.alarms import AlarmArguments
 from recipes.arguments import PuzzleArguments, RunArguments, parse
 from recipes.checkpoints import (
-    checkpoint_to_resume,
-    history,
-    keep_checkpoints,
-    mark_whole,
-    same_run,
-    whole_checkpoints,
+    complete_checkpoints,
+    read_log_history,
 )
 from recipes.data import puzzles
-from recipes.plan import this_machine
+from recipes.machine import this_machine
 from recipes.tiny.model import tiny_tokenizer
 from tests import forked
 from tests.test_dataset import make
@@ -67,7 +63,7 @@ def run(output_dir, *overrides, **options):
 def test_justified_deductions_are_rewarded_only_if_asked_for(tmp_path):
     done = run(tmp_path / "run", "--deduction_weight", "0.5", "--max_steps", "1", "--save_steps", "1")
     assert done.returncode == 0, done.stderr
-    log = next(log for log in history(tmp_path / "run") if "reward" in log)
+    log = next(log for log in read_log_history(tmp_path / "run") if "reward" in log)
     assert log["rewards/deductions/mean"] > 0
     assert log["reward"] == pytest.approx(log["rewards/accuracy/mean"] + 0.5 * log["rewards/deductions/mean"], abs=1e-4)
 
@@ -109,7 +105,7 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_weights(tmp_path):
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)
     process.join(60)
-    assert "The same command goes on from the last checkpoint" in (tmp_path / "cut.err").read_text()
+    assert "The same command resumes from the last checkpoint" in (tmp_path / "cut.err").read_text()
     assert not (tmp_path / "cut" / "model").exists()
 
     assert run(tmp_path / "cut", *longer).returncode == 0
@@ -160,7 +156,7 @@ def test_packing_changes_nothing_but_the_time(tmp_path):
 
 def parsed(monkeypatch, *args):
     monkeypatch.setattr(sys, "argv", ["grpo.py", *map(str, args)])
-    return parse((PuzzleArguments, RunArguments, GRPOConfig, ModelConfig), grpo.__doc__)
+    return parse((PuzzleArguments, RunArguments, AlarmArguments, GRPOConfig, ModelConfig), grpo.__doc__)
 
 
 def test_every_recipe_parses(monkeypatch):
@@ -172,7 +168,7 @@ def test_every_recipe_parses(monkeypatch):
             args, training_args = TrlParser((sft.SftArguments, SFTConfig)).parse_args_and_config(["--config", str(recipe)])
             assert all(len(stage.split(":")) == 4 for stage in args.stages)
         else:
-            _, _, training_args, model_args = parsed(monkeypatch, "--config", recipe, "--use_cpu", "true")
+            *_, training_args, model_args = parsed(monkeypatch, "--config", recipe, "--use_cpu", "true")
             assert model_args.model_name_or_path
             assert not training_args.trust_remote_code
             assert len(recipe.read_text().splitlines()) <= 60
@@ -208,7 +204,7 @@ def test_a_missing_recipe_is_named(monkeypatch, capsys):
 def test_a_missing_gpu_is_named(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         parsed(monkeypatch, "--config", "recipes/qwen2.5-14b.yaml")
-    assert "no GPU with bf16 was found. Take recipes/tiny-cpu.yaml" in capsys.readouterr().err
+    assert "no GPU with bf16 was found. Use recipes/tiny-cpu.yaml" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -231,15 +227,18 @@ def test_a_missing_gpu_is_named(monkeypatch, capsys):
         ),
         (("--packed_tokens", "0"), "packed_tokens 0 is too few"),
         (("--attn_implementation", "eager"), "packing does not support attn_implementation: eager .* packing: false gives"),
-        (("--optimizer_steps", "3"), "the 21.3333 completions of an optimizer step .* cannot be shared out"),
+        (("--optimizer_steps", "3"), "the 21.3333 completions of an optimizer step .* don't divide evenly"),
         (("--num_eval_puzzles", "100"), "100 held-out completions are not a multiple of"),
         (("--use_vllm", "true", "--vllm_mode", "server", "--vllm_server_port", "9"), "no vLLM server answers at"),
         (("--report_to", "wandb"), "report_to: wandb is not installed: pip install wandb"),
+        (("--reward_weights", "1", "1", "1"), "reward_weights: .* has no effect here .*deduction_weight"),
+        (("--save_total_limit", "3"), "save_total_limit: 3 has no effect here"),
+        (("--optimizer_steps", "1", "--gradient_accumulation_steps", "2"), "optimizer_steps 1 sets it"),
         (("--resume", "outputs/none/checkpoint-7"), "resume: 'outputs/none/checkpoint-7' is neither"),
     ],
 )
 def test_impossible_arguments_end_the_program_before_anything_is_loaded(monkeypatch, tmp_path, overrides, complaint):
-    monkeypatch.setattr("recipes.plan.offline", lambda: True)
+    monkeypatch.setattr("recipes.checks.hub_is_unreachable", lambda: True)
     recipe = ("--config", ROOT / "recipes" / "tiny-cpu.yaml", "--output_dir", tmp_path / "run", "--num_train_puzzles", "32")
     with pytest.raises(SystemExit, match=complaint):
         grpo.main(*parsed(monkeypatch, *recipe, *overrides))
@@ -251,7 +250,7 @@ def test_impossible_arguments_end_the_program_before_anything_is_loaded(monkeypa
     [
         (("--stages", "100:0"), "stage '100:0' is not STEPS:LOW:HIGH:SLIPS"),
         (("--rooms", "99"), "rooms=99 is impossible"),
-        (("--output_dir", "."), "is there already"),
+        (("--output_dir", "."), "already exists"),
     ],
 )
 def test_impossible_imitation_is_refused(monkeypatch, tmp_path, overrides, complaint):
@@ -337,64 +336,25 @@ def test_a_resumed_run_may_use_the_room_that_its_own_checkpoints_take(monkeypatc
     assert this_machine(args).disk == 4130
 
 
-def test_a_checkpoint_that_cannot_be_written_is_said_and_nothing_is_lost(tmp_path):
+def test_a_checkpoint_that_cannot_be_written_is_reported_and_nothing_is_lost(tmp_path):
     """No file may exceed 3 MB: the model's is smaller, the optimizer's is not."""
     full = run(tmp_path / "run", file_size=3_000_000)
     assert full.returncode != 0
     assert f"the checkpoint of step 2 could not be written to {tmp_path / 'run'}" in full.stderr
     assert (tmp_path / "run" / "checkpoint-2" / "model.safetensors").exists()
-    assert not whole_checkpoints(tmp_path / "run")
+    assert not complete_checkpoints(tmp_path / "run")
     again = run(tmp_path / "run")
     assert again.returncode == 0, again.stderr
-    assert whole_checkpoints(tmp_path / "run").keys() == {3}
+    assert complete_checkpoints(tmp_path / "run").keys() == {3}
 
 
 def test_an_alarm_ends_the_run_if_asked_with_a_checkpoint_saved(tmp_path):
-    """Completions of 8 tokens are all cut off. The one puzzle fills both places of a generation."""
+    """Completions of 8 tokens are all truncated. The one puzzle fills both places of a generation."""
     short = "--num_train_puzzles 1 --max_completion_length 8 --alarm_window 1 --stop_on_alarm true"
     done = run(tmp_path / "run", *short.split())
     assert done.returncode == 0, done.stderr
-    assert "ALARM (clipped_ratio) at step 1: 100% of completions were cut off" in done.stderr
+    assert "ALARM (clipped_ratio) at step 1: 100% of completions were truncated" in done.stderr
     assert "stop_on_alarm: the run ends at step 1." in done.stderr
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert "clipped_ratio" in result["alarms"]
-    assert whole_checkpoints(tmp_path / "run").keys() == {1}
-
-
-def test_a_folder_is_for_one_process_at_a_time(tmp_path):
-    lock_folder(tmp_path)
-    other = f"from pathlib import Path; from puzzles.files import lock_folder; lock_folder(Path({str(tmp_path)!r}))"
-    second = subprocess.run([sys.executable, "-c", other], cwd=ROOT, capture_output=True, text=True)
-    assert second.returncode != 0
-    assert f"is in use by process {os.getpid()}" in second.stderr
-
-
-def test_a_folder_belongs_to_one_run(tmp_path):
-    same_run(tmp_path / "run", {"seed": 1})
-    same_run(tmp_path / "run", {"seed": 1})
-    with pytest.raises(ValueError, match="seed was 1, now 2"):
-        same_run(tmp_path / "run", {"seed": 2})
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.tex").touch()
-    with pytest.raises(ValueError, match="is not empty and holds no run"):
-        same_run(tmp_path / "mine", {"seed": 1})
-    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
-
-
-def test_only_a_whole_checkpoint_is_gone_on_from(tmp_path):
-    for step in (5, 10, 20):
-        (tmp_path / f"checkpoint-{step}").mkdir()
-        (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
-    assert checkpoint_to_resume(tmp_path, "auto") is None
-    for step in (5, 10):
-        mark_whole(tmp_path / f"checkpoint-{step}")
-    assert checkpoint_to_resume(tmp_path, "auto") == str(tmp_path / "checkpoint-10")
-    assert checkpoint_to_resume(tmp_path, str(tmp_path / "checkpoint-5")) == str(tmp_path / "checkpoint-5")
-    with pytest.raises(ValueError, match="checkpoint-20' is neither"):
-        checkpoint_to_resume(tmp_path, str(tmp_path / "checkpoint-20"))
-    keep_checkpoints(tmp_path, {10})
-    assert whole_checkpoints(tmp_path) == {10: tmp_path / "checkpoint-10"}
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-10"]
-    (tmp_path / "run.json").write_text("{}")
-    with pytest.raises(ValueError, match="holds a run and resume is 'never'"):
-        checkpoint_to_resume(tmp_path, "never")
+    assert complete_checkpoints(tmp_path / "run").keys() == {1}

@@ -205,6 +205,6 @@ def test_a_report_names_what_is_missing(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit) as refused:
         report(tmp_path, "out", tmp_path / "nowhere", monkeypatch)
     assert refused.value.code == 2
-    assert "nowhere holds no whole checkpoint" in capsys.readouterr().err
+    assert "nowhere holds no complete checkpoint" in capsys.readouterr().err
     assert benchmarks_by_puzzles(tmp_path / "nowhere") == {}
     assert "DeepSeek R1" in benchmark_tables({}, PUBLISHED)

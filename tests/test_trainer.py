@@ -1,4 +1,4 @@
-"""The order of puzzles: of an epoch, of a resumed run, of a curriculum; which checkpoints are kept; what counts as thought."""
+"""The order of puzzles: in an epoch, in a resumed run, in a curriculum; and the grading of thoughts that never end."""
 
 from types import SimpleNamespace
 
@@ -6,21 +6,21 @@ import pytest
 from datasets import Dataset
 from trl.trainer.utils import RepeatSampler
 
-from recipes.checkpoints import mark_whole, whole_checkpoints
+from recipes.checkpoints import HELD_OUT_ACCURACY
 from recipes.packing import PackedGRPOTrainer
 from recipes.tiny.model import CHATML, tiny_tokenizer
-from recipes.trainer import HELD_OUT_ACCURACY, EpochSampler, PuzzleTrainer
+from recipes.trainer import EpochSampler, PuzzleTrainer
 from rewards.accuracy import accuracy, published_accuracy
 
 BANDS = ["hard", "easy", "medium", "easy", "hard", "easy", "medium"]
 ROWS = Dataset.from_dict({"prompt": list("abcdefg"), "difficulty": BANDS})
 
 
-def trainer(epoch=None, curriculum=None, history=(), output_dir="outputs/none"):
-    """As much of a trainer as the sampler sees."""
+def trainer(epoch=None, curriculum=None, history=()):
+    """A trainer with no more than what the sampler uses."""
     this = PuzzleTrainer.__new__(PuzzleTrainer)
     this.num_generations, this.curriculum = 2, curriculum
-    this.args = SimpleNamespace(seed=42, output_dir=str(output_dir))
+    this.args = SimpleNamespace(seed=42)
     this.state = SimpleNamespace(epoch=epoch, log_history=list(history))
     return this
 
@@ -29,21 +29,21 @@ def order(**state):
     return list(EpochSampler(trainer(**state), ROWS, batch_size=3, repeat_count=2))
 
 
-def test_the_first_epoch_is_trls_own():
+def test_the_first_epoch_has_trls_own_order():
     theirs = RepeatSampler(ROWS, mini_repeat_count=2, batch_size=3, repeat_count=2, seed=42)
     assert order() == list(theirs)
     assert len(order()) == len(theirs)
 
 
 def test_an_epoch_has_the_same_order_in_a_resumed_run():
-    """TRL 1.16.0's own sampler, made anew for a resumed run, would start over with epoch 0's: when this fails, that is mended
-    upstream and ours may go.
+    """TRL 1.16.0's own sampler, created anew for a resumed run, starts over with epoch 0's order. When the last line fails,
+    that is fixed upstream and EpochSampler may go.
     """
-    straight = EpochSampler(running := trainer(), ROWS, batch_size=3, repeat_count=2)
+    uninterrupted = EpochSampler(running := trainer(), ROWS, batch_size=3, repeat_count=2)
     orders = []
     for epoch in (None, 1.0, 2.0):
         running.state.epoch = epoch
-        orders.append(list(straight))
+        orders.append(list(uninterrupted))
     assert orders[0] != orders[1] != orders[2]
     assert orders == [order(epoch=epoch) for epoch in (0, 1.5, 2.25)]
 
@@ -57,28 +57,12 @@ def test_an_epoch_has_the_same_order_in_a_resumed_run():
     ("curriculum", "bands"),
     [("depth", ["easy", "medium", "hard"]), ("pass_rate", ["medium", "easy", "hard"])],
 )
-def test_a_curriculum_goes_through_the_bands_in_turn_in_the_first_epoch(curriculum, bands):
+def test_in_the_first_epoch_a_curriculum_takes_one_band_after_another(curriculum, bands):
     before = {HELD_OUT_ACCURACY: 0.5, "eval_accuracy/easy": 0.5, "eval_accuracy/medium": 0.6, "step": 0}
     state = {"curriculum": curriculum, "history": [before]}
-    seen = [BANDS[i] for i in dict.fromkeys(order(**state))]  # 6 of 7: the rest of a batch is left out
+    seen = [BANDS[i] for i in dict.fromkeys(order(**state))]  # 6 of 7: an incomplete batch is left out
     assert seen == sorted(BANDS, key=bands.index)[: len(seen)]
     assert order(**state, epoch=1.0) == order(epoch=1.0)
-
-
-def test_the_best_checkpoint_is_the_best_of_those_that_are_whole(tmp_path):
-    history = [
-        {"step": step, HELD_OUT_ACCURACY: score} for step, score in ((0, 0.9), (10, 0.3), (20, 0.6), (30, 0.5), (40, 0.6))
-    ]
-    this = trainer(history=history, output_dir=tmp_path)
-    assert this.best_checkpoint()["step"] is None
-    for step in (10, 20, 30):
-        (tmp_path / f"checkpoint-{step}").mkdir()
-        if step != 20:
-            mark_whole(tmp_path / f"checkpoint-{step}")
-    assert whole_checkpoints(tmp_path).keys() == {10, 30}
-    assert this.best_checkpoint() == {"step": 30, "accuracy": 0.5, "folder": str(tmp_path / "checkpoint-30")}
-    mark_whole(tmp_path / "checkpoint-20")
-    assert this.best_checkpoint()["step"] == 20
 
 
 @pytest.mark.parametrize(
@@ -89,7 +73,7 @@ def test_the_best_checkpoint_is_the_best_of_those_that_are_whole(tmp_path):
         ("", {}, [1.0] * 4),
     ],
 )  # fmt: skip
-def test_a_thought_that_the_chat_template_begins_earns_nothing_before_its_end(ending, kwargs, expected, monkeypatch):
+def test_a_thought_that_the_chat_template_opens_earns_nothing_unless_it_is_closed(ending, kwargs, expected, monkeypatch):
     this = trainer()
     this._tokenizer, this.chat_template_kwargs = tiny_tokenizer(), kwargs
     this._tokenizer.chat_template = CHATML.replace("assistant\n{% endif %}", f"assistant\n{ending}{{% endif %}}")
@@ -97,7 +81,7 @@ def test_a_thought_that_the_chat_template_begins_earns_nothing_before_its_end(en
     given = {}
     monkeypatch.setattr(PackedGRPOTrainer, "_calculate_rewards", lambda self, *args: given.update(args=args) or "rewards")
     sheet = "A. Hall\nB. Rope"
-    texts = [sheet, f"A. Study\n</think>\n{sheet}", f"Well.</think>{sheet}", f"{sheet}\nand then it was cut off"]
+    texts = [sheet, f"A. Study\n</think>\n{sheet}", f"Well.</think>{sheet}", f"{sheet}\nand then it was truncated"]
     completions = [[{"role": "assistant", "content": text}] for text in texts]
     completions[2] = [{"role": "assistant", "content": sheet, "reasoning_content": "Well."}]  # parsed out by TRL
     ids = [this._tokenizer(text).input_ids for text in texts]

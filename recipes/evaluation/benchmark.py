@@ -35,8 +35,8 @@ from inspect_ai.log import EvalLog, EvalSample, list_eval_logs, read_eval_log
 from inspect_ai.model import GenerateConfig
 from tqdm import tqdm
 
-from puzzles.files import lock_folder
-from recipes.checkpoints import same_run, write_json
+from puzzles.files import lock_folder, write_json
+from recipes.checkpoints import check_same_run
 from recipes.evaluation.measures import INCOMPLETE, count_responses, price_of, summarize, summary_table
 from recipes.evaluation.models import api_model, guesser, server_model, template_opens_thinking
 from recipes.evaluation.serving import serve, weights_digest
@@ -75,7 +75,7 @@ def main(args: argparse.Namespace) -> int:
     }
     if Path(args.model).is_dir():
         settings["weights"] = weights_digest(Path(args.model))
-    same_run(folder, settings)
+    check_same_run(folder, settings)
     lock_folder(folder)
     responses = len(rows) * args.samples
     try:

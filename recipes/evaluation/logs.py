@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from puzzles.difficulty import BANDS
-from recipes.checkpoints import history
+from recipes.checkpoints import read_log_history
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,7 +27,7 @@ class Run:
     """
 
     def __init__(self, folder: Path):
-        logs = history(folder)
+        logs = read_log_history(folder)
         arguments = json.loads((folder / "run.json").read_text())
         path, outputs = folder.resolve(), ROOT / "outputs"
         self.name = str(path.relative_to(outputs) if path.is_relative_to(outputs) else folder)

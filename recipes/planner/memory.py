@@ -18,7 +18,9 @@ from recipes.packing import WORTH_PACKING
 from recipes.pretrained import Parameters
 
 OVERHEAD = 4 * GiB  # CUDA context, NCCL's buffers and vLLM's CUDA graphs: an allowance, not a formula
-CHECKPOINT = 14  # bytes per trained parameter: the weight in bf16, and in float32 with AdamW's two moments; without DeepSpeed 12
+CHECKPOINT = (
+    14  # bytes per trained parameter: the weight in bf16, and in float32 with AdamW's two moments; without DeepSpeed 12
+)
 LIVE_PARAMETERS = 10**9  # DeepSpeed keeps no more gathered at a time (stage3_max_live_parameters)
 
 

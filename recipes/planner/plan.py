@@ -3,8 +3,8 @@
   python recipes/planner/plan.py --config recipes/qwen2.5-14b.yaml
   python recipes/planner/plan.py --config recipes/qwen2.5-14b.yaml --machines accelerate_configs/zero3.yaml --num_processes 6
 
-Takes every option of recipes/grpo.py, and one or more accelerate configs (--machines), each a column of the table. Anything that
-won't work is marked NOT OK, with a fix; recipes/grpo.py makes the same checks on its own machine before it loads anything.
+Takes every option of recipes/grpo.py, and one or more accelerate configs (--machines), each a column of the table. Anything
+that won't work is marked NOT OK, with a fix; recipes/grpo.py makes the same checks on its own machine before it loads anything.
 Times and dollars are only as good as the throughput that you state: put in your own after the first iterations.
 """
 
@@ -18,6 +18,7 @@ from transformers import Qwen2Config, Qwen3Config
 from trl import GRPOConfig, ModelConfig
 
 from puzzles.tables import text_table
+from recipes.alarms import AlarmArguments
 from recipes.arguments import PuzzleArguments, RunArguments, parse
 from recipes.checks import prompt_lengths, recipe_problems
 from recipes.data import puzzles, to_be_made
@@ -36,7 +37,8 @@ KNOWN_CONFIGS = {
         num_hidden_layers=28, tie_word_embeddings=True, dtype="bfloat16",
     ),
     "Qwen/Qwen3-14B": Qwen3Config(
-        **QWEN_14B_32B, head_dim=128, intermediate_size=17408, num_hidden_layers=40, vocab_size=151936, max_position_embeddings=40960
+        **QWEN_14B_32B, head_dim=128, intermediate_size=17408, num_hidden_layers=40, vocab_size=151936,
+        max_position_embeddings=40960,
     ),
 }  # fmt: skip
 
@@ -50,7 +52,9 @@ class PlanArguments:
     )
     num_processes: int | None = field(default=None, metadata={"help": "GPUs in total, instead of the config's number."})
     num_machines: int | None = field(default=None, metadata={"help": "Nodes, instead of the config's number."})
-    gpu_gib: float = field(default=79.1, metadata={"help": "GiB of memory of a GPU: 79.1 on an 80 GB A100 or H100, 23.6 on 24 GB."})
+    gpu_gib: float = field(
+        default=79.1, metadata={"help": "GiB of memory of a GPU: 79.1 on an 80 GB A100 or H100, 23.6 on 24 GB."}
+    )
     cpu_gib: float = field(default=1000.0, metadata={"help": "GiB of memory of a node."})
     disk_gib: float | None = field(default=None, metadata={"help": "GiB free for output_dir. Default: not checked."})
     price: float = field(default=2.5, metadata={"help": "Dollars per GPU-hour."})
@@ -104,7 +108,12 @@ def estimate(
 
 
 def main(
-    plan: PlanArguments, puzzle_args: PuzzleArguments, run_args: RunArguments, args: GRPOConfig, model_args: ModelConfig
+    plan: PlanArguments,
+    puzzle_args: PuzzleArguments,
+    run_args: RunArguments,
+    _: AlarmArguments,
+    args: GRPOConfig,
+    model_args: ModelConfig,
 ) -> None:
     offline, name = hub_is_unreachable(), model_args.model_name_or_path
     if sampled := to_be_made(puzzle_args):  # a plan needs no more than a sample of it
@@ -156,8 +165,9 @@ def main(
         for problem in found:
             print(f"\nNOT OK, {machine_name}: {problem}")
     print(
-        f"\nAssumed, not measured: vLLM generates {plan.generation_speed:,.0f} tokens/s on a GPU; training reaches {plan.mfu:.0%} "
-        f"of\n{plan.peak_tflops:,.0f} TFLOP/s; ${plan.price:.2f} per GPU-hour (--generation_speed --mfu --peak_tflops --price)."
+        f"\nAssumed, not measured: vLLM generates {plan.generation_speed:,.0f} tokens/s on a GPU; training reaches "
+        f"{plan.mfu:.0%} of\n{plan.peak_tflops:,.0f} TFLOP/s; ${plan.price:.2f} per GPU-hour "
+        "(--generation_speed --mfu --peak_tflops --price)."
     )
     if all(problems.values()):
         sys.exit(1)
@@ -165,4 +175,4 @@ def main(
 
 if __name__ == "__main__":
     sys.argv += ["--use_cpu", "true"]  # otherwise GRPOConfig looks for a GPU with bf16
-    main(*parse((PlanArguments, PuzzleArguments, RunArguments, GRPOConfig, ModelConfig), __doc__))
+    main(*parse((PlanArguments, PuzzleArguments, RunArguments, AlarmArguments, GRPOConfig, ModelConfig), __doc__))

@@ -17,8 +17,9 @@ import sys
 
 import numpy as np
 
+from puzzles.files import write_json
 from puzzles.tables import markdown_table
-from recipes.checkpoints import history, write_json
+from recipes.checkpoints import read_log_history
 from recipes.tiny.train_tiny import GRPO, ROOT, Parts, held_out, score, warm_start
 
 FOLDER = ROOT / "outputs" / "experiments"
@@ -41,7 +42,7 @@ def run_arm(name: str, changes: tuple[str, ...], seed: int) -> dict[str, float]:
     if not file.exists():
         train = ("--seed", f"{seed}", "--model_name_or_path", f"{warm}", "--output_dir", f"{folder / 'grpo'}", *changes)
         Parts(folder).run(name, *GRPO, *train)
-        rewards = [log["rewards/accuracy/mean"] for log in history(folder / "grpo") if "rewards/accuracy/mean" in log]
+        rewards = [log["rewards/accuracy/mean"] for log in read_log_history(folder / "grpo") if "rewards/accuracy/mean" in log]
         rows = held_out(seed)
         before, after = (score(model, rows, "sampled", seed) for model in (warm, folder / "grpo" / "model"))
         scores = {"before": before["sampled"], "after": after["sampled"], "trained_on": sum(rewards[-10:]) / len(rewards[-10:])}

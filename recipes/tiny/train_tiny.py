@@ -28,11 +28,12 @@ from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from puzzles.clues import answer_options
+from puzzles.files import write_json
 from puzzles.messages import text_of
 from puzzles.prompts import read_prompt
 from puzzles.tables import text_table
 from recipes.arguments import puzzles_of
-from recipes.checkpoints import history, write_json
+from recipes.checkpoints import read_log_history
 from recipes.data import fresh
 from recipes.evaluation.plots import learning_curve_plot, save
 from rewards.accuracy import accuracy
@@ -168,7 +169,7 @@ def main() -> None:
     result["seconds"] = parts.seconds | {"scores": round(time.monotonic() - start, 1)}
     result["wall_seconds"] = round(sum(result["seconds"].values()), 1)
     for place in (folder, RUNS):
-        save(learning_curve_plot(result, history(grpo)), place / "learning-curve.png")
+        save(learning_curve_plot(result, read_log_history(grpo)), place / "learning-curve.png")
         write_json(place / "result.json", result)
     seconds = result["seconds"]
     print(f"\nMean fraction of answers right ± 95 %, on {SCORED} fresh puzzles of seed {seed}:\n\n{table(result)}")

@@ -1,0 +1,75 @@
+"""A run's folder: locked by one process, owned by one run, resumed from complete checkpoints only; and the best checkpoint."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from puzzles.files import lock_folder
+from recipes.checkpoints import (
+    HELD_OUT_ACCURACY,
+    best_checkpoint,
+    check_same_run,
+    checkpoint_to_resume,
+    complete_checkpoints,
+    delete_checkpoints_except,
+    mark_complete,
+)
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_a_folder_is_used_by_one_process_at_a_time(tmp_path):
+    lock_folder(tmp_path)
+    other = f"from pathlib import Path; from puzzles.files import lock_folder; lock_folder(Path({str(tmp_path)!r}))"
+    second = subprocess.run([sys.executable, "-c", other], cwd=ROOT, capture_output=True, text=True)
+    assert second.returncode != 0
+    assert f"is in use by process {os.getpid()}" in second.stderr
+
+
+def test_a_folder_belongs_to_one_run(tmp_path):
+    check_same_run(tmp_path / "run", {"seed": 1})
+    check_same_run(tmp_path / "run", {"seed": 1})
+    with pytest.raises(ValueError, match="seed was 1, now 2"):
+        check_same_run(tmp_path / "run", {"seed": 2})
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").touch()
+    with pytest.raises(ValueError, match="is not empty and holds no run"):
+        check_same_run(tmp_path / "mine", {"seed": 1})
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
+
+
+def test_only_a_complete_checkpoint_is_resumed(tmp_path):
+    for step in (5, 10, 20):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
+    assert checkpoint_to_resume(tmp_path, "auto") is None
+    for step in (5, 10):
+        mark_complete(tmp_path / f"checkpoint-{step}")
+    assert checkpoint_to_resume(tmp_path, "auto") == str(tmp_path / "checkpoint-10")
+    assert checkpoint_to_resume(tmp_path, str(tmp_path / "checkpoint-5")) == str(tmp_path / "checkpoint-5")
+    with pytest.raises(ValueError, match="checkpoint-20' is neither"):
+        checkpoint_to_resume(tmp_path, str(tmp_path / "checkpoint-20"))
+    delete_checkpoints_except({10}, tmp_path)
+    assert complete_checkpoints(tmp_path) == {10: tmp_path / "checkpoint-10"}
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-10"]
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(ValueError, match="holds a run and resume is 'never'"):
+        checkpoint_to_resume(tmp_path, "never")
+
+
+def test_the_best_checkpoint_is_the_best_of_the_complete_ones(tmp_path):
+    scores = ((0, 0.9), (10, 0.3), (20, 0.6), (30, 0.5), (40, 0.6))
+    history = [{"step": step, HELD_OUT_ACCURACY: score} for step, score in scores]
+    assert best_checkpoint(tmp_path, history)["step"] is None
+    for step in (10, 20, 30):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        if step != 20:
+            mark_complete(tmp_path / f"checkpoint-{step}")
+    assert complete_checkpoints(tmp_path).keys() == {10, 30}
+    expected = {"step": 30, "accuracy": 0.5, "folder": str(tmp_path / "checkpoint-30")}
+    assert best_checkpoint(tmp_path, history) == expected
+    mark_complete(tmp_path / "checkpoint-20")
+    assert best_checkpoint(tmp_path, history)["step"] == 20
