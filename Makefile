@@ -13,7 +13,7 @@ SERVES = $(if $(or $(wildcard $(MODEL)),$(filter vllm/%,$(MODEL))),$(if $(shell 
 PLAN = $(BIN)/python recipes/planner/plan.py --config recipes/$(2).yaml --machines $(1:%=accelerate_configs/%.yaml) $(3) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-gpu train-tiny tiny-base plan-1.5b plan-14b plan-32b train-1.5b train-14b train-32b serve-14b \
+.PHONY: help install install-gpu train-tiny tiny-base plan-1.5b plan-14b plan-32b smoke-gpu train-1.5b train-14b train-32b serve-14b \
   dashboard rehearse puzzle dataset push-dataset gallery show-deductions benchmark benchmark-view report experiment-16 \
   experiment-tradeoff experiment-deductions bench-generate bench-proof bench-step bench-reward bench-deductions test test-slow \
   quality format clean
@@ -61,6 +61,9 @@ plan-14b: .venv/cpu ## Plan train-14b on one node and on two (RECIPE=qwen2.5-14b
 
 plan-32b: .venv/cpu ## Plan train-32b on one node and on two (RECIPE=qwen2.5-32b-lora)
 	$(call PLAN,zero3 zero3_offload zero3_multinode,$(32B))
+
+smoke-gpu: .venv/gpu ## Check one GPU before paying for eight: exactness, speed, memory, GRPO, resume, vLLM (minutes; ARGS="--model …")
+	$(BIN)/python recipes/smoke_gpu.py $(ARGS)
 
 train-1.5b: .venv/gpu | outputs/temporal-clue ## Train 1.5B with LoRA on one 24 GB GPU
 	$(call GRPO,single_gpu,qwen2.5-1.5b)

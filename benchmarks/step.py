@@ -8,7 +8,7 @@ The samples of one puzzle are one optimizer step: a prompt of 1,000 tokens, and 
 one would save more. The model is Qwen2's architecture with random weights: on a CPU a small one in float32, on a GPU half a
 billion parameters in bfloat16 with activation checkpointing. Each measurement is a process of its own, with TRL's training
 loop and the same completions (TRL's rollout_func); stock, which computes the same whatever is dropped, once for a shape, then
-packed. Time is TRL's `step_time`, which leaves out the optimizer: the best of --steps, after one that warms up. Memory is the
+packed. Time ends where the optimizer begins: the best of --steps, after one that warms up. Memory is the
 peak above what the process has before a step. Both get the same room: stock as many rows in a micro-batch as --packed_tokens
 holds (one, if it is none), packing as many tokens as those rows have, up to --packed_tokens.
 
@@ -79,10 +79,12 @@ def flops(prompt: int, completions: list[int], padded: bool) -> float:
 
 
 class Meter(TrainerCallback):
-    """Of the last step: the most memory above what there was before, of the GPU or else resident (Linux), and the tokens."""
+    """Seconds of each step up to the optimizer. Of the last one: the most memory above what there was before, of the GPU or
+    else resident (Linux), and the tokens.
+    """
 
     def __init__(self):
-        self.before, self.bytes, self.tokens = 0, 0, 0
+        self.seconds, self.before, self.bytes, self.tokens = [], 0, 0, 0
 
     def resident(self, what: str) -> int:
         return int(next(line for line in Path("/proc/self/status").open() if line.startswith(what)).split()[1]) * 1024
@@ -96,8 +98,12 @@ class Meter(TrainerCallback):
             ctypes.CDLL(None).malloc_trim(0)
             Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts over
             self.before = self.resident("VmRSS")
+        torch.cuda.synchronize() if GPU else None
+        self.start = time.perf_counter()
 
     def on_pre_optimizer_step(self, args, state, control, **kwargs):
+        torch.cuda.synchronize() if GPU else None
+        self.seconds.append(time.perf_counter() - self.start)
         if GPU or sys.platform == "linux":
             self.bytes = (torch.cuda.max_memory_allocated() if GPU else self.resident("VmHWM")) - self.before
 
@@ -136,9 +142,7 @@ def step(prompt: int, completions: list[int], scores: list[float], micro_batch: 
 
         trainer.model.model.register_forward_pre_hook(count, with_kwargs=True)
         trainer.train()
-    logs = [log for log in trainer.state.log_history if "step_time" in log]
-    seconds = min(log["step_time"] for log in logs[1:])
-    return {"seconds": seconds, "bytes": meter.bytes, "tokens": meter.tokens}
+    return {"seconds": min(meter.seconds[1:]), "bytes": meter.bytes, "tokens": meter.tokens}
 
 
 def worst(rows: int, prompt: int, completion: int) -> dict:

@@ -47,7 +47,7 @@ from recipes.checkpoints import (
     delete_checkpoints_except,
 )
 from recipes.checks import as_text, check_reserved_options, check_run
-from recipes.data import puzzles
+from recipes.data import load_puzzles
 from recipes.geometry import batch_geometry
 from recipes.hub import by_hand, repository, upload
 from recipes.machine import this_machine
@@ -91,7 +91,7 @@ def checked_puzzles(
     geometry = batch_geometry(run_args, training_args, training_args.world_size)
     for name, value in geometry.training_arguments().items():
         setattr(training_args, name, value)
-    train, held_out = puzzles(puzzle_args, training_args.seed)
+    train, held_out = load_puzzles(puzzle_args, training_args.seed)
     tokenizer = check_run(geometry, run_args, training_args, model_args, train, held_out)
     if not tokenizer.chat_template:
         if training_args.process_index == 0:

@@ -22,7 +22,7 @@ from puzzles.dataset import build, puzzle_of
 from puzzles.scenario import Size
 from puzzles.sentences import render
 from recipes.arguments import puzzles_of
-from recipes.data import fresh
+from recipes.data import fresh_puzzles
 from recipes.evaluation import benchmark
 from recipes.evaluation.intervals import ratio
 from recipes.evaluation.measures import price_of, summarize, summary_table
@@ -417,7 +417,7 @@ def test_guessing_scores_at_the_level_of_chance(tmp_path, bench):
     done = bench("guess", "--recipe", recipe, "--puzzles", count, "--samples", 1, "--seed", 77, "--output", tmp_path)
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "guess" / "result.json").read_text())
-    expected = chance(fresh(puzzles_of(recipe), 77, count))
+    expected = chance(fresh_puzzles(puzzles_of(recipe), 77, count))
     assert result["accuracy"]["low"] - 0.02 < expected < result["accuracy"]["high"] + 0.02
 
 
@@ -512,7 +512,7 @@ def test_a_checkpoint_served_with_vllm_scores_as_with_transformers(tmp_path):
         assert done.returncode == 0, done.stdout + done.stderr
         results[folder.name] = json.loads((tmp_path / "out" / folder.name / "result.json").read_text())
     full = results["tiny-warm-start"]
-    rows = fresh(puzzles_of(ROOT / "recipes" / "tiny-cpu.yaml"), seed, count)
+    rows = fresh_puzzles(puzzles_of(ROOT / "recipes" / "tiny-cpu.yaml"), seed, count)
     expected = score(model, rows, "sampled", 0)
     half = (full["accuracy"]["high"] - full["accuracy"]["low"]) / 2
     assert abs(full["accuracy"]["mean"] - expected["sampled"]) < 1.5 * (half**2 + expected["sampled_interval"] ** 2) ** 0.5

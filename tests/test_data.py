@@ -1,5 +1,5 @@
-"""Datasets of others: what the prompts and solutions may look like, what is refused by name; and the precision of training,
-and what goes to the Hub. The recipe runs in this process, a step or two of the tiny model.
+"""Other people's datasets: which prompts and solutions are accepted, and which are refused by name; the precision of training;
+and what is uploaded to the Hub. The recipe runs in this process, for a step or two of the tiny model.
 """
 
 import json
@@ -20,7 +20,7 @@ from recipes import grpo
 from recipes.alarms import AlarmArguments
 from recipes.arguments import PuzzleArguments, RunArguments, parse
 from recipes.checks import lost_updates, prompt_lengths
-from recipes.data import as_answers, as_messages, puzzles
+from recipes.data import load_puzzles, normalize_prompt, normalize_solution
 from recipes.machine import this_machine
 from recipes.pretrained import load_config
 from tests.hub import TOKEN, local_hub
@@ -78,7 +78,7 @@ def write(folder, rows, shape, validation=None, suffix="parquet"):
 
 @pytest.fixture
 def train(monkeypatch, tmp_path, capsys):
-    """Runs `recipes/grpo.py` in this process, one step unless said otherwise: what it printed. It writes into tmp_path/run."""
+    """Run `recipes/grpo.py` in this process, for one step by default, into tmp_path/run; return what it printed."""
     monkeypatch.setattr("recipes.checks.hub_is_unreachable", lambda: True)
 
     def run(*overrides):
@@ -95,29 +95,29 @@ def train(monkeypatch, tmp_path, capsys):
 
 @pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_rows_of_any_shape_become_like_ours(tmp_path, capsys, rows, shape, suffix):
+def test_rows_of_any_shape_are_normalized(tmp_path, capsys, rows, shape, suffix):
     folder = write(tmp_path / "data", rows, shape, "one message", suffix)
-    train, held_out = puzzles(PuzzleArguments(dataset=str(folder), num_eval_puzzles=3), seed=0)
+    train, held_out = load_puzzles(PuzzleArguments(dataset=str(folder), num_eval_puzzles=3), seed=0)
     assert (len(train), len(held_out)) == (6, 3)
     assert {*train.column_names} <= {"prompt", "solution", "difficulty", "seed"}
     assert ("difficulty" in train.column_names) == (shape == "system")
-    assert "difficulty" not in held_out.column_names  # of another kind than ours
+    assert "difficulty" not in held_out.column_names  # it means something else
     for ours, row in zip(rows, train, strict=True):
         assert row["solution"] == ours["solution"]
         *before, last = row["prompt"]
         assert last == {"role": "user", "content": ("So: " if shape == "parts" else "") + text(ours)}
         assert before == {"system": [SYSTEM], "turns": [SYSTEM, USER, BOT]}.get(shape, [])
     assert [row["prompt"] for row in held_out] == [row["prompt"] for row in rows[:3]]
-    said = capsys.readouterr().out
-    assert ("its prompts are text, and go to the model as the user's message" in said) == ("text" in shape)
-    leak = "3 of the 3 held-out puzzles are also trained on, so the held-out scores are too good"
-    assert (leak in said) == (shape != "parts")  # where "So: " stands before each
+    printed = capsys.readouterr().out
+    assert ("its prompts are plain text; each becomes the user's message" in printed) == ("text" in shape)
+    leak = "3 of the 3 held-out puzzles are also trained on, so held-out scores will be too high"
+    assert (leak in printed) == (shape != "parts")  # where "So: " stands before each
 
 
 @pytest.mark.parametrize("shape", ["text", "turns"])
-def test_they_train(tmp_path, rows, train, shape):
-    said = train("--dataset", write(tmp_path / "data", rows, shape, "parts"))
-    assert "held-out accuracy" in said
+def test_any_shape_trains(tmp_path, rows, train, shape):
+    printed = train("--dataset", write(tmp_path / "data", rows, shape, "parts"))
+    assert "held-out accuracy" in printed
     state = json.loads((tmp_path / "run" / "checkpoint-1" / "trainer_state.json").read_text())
     (step,) = [log for log in state["log_history"] if "loss" in log]
     assert "reward" in step
@@ -137,10 +137,10 @@ def test_a_model_without_a_chat_template_gets_the_text(tmp_path, rows, train):
         train(*model, "--dataset", write(tmp_path / "data", rows, "turns"))
 
 
-def test_lengths_are_counted_as_the_trainer_makes_them(rows):
+def test_prompt_lengths_are_those_of_the_trainer(rows):
     tokenizer, args = AutoTokenizer.from_pretrained(TINY), GRPOConfig("outputs/none", use_cpu=True)
     for shape in SHAPES.values():
-        chats = [as_messages(shape(row)["prompt"]) for row in rows]
+        chats = [normalize_prompt(shape(row)["prompt"]) for row in rows]
         ours = Dataset.from_dict({"prompt": chats})
         made = tokenizer.apply_chat_template(chats, add_generation_prompt=True, tokenize=True, return_dict=True)["input_ids"]
         assert prompt_lengths(args, tokenizer, ours.take(2), ours.skip(2)) == [len(ids) for ids in made]
@@ -162,59 +162,62 @@ def test_a_prompt_that_is_too_long_is_refused_in_any_shape(tmp_path, rows, train
 @pytest.mark.parametrize(
     ("prompt", "complaint"),
     [
-        (None, "its prompt is None: give a text or a list of messages"),
+        (None, "its prompt is None: use a text or a list of messages"),
         ([], r"its prompt is \[\]"),
-        ("", "its last message is .*'content': ''.*: it must be the user's, and not empty"),
-        (" \n", "must be the user's, and not empty"),
-        ([{"role": "user", "content": None}], "its user message holds .*'text': None.*: only text"),
+        ("", "its last message is .*'content': ''.*: it must be a user message that is not empty"),
+        (" \n", "must be a user message that is not empty"),
+        ([{"role": "user", "content": None}], "its user message is None: only text"),
         ([{"role": "user", "content": []}], "its last message is .*'content': ''"),
-        ([{"role": "user", "content": [{"type": "image", "image": "x.png"}]}], "holds {'type': 'image', .*: only text"),
-        ([USER, BOT], "its last message is {'role': 'assistant', .*: it must be the user's"),
+        (
+            [{"role": "user", "content": [{"type": "image", "image": "x.png"}]}],
+            "message is .*'image': .*: only text",
+        ),
+        ([USER, BOT], "its last message is {'role': 'assistant', .*: it must be a user message"),
         ([SYSTEM], "its last message is {'role': 'system'"),
-        (["Who?"], "its prompt holds 'Who.': give messages with a `role` and a `content`"),
-        ([{"from": "human", "value": "Who?"}], "give messages with a `role`"),
-        ({"role": "user", "content": "Who?"}, "give a text or a list of messages"),
-        ("[{'role': 'user', 'content': 'Who?'}]", "a list or dict as text, .*, is no JSON: write it with json.dumps"),
+        (["Who?"], "its prompt holds 'Who.': use messages with a `role` and a `content`"),
+        ([{"from": "human", "value": "Who?"}], "use messages with a `role`"),
+        ({"role": "user", "content": "Who?"}, "use a text or a list of messages"),
+        ("[{'role': 'user', 'content': 'Who?'}]", "a list or dict as text, .*, is not JSON: write it with json.dumps"),
         (7, "its prompt is 7"),
     ],
 )
-def test_a_prompt_that_is_none_is_named(prompt, complaint):
+def test_an_invalid_prompt_is_named(prompt, complaint):
     with pytest.raises(ValueError, match=complaint):
-        as_messages(prompt)
+        normalize_prompt(prompt)
 
 
 @pytest.mark.parametrize(
     ("solution", "complaint"),
     [
-        (None, "its solution is None: give a list of answers, or a dict from letter to answer"),
+        (None, "its solution is None: use a list of answers, or a dict from letter to answer"),
         ([], r"its solution is \[\]"),
         ({"A": None, "B": None}, r"its solution is \[\]"),
-        ({"A": "Hall", "B": None, "C": "Rope"}, "has the letters A, C: give each from A on, without a gap"),
+        ({"A": "Hall", "B": None, "C": "Rope"}, "has the letters A, C: use A, B, C and so on, without gaps"),
         ({"a": "Hall"}, "has the letters a"),
-        ("['Hall' 'Rope']", "a list or dict as text, .*, is no JSON"),
+        ("['Hall' 'Rope']", "a list or dict as text, .*, is not JSON"),
         ('["Hall", 3]', "holds the answer 3"),
-        (["Hall", None], "holds the answer None: give a text"),
+        (["Hall", None], "holds the answer None: use a text"),
         (["Hall", ""], "holds the answer ''"),
         ([1], "holds the answer 1"),
         ("A. Hall", "its solution is 'A. Hall'"),
     ],
 )
-def test_a_solution_that_is_none_is_named(solution, complaint):
+def test_an_invalid_solution_is_named(solution, complaint):
     with pytest.raises(ValueError, match=complaint):
-        as_answers(solution)
+        normalize_solution(solution)
 
 
-def test_letters_are_put_in_order():
-    assert as_answers({"C": "c", "A": "a", "B": "b", "D": None}) == ["a", "b", "c"]
+def test_answers_by_letter_are_put_in_order():
+    assert normalize_solution({"C": "c", "A": "a", "B": "b", "D": None}) == ["a", "b", "c"]
 
 
-def test_difficulties_of_other_kinds(tmp_path, rows):
+def test_a_difficulty_that_means_something_else(tmp_path, rows):
     def load(difficulties, kind=None, **changes):
         data = Dataset.from_list([{**row, "difficulty": d} for row, d in zip(rows, difficulties, strict=True)])
         data = data.cast_column("difficulty", kind) if kind else data
         for split in ("train", "validation"):
             data.to_parquet(tmp_path / f"{split}.parquet")
-        return puzzles(PuzzleArguments(dataset=str(tmp_path), num_eval_puzzles=2, **changes), seed=0)[0]
+        return load_puzzles(PuzzleArguments(dataset=str(tmp_path), num_eval_puzzles=2, **changes), seed=0)[0]
 
     bands = ["easy", "hard"] * 3
     assert load(bands, ClassLabel(names=["easy", "medium", "hard"]), difficulty=["hard"])["difficulty"] == ["hard"] * 3
@@ -228,14 +231,14 @@ def test_difficulties_of_other_kinds(tmp_path, rows):
         load(["Easy"] * 6, difficulty=["easy"])
 
 
-def test_what_a_dataset_lacks_is_named_with_what_it_has(tmp_path, rows):
+def test_a_missing_split_or_column_is_named_with_those_there_are(tmp_path, rows):
     def load():
-        return puzzles(PuzzleArguments(dataset=str(tmp_path), num_eval_puzzles=2), seed=0)
+        return load_puzzles(PuzzleArguments(dataset=str(tmp_path), num_eval_puzzles=2), seed=0)
 
     with pytest.raises(ValueError, match=rf"dataset '{tmp_path}' cannot be read: .* doesn't contain any data files"):
         load()
     Dataset.from_list(rows).to_parquet(tmp_path / "train.parquet")
-    with pytest.raises(ValueError, match=r"no split 'validation', only train: name a part of its rows so \(a file or folder"):
+    with pytest.raises(ValueError, match=r"no split 'validation', only train: add one as a file or folder validation"):
         load()
     Dataset.from_list([{"question": text(row), "solution": ["x"]} for row in rows]).to_parquet(tmp_path / "train.parquet")
     Dataset.from_list(rows).to_parquet(tmp_path / "validation.parquet")
@@ -243,20 +246,20 @@ def test_what_a_dataset_lacks_is_named_with_what_it_has(tmp_path, rows):
         load()
 
 
-def test_a_faulty_dataset_is_named_with_split_and_row(tmp_path, rows):
+def test_an_invalid_row_is_named_with_its_dataset_and_split(tmp_path, rows):
     def load(**changes):
-        return puzzles(PuzzleArguments(dataset=str(tmp_path / "data"), num_eval_puzzles=2, **changes), seed=0)
+        return load_puzzles(PuzzleArguments(dataset=str(tmp_path / "data"), num_eval_puzzles=2, **changes), seed=0)
 
     faulty = [*rows[:4], {**rows[4], "prompt": [{"role": "user", "content": ""}]}, rows[5]]
     write(tmp_path / "data", faulty, "one message")
     with pytest.raises(ValueError, match="data', split 'train', row 4: its last message is"):
         load()
-    assert len(load(num_train_puzzles=4)[0]) == 4  # what is not asked for is not looked at
+    assert len(load(num_train_puzzles=4)[0]) == 4  # rows that are not used are not checked
     with pytest.raises(ValueError, match="has the difficulty 7: curriculum needs easy, medium, hard"):
         load(curriculum="depth", num_train_puzzles=4)
     for count in ("num_train_puzzles", "num_eval_puzzles"):
         with pytest.raises(ValueError, match=f"{count}=0 is too few"):
-            puzzles(PuzzleArguments(**{count: 0}), seed=0)
+            load_puzzles(PuzzleArguments(**{count: 0}), seed=0)
     (tmp_path / "data" / "train.parquet").write_bytes(b"torn")
     with pytest.raises(ValueError, match="data' cannot be read: "):
         load()
@@ -265,7 +268,7 @@ def test_a_faulty_dataset_is_named_with_split_and_row(tmp_path, rows):
         with pytest.raises(
             ValueError, match=rf"is one file: put it into a folder as train\.{suffix}, held-out puzzles beside it"
         ):
-            puzzles(PuzzleArguments(dataset=str(file)), seed=0)
+            load_puzzles(PuzzleArguments(dataset=str(file)), seed=0)
 
 
 def test_a_prompt_that_holds_the_chat_template_already_is_refused(tmp_path, rows, train):
@@ -291,7 +294,7 @@ def changed(folder):
 
 
 @pytest.mark.parametrize(
-    ("precision", "said"),
+    ("precision", "complaint"),
     [
         (("--dtype", "bfloat16", "--bf16", "true"), "dtype: bfloat16 would train all weights in bfloat16"),
         (("--dtype", "bfloat16", "--bf16", "false"), "where most updates of 6e-06 are rounded away: set dtype: float32"),
@@ -304,11 +307,11 @@ def changed(folder):
         (("--dtype", "float32", "--load_in_4bit", "true"), "load_in_4bit: true has no effect here"),
     ],
 )  # fmt: skip
-def test_weights_in_16_bits_without_float32_copies_are_refused(tmp_path, train, precision, said):
+def test_weights_in_16_bits_without_float32_copies_are_refused(tmp_path, train, precision, complaint):
     shutil.copytree(TINY, tmp_path / "half")
     config = json.loads((TINY / "config.json").read_text()) | {"dtype": "bfloat16"}
     (tmp_path / "half" / "config.json").write_text(json.dumps(config))
-    with pytest.raises(SystemExit, match=said):
+    with pytest.raises(SystemExit, match=complaint):
         train("--model_name_or_path", tmp_path / "half", "--learning_rate", "6e-6", *precision)
     assert not (tmp_path / "run").exists()
 
@@ -356,8 +359,8 @@ def hub(monkeypatch):
         yield hub
 
 
-def test_one_copy_of_the_model_goes_to_the_hub(tmp_path, train, hub):
-    said = train(
+def test_the_model_is_uploaded_once(tmp_path, train, hub):
+    printed = train(
         "--push_to_hub",
         "true",
         "--hub_model_id",
@@ -369,7 +372,7 @@ def test_one_copy_of_the_model_goes_to_the_hub(tmp_path, train, hub):
         "--hub_revision",
         "v2",
     )
-    assert f"uploaded: {hub.url}" in said
+    assert f"uploaded: {hub.url}" in printed
     assert hub.private == {"me/detective": True}
     assert hub.branches == [("me/detective", "v2")]
     there, model = hub.repos["me/detective"], tmp_path / "run" / "model"
@@ -390,7 +393,7 @@ def test_one_copy_of_the_model_goes_to_the_hub(tmp_path, train, hub):
         ({"strategy": "all_checkpoints"}, "hub_strategy: all_checkpoints is not supported"),
     ],
 )
-def test_what_stands_in_the_way_of_an_upload_is_said_before_training(monkeypatch, tmp_path, train, hub, how, complaint):
+def test_what_prevents_an_upload_is_reported_before_training(monkeypatch, tmp_path, train, hub, how, complaint):
     monkeypatch.setattr("recipes.hub.get_token", lambda: how.get("token", TOKEN))
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", how.get("endpoint", hub.url))
     monkeypatch.setattr(grpo, "PuzzleTrainer", lambda *_, **__: pytest.fail("a model was loaded"))
@@ -409,26 +412,26 @@ def test_what_stands_in_the_way_of_an_upload_is_said_before_training(monkeypatch
         (("--chat_template_kwargs", '{"tokenize": true}'), "chat_template_kwargs holds tokenize, which the trainer sets"),
     ],
 )
-def test_lora_of_nothing_and_arguments_of_the_trainers_are_refused(tmp_path, train, lora, complaint):
+def test_lora_without_matching_modules_and_arguments_that_the_trainer_sets_are_refused(tmp_path, train, lora, complaint):
     with pytest.raises(SystemExit, match=complaint):
         train("--use_peft", "true", *lora)
     assert not (tmp_path / "run").exists()
 
 
-def test_lora_of_one_module_is_trained_as_the_message_says(tmp_path, train):
+def test_lora_of_one_module_trains_as_the_message_suggests(tmp_path, train):
     train("--use_peft", "true", "--lora_target_modules", ".*q_proj")
     assert {name.split(".")[-3] for name in load_file(tmp_path / "run" / "model" / "adapter_model.safetensors")} == {"q_proj"}
 
 
-def test_a_finished_run_says_how_to_upload_it(monkeypatch, tmp_path, train, hub):
+def test_a_finished_run_prints_how_to_upload_it(monkeypatch, tmp_path, train, hub):
     monkeypatch.setattr(grpo, "lock_folder", lambda _: None)  # this process keeps its lock
     train()
-    said = train("--push_to_hub", "true", "--hub_model_id", "me/detective")
-    assert f"Nothing is uploaded now. To do so: hf upload me/detective {tmp_path / 'run' / 'model'} --exclude" in said
+    printed = train("--push_to_hub", "true", "--hub_model_id", "me/detective")
+    assert f"Nothing is uploaded now. To do so: hf upload me/detective {tmp_path / 'run' / 'model'} --exclude" in printed
     assert not hub.repos
 
 
-def test_an_upload_that_fails_loses_nothing(monkeypatch, tmp_path, train, hub):
+def test_a_failed_upload_loses_nothing(monkeypatch, tmp_path, train, hub):
     monkeypatch.setattr(
         "recipes.hub.HfApi.upload_folder", lambda *_, **__: (_ for _ in ()).throw(OSError("the network is down"))
     )

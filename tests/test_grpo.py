@@ -25,7 +25,7 @@ from recipes.checkpoints import (
     complete_checkpoints,
     read_log_history,
 )
-from recipes.data import puzzles
+from recipes.data import load_puzzles
 from recipes.machine import this_machine
 from recipes.tiny.model import tiny_tokenizer
 from tests import forked
@@ -271,7 +271,7 @@ def test_help_teaches(monkeypatch, capsys):
 
 def test_puzzles_on_the_spot_are_disjoint_and_repeatable():
     args = PuzzleArguments(num_train_puzzles=20, num_eval_puzzles=10, **SMALL)
-    train, held_out = puzzles(args, seed=4)
+    train, held_out = load_puzzles(args, seed=4)
     assert (len(train), len(held_out)) == (20, 10)
     assert train.features == FEATURES
     assert {row["index"] for row in train} == set(range(20))
@@ -280,23 +280,23 @@ def test_puzzles_on_the_spot_are_disjoint_and_repeatable():
     assert train.to_list() == build(4, 0, 20, Size(**SMALL), num_proc=2).to_list()
     assert train[0]["solution"] == list(generate(4, 0, Size(**SMALL)).solution.values())
     with pytest.raises(ValueError, match="rooms=1 is impossible"):
-        puzzles(PuzzleArguments(rooms=1), seed=0)
+        load_puzzles(PuzzleArguments(rooms=1), seed=0)
 
 
 def test_a_dataset_folder_is_loaded_and_its_faults_are_named(tmp_path):
     rows = build(4, 0, 6, Size(**SMALL))
     rows.to_parquet(tmp_path / "train.parquet")
     with pytest.raises(ValueError, match="has no split 'validation', only train"):
-        puzzles(PuzzleArguments(dataset=str(tmp_path)), seed=0)
+        load_puzzles(PuzzleArguments(dataset=str(tmp_path)), seed=0)
     rows.to_parquet(tmp_path / "validation.parquet")
     with pytest.raises(ValueError, match="'validation', has 6 rows, not 64"):
-        puzzles(PuzzleArguments(dataset=str(tmp_path)), seed=0)
-    train, held_out = puzzles(PuzzleArguments(dataset=str(tmp_path), num_eval_puzzles=2), seed=0)
+        load_puzzles(PuzzleArguments(dataset=str(tmp_path)), seed=0)
+    train, held_out = load_puzzles(PuzzleArguments(dataset=str(tmp_path), num_eval_puzzles=2), seed=0)
     assert (train.to_list(), held_out.to_list()) == (rows.to_list(), rows.to_list()[:2])
     for split in ("train", "validation"):
         rows.remove_columns("solution").to_parquet(tmp_path / f"{split}.parquet")
     with pytest.raises(ValueError, match=r"lacks the column\(s\) solution"):
-        puzzles(PuzzleArguments(dataset=str(tmp_path), num_eval_puzzles=2), seed=0)
+        load_puzzles(PuzzleArguments(dataset=str(tmp_path), num_eval_puzzles=2), seed=0)
 
 
 def test_folders_of_one_name_are_not_mixed_up(tmp_path):
@@ -308,13 +308,13 @@ def test_folders_of_one_name_are_not_mixed_up(tmp_path):
         )
         assert made.returncode == 0, made.stderr
         folder = str(tmp_path / str(seed) / "clue")
-        train, held_out = puzzles(PuzzleArguments(dataset=folder, num_eval_puzzles=2), seed=0)
+        train, held_out = load_puzzles(PuzzleArguments(dataset=folder, num_eval_puzzles=2), seed=0)
         assert (len(train), len(held_out)) == (4, 2)
         assert {row["seed"] for row in (*train, *held_out)} == {seed}
         assert train.features == FEATURES
     (tmp_path / "2" / "clue" / "data" / "train.parquet").write_bytes(b"torn")
     with pytest.raises(ValueError, match=r"train.parquet is missing or was changed"):
-        puzzles(PuzzleArguments(dataset=folder), seed=0)
+        load_puzzles(PuzzleArguments(dataset=folder), seed=0)
 
 
 def test_a_full_disk_is_seen_before_the_model_is_loaded(monkeypatch, tmp_path):

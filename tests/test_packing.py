@@ -13,7 +13,8 @@ from trl import GRPOConfig
 
 from recipes import attention, packing
 from recipes.attention import packed_attention
-from recipes.packing import Rows, regroups, unsupported
+from recipes.geometry import sums_over_rows
+from recipes.packing import Rows, unsupported
 from tests import forked
 from tests.packed_and_stock import make, train
 from tests.test_rehearsal import ENVIRONMENT, free_port, needs_deepspeed
@@ -122,7 +123,7 @@ def test_with_prompts_longer_than_the_budget_it_is_the_longest_row_that_counts(t
 @pytest.mark.parametrize("loss_type", LOSSES)
 def test_rows_without_an_advantage_are_left_out_and_the_gradient_stays(tmp_path, loss_type):
     packed = compare(tmp_path, loss_type=loss_type, equal_rewards=("0", "2"), metrics=SCORES, **TWO_STEPS)
-    if regroups(GRPOConfig(str(tmp_path), loss_type=loss_type, use_cpu=True, bf16=False)):
+    if sums_over_rows(GRPOConfig(str(tmp_path), loss_type=loss_type, use_cpu=True, bf16=False)):
         assert sum(len(batch["prompt_ids"]) for step in packed["batches"] for batch in step) == 8
         assert all((batch["advantages"] != 0).all() for step in packed["batches"] for batch in step)
 

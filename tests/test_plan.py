@@ -223,6 +223,6 @@ def test_prompts_that_are_text_are_planned(plan, dataset, tmp_path):
         Dataset.from_list(made).to_parquet(tmp_path / f"{split}.parquet")
     said, code = plan("qwen2.5-14b", "--dataset", tmp_path)
     assert code == 0, said
-    assert said.count("its prompts are text") == 2
+    assert said.count("its prompts are plain text") == 2
     rest = [line for line in said.splitlines() if "its prompts" not in line]
     assert plan("qwen2.5-14b", "--dataset", dataset)[0].splitlines() == rest

@@ -26,7 +26,7 @@ from puzzles.difficulty import band, depths
 from puzzles.messages import text_of
 from puzzles.scenario import Setting
 from recipes.arguments import puzzles_of
-from recipes.data import fresh, to_be_made
+from recipes.data import dataset_not_made_yet, fresh_puzzles
 from recipes.evaluation.measures import deduction_measures
 from rewards.accuracy import Prompt, answers_of, grade, published_accuracy
 from rewards.deductions.judge import judge_of
@@ -49,8 +49,8 @@ def load_puzzles(args: argparse.Namespace) -> tuple[list[dict], str]:
     recipe.dataset = args.dataset or recipe.dataset
     if recipe.dataset is None:
         source = f"fresh puzzles of {args.recipe.name}, seed {args.seed}"
-        return fresh(recipe, args.seed, args.puzzles).to_list(), source
-    if to_be_made(recipe):
+        return fresh_puzzles(recipe, args.seed, args.puzzles).to_list(), source
+    if dataset_not_made_yet(recipe):
         raise ValueError(f"there is no dataset {recipe.dataset} yet: make it with `make dataset`, or name one with --dataset.")
     splits = read_rows(recipe.dataset)
     split = args.split if args.split in splits else next(iter(splits))

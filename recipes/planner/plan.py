@@ -21,7 +21,7 @@ from puzzles.tables import text_table
 from recipes.alarms import AlarmArguments
 from recipes.arguments import PuzzleArguments, RunArguments, parse
 from recipes.checks import prompt_lengths, recipe_problems
-from recipes.data import puzzles, to_be_made
+from recipes.data import dataset_not_made_yet, load_puzzles
 from recipes.geometry import BatchGeometry, batch_geometry, eval_batches, geometry_problems
 from recipes.machine import GiB, Machine, planned_machine
 from recipes.planner.memory import disk, memory
@@ -116,11 +116,11 @@ def main(
     model_args: ModelConfig,
 ) -> None:
     offline, name = hub_is_unreachable(), model_args.model_name_or_path
-    if sampled := to_be_made(puzzle_args):  # a plan needs no more than a sample of it
+    if sampled := dataset_not_made_yet(puzzle_args):  # a plan needs no more than a sample of it
         puzzle_args.dataset, puzzle_args.num_train_puzzles = None, 200
     try:
         config = KNOWN_CONFIGS[name] if offline and name in KNOWN_CONFIGS else load_config(model_args, offline)
-        train, held_out = puzzles(puzzle_args, args.seed)
+        train, held_out = load_puzzles(puzzle_args, args.seed)
         sizes = (plan.gpu_gib * GiB, plan.cpu_gib * GiB, plan.disk_gib and plan.disk_gib * GiB)
         machines = [planned_machine(Path(path), plan.num_processes, plan.num_machines, *sizes) for path in plan.machines]
         tokenizer = load_tokenizer(model_args, offline)

@@ -34,7 +34,7 @@ from puzzles.prompts import read_prompt
 from puzzles.tables import text_table
 from recipes.arguments import puzzles_of
 from recipes.checkpoints import read_log_history
-from recipes.data import fresh
+from recipes.data import fresh_puzzles
 from recipes.evaluation.plots import learning_curve_plot, save
 from rewards.accuracy import accuracy
 from rewards.deductions.judge import judge_of
@@ -130,7 +130,7 @@ def warm_start(seed: int) -> Path:
 
 def held_out(seed: int) -> Dataset:
     """The puzzles of the table: of the recipe's size and kind, and not those that GRPO is watched on while it trains."""
-    return fresh(puzzles_of(ROOT / "recipes" / "tiny-cpu.yaml"), seed, SCORED)
+    return fresh_puzzles(puzzles_of(ROOT / "recipes" / "tiny-cpu.yaml"), seed, SCORED)
 
 
 def table(result: dict) -> str:
