@@ -101,7 +101,7 @@ def memory(
         fix = f"lower {smaller}" if training - activation_bytes / 2 < machine.gpu else "use more nodes"
         if machine.zero3 and not machine.offload_optimizer:
             fix += ", or offload the optimizer (accelerate_configs/zero3_offload.yaml)"
-        problems.append(f"training takes {training / GiB:.1f} GiB, of {limit}: {fix}.")
+        problems.append(f"training takes {training / GiB:.1f} GiB, a GPU has {machine.gpu / GiB:.1f}: {fix}.")
     if colocated:
         tp = args.vllm_tensor_parallel_size
         weights = 2 * p.total / tp
@@ -115,7 +115,7 @@ def memory(
         rows["memory, generating"] = f"{generating / GiB:.1f} of {limit}"
         if generating > machine.gpu:
             problems.append(
-                f"generating takes {generating / GiB:.1f} GiB, there are {limit}: lower vllm_gpu_memory_utilization, offload "
+                f"generating takes {generating / GiB:.1f} GiB, a GPU has {machine.gpu / GiB:.1f}: lower vllm_gpu_memory_utilization, offload "
                 "the optimizer (accelerate_configs/zero3_offload.yaml), or use more nodes."
             )
         if tokens < longest:
@@ -125,7 +125,7 @@ def memory(
             )
     if on_cpu > machine.cpu:
         problems.append(
-            f"offloading takes {on_cpu / GiB:.0f} GiB of a node's memory, there are {machine.cpu / GiB:.0f}: use more nodes, "
+            f"offloading takes {on_cpu / GiB:.0f} GiB of a node's memory, which has {machine.cpu / GiB:.0f}: use more nodes, "
             "or offload less."
         )
     return rows, problems
