@@ -2,8 +2,8 @@
 
   python benchmarks/attention.py
 
-One prompt of 1,000 tokens and completions as in benchmarks/step.py. `pieces` is recipes/packing.py's: a call for the prompt
-and one for each completion. `dense` is one call with a mask of all pairs, `blocks` flex attention with a block mask (it
+One prompt of 1,000 tokens and completions as in benchmarks/step.py. `pieces` is recipes/attention.py's on a CPU: a call for the
+prompt and one for each completion. `dense` is one call with a mask of all pairs, `blocks` flex attention with a block mask (it
 trains on a GPU only), `batch` one call for all completions of a prompt, padded to the longest. Best of 3, 8 heads of 64.
 """
 
@@ -26,8 +26,8 @@ DTYPE = torch.bfloat16 if DEVICE == "cuda" else torch.float32
 HEADS, KV_HEADS, SIZE = 8, 2, 64
 
 
-def ways(prompt: int, completions: list[int]) -> dict:
-    """Each way as a function of queries, keys and values, with what it needs made beforehand."""
+def variants(prompt: int, completions: list[int]) -> dict:
+    """Each kind of attention as a function of queries, keys and values; masks are made beforehand."""
     tokens, group, longest = prompt + sum(completions), len(completions), max(completions)
     owner = torch.tensor([-1] * prompt + [i for i, n in enumerate(completions) for _ in range(n)], device=DEVICE)
     attend = lambda q, k, v, mask: F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=True)  # noqa: E731
@@ -62,7 +62,7 @@ def ways(prompt: int, completions: list[int]) -> dict:
 
 
 def milliseconds(attention, rows: int, tokens: int) -> tuple[float, list[torch.Tensor]]:
-    """Forward and backward, and what they gave."""
+    """Time of forward and backward, and their results."""
     torch.manual_seed(0)
     inputs = [torch.randn(rows, h, tokens, SIZE, device=DEVICE, dtype=DTYPE) for h in (HEADS, KV_HEADS, KV_HEADS)]
     best = math.inf
@@ -84,9 +84,9 @@ def main() -> None:
         completions = lengths(group, mean)
         tokens, width = 1000 + sum(completions), 1000 + max(completions)
         times, results = {}, {}
-        for name, attention in ways(1000, completions).items():
+        for name, attention in variants(1000, completions).items():
             times[name], results[name] = milliseconds(attention, 1, tokens)
-        for name, result in results.items():  # all the same, or the comparison means nothing
+        for name, result in results.items():  # the comparison makes sense only if all agree
             for ours, theirs in zip(result, results["pieces"], strict=True):
                 assert (ours - theirs).norm() < (0.02 if DEVICE == "cuda" else 1e-5) * theirs.norm(), name
         causal = torch.ones(width, width, dtype=torch.bool, device=DEVICE).tril().expand(group, 1, -1, -1)

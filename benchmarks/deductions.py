@@ -2,10 +2,11 @@
 
   python -m benchmarks.deductions          (make bench-deductions)   prints a table and writes outputs/bench-deductions.json
 
-Completions of 6,000 characters, about 1,500 tokens, that state facts of the night, some of them false, between other prose: 50
-of each puzzle, as in a GRPO group, on puzzles of the default size and of the published mix. "First" includes making the judge
-of a puzzle and every verdict for the first time; "again" is the next 50. Precision and recall are as in tests/test_reader.py,
-and so are the texts of 100,000 characters that repeat and nest the grammar's forms, of which the slowest is timed.
+The completions have 6,000 characters, about 1,500 tokens, and state facts of the night, some of them false, between other
+prose. There are 50 for each puzzle, as in a GRPO group, on puzzles of the default size and of the published mix. "First"
+includes making the judge of each puzzle and reaching every verdict; "again" is the next 50. Precision and recall are those of
+tests/test_reader.py, which also has the texts of 100,000 characters that repeat and nest the grammar's forms; the slowest is
+timed.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from puzzles.generator import Case, generate
 from puzzles.prompts import prompt
 from puzzles.scenario import Size
 from puzzles.sentences import render
-from rewards.deductions.judge import deductions, judge_of
-from rewards.deductions.reader import _reader, read
+from rewards.deductions import cached_judge, deductions, read
+from rewards.deductions.reader import sentence_reader
 from tests.test_reader import CLUES, REPEATED, SET, SETTING, precision_and_recall
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,7 +33,7 @@ ENDS = (".", ". That is worth a note, given how people moved around that night."
 
 
 def completion(case: Case, rng: random.Random, length: int) -> str:
-    """Facts of the night, one in four about a wrong room, with lead-ins and idle prose."""
+    """Facts of the night, one in four about a wrong room, with lead-ins and other prose."""
     setting, true = case.puzzle.setting, facts(case.night)
     lines: list[str] = []
     while sum(map(len, lines)) < length:
@@ -44,10 +45,10 @@ def completion(case: Case, rng: random.Random, length: int) -> str:
 
 
 def rate(cases: list[Case], samples: int, length: int) -> tuple[float, float]:
-    """Completions a second of processor time, with nothing known yet and with the verdicts of the first samples."""
+    """Completions judged per second of processor time, with empty caches and with the verdicts of the first samples."""
     rng = random.Random(0)
     rates = []
-    judge_of.cache_clear()
+    cached_judge.cache_clear()
     for _ in range(2):
         texts = [completion(case, rng, length) for case in cases for _ in range(samples)]
         prompts = [prompt(case.puzzle) for case in cases for _ in range(samples)]
@@ -58,12 +59,12 @@ def rate(cases: list[Case], samples: int, length: int) -> tuple[float, float]:
 
 
 def slowest() -> float:
-    """Seconds of processor time for the slowest of `REPEATED`, each read from nothing known, the best of three."""
+    """Seconds of processor time for the slowest of `REPEATED`, each the best of three readings with an empty cache."""
     times = []
     for text in REPEATED:
         readings = []
         for _ in range(3):
-            _reader.cache_clear()
+            sentence_reader.cache_clear()
             start = time.process_time()
             read(text[:100_000], SETTING, CLUES)
             readings.append(time.process_time() - start)

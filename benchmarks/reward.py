@@ -1,10 +1,10 @@
-"""How fast are completions graded? The default grader beside the published one, on completions of 8,000 tokens and on attacks.
+"""How fast are completions graded, by the default grader and by the published one?
 
   python -m benchmarks.reward          (make bench-reward)   prints a table and writes outputs/bench-reward.json
 
-Each kind is 2,000 completions of 32,000 characters, about four a token: prose that reasons in the words of a puzzle and ends
-with a sheet, and what could make a pattern backtrack or a list grow. Cost grows with the length: the last rows are ten times as
-long.
+There are 2,000 completions of each kind, of 32,000 characters or about 8,000 tokens: prose that reasons in the words of a
+puzzle and ends with a sheet, and texts that might make a pattern backtrack or a list grow. The last rows are ten times as
+long, to show how the cost grows with the length.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ KINDS: dict[str, Callable[[Case, random.Random, int], str]] = {
 
 
 def rate(grader: Callable, texts: list[str], solutions: list[dict], prompts: list[str]) -> float:
-    """Completions graded in a second of processor time, the better of two runs."""
+    """Completions graded per second of processor time, the better of two runs."""
 
     def seconds() -> float:
         start = time.process_time()

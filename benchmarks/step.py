@@ -39,7 +39,7 @@ from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM, TrainerCa
 from trl import GRPOConfig
 
 from recipes import packing
-from recipes.packing import WORTH_PACKING, PackedGRPOTrainer
+from recipes.packing import MIN_PADDING_RATIO, PackedGRPOTrainer
 
 GPU = torch.cuda.is_available()
 SHAPE = {"hidden_size": 256, "num_attention_heads": 8, "num_key_value_heads": 2, "intermediate_size": 1024}
@@ -158,8 +158,8 @@ def worst(rows: int, prompt: int, completion: int) -> dict:
         )
     ids = torch.randint(2, SHAPE["vocab_size"], (rows, prompt + completion), device=stock.accelerator.device)
     for _ in range(12):
-        for name, trainer, worth in (("stock", stock, 0), ("packed", packed, 0), ("chosen", packed, WORTH_PACKING)):
-            packing.WORTH_PACKING = worth
+        for name, trainer, worth in (("stock", stock, 0), ("packed", packed, 0), ("chosen", packed, MIN_PADDING_RATIO)):
+            packing.MIN_PADDING_RATIO = worth
             start = time.perf_counter()
             logps = trainer._get_per_token_logps_and_entropies(trainer.model, ids, torch.ones_like(ids), completion)[0]
             logps.sum().backward()

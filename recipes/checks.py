@@ -18,7 +18,7 @@ from trl import GRPOConfig, ModelConfig
 from recipes.arguments import RunArguments
 from recipes.geometry import BatchGeometry, geometry_problems
 from recipes.machine import Machine, this_machine
-from recipes.packing import unsupported
+from recipes.packing import packing_problems
 from recipes.planner.memory import disk, memory
 from recipes.pretrained import count_parameters, hub_is_unreachable, load_config, load_tokenizer, weight_dtype
 
@@ -76,7 +76,7 @@ def recipe_problems(
         *unreachable_server(args),
         *lost_updates(config, args, model_args, machine),
         *unmatched_lora_targets(config, model_args),
-        *(unsupported(config, args, model_args.attn_implementation) if run_args.packing else []),
+        *(packing_problems(config, args, model_args.attn_implementation) if run_args.packing else []),
     ]
 
 

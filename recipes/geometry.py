@@ -45,15 +45,15 @@ class BatchGeometry:
         return {name: getattr(self, name) for name in names}
 
 
-def sums_over_rows(args: GRPOConfig) -> bool:
-    """Whether the loss of an optimizer step is a sum over rows or tokens, so that its rows may be regrouped."""
+def can_regroup_rows(args: GRPOConfig) -> bool:
+    """Whether the rows of an optimizer step may be regrouped freely, because its loss is a sum over rows or tokens."""
     entropy_bonus = args.entropy_coef != 0 or args.use_adaptive_entropy
     return args.loss_type != "bnpo" and not entropy_bonus and args.top_entropy_quantile == 1
 
 
 def divided_by_tokens(run_args: RunArguments, args: GRPOConfig) -> bool:
     """Whether `packed_tokens`, not per_device_train_batch_size, decides what is computed at once."""
-    return run_args.packing and sums_over_rows(args)
+    return run_args.packing and can_regroup_rows(args)
 
 
 def batch_geometry(run_args: RunArguments, args: GRPOConfig, processes: int) -> BatchGeometry:

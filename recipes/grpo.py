@@ -49,11 +49,11 @@ from recipes.checkpoints import (
 from recipes.checks import as_text, check_reserved_options, check_run
 from recipes.data import load_puzzles
 from recipes.geometry import batch_geometry
-from recipes.hub import by_hand, repository, upload
+from recipes.hub import create_repository, upload, upload_command
 from recipes.machine import this_machine
 from recipes.trainer import PuzzleTrainer
 from rewards.accuracy import accuracy, published_accuracy
-from rewards.deductions.judge import deductions
+from rewards.deductions import deductions
 
 
 def main(
@@ -72,7 +72,7 @@ def main(
             if first:
                 print_finished(output_dir, training_args)
             return
-        repo = repository(training_args) if first else None
+        repo = create_repository(training_args) if first else None
     except (ValueError, OSError) as error:
         sys.exit(f"recipes/grpo.py: {error}" if first else 1)
     trainer = make_trainer(puzzle_args, run_args, alarm_args, training_args, model_args, train, held_out, checkpoint)
@@ -157,7 +157,7 @@ def print_finished(output_dir: Path, training_args: GRPOConfig) -> None:
     print(f"This run is finished: see {result_file}. To run again, choose another output_dir or delete that file.")
     if training_args.push_to_hub:
         name = training_args.hub_model_id or output_dir.absolute().name
-        print(f"Nothing is uploaded now. To do so: {by_hand(name, output_dir / 'model', training_args.hub_revision)}")
+        print(f"Nothing is uploaded now. To do so: {upload_command(name, output_dir / 'model', training_args.hub_revision)}")
 
 
 def make_trainer(

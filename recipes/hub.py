@@ -1,4 +1,4 @@
-"""The trained model on the Hugging Face Hub: asked for before the training, uploaded once, after it."""
+"""The trained model on the Hugging Face Hub: access is checked before training, and the model uploaded once, after it."""
 
 from __future__ import annotations
 
@@ -9,56 +9,58 @@ from huggingface_hub import HfApi, get_token
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from transformers import Trainer, TrainingArguments
 
-OURS_ALONE = ["training_args.bin"]  # a pickle with this machine's paths, and the token
+NOT_UPLOADED = ["training_args.bin"]  # a pickle with this machine's paths and the Hub token
 
 
-def repository(args: TrainingArguments) -> str | None:
-    """The id of the repository that --push_to_hub asks for, made if it is not there; None if it is not asked for.
+def create_repository(args: TrainingArguments) -> str | None:
+    """Create the repository for --push_to_hub if it does not exist. Returns its id, or None without --push_to_hub.
 
     Raises:
-        ValueError: if there is no token, a wrong one, no network, no right to the name, or a strategy of more than one upload.
+        ValueError: if the token is missing or wrong, the Hub cannot be reached or refuses the name, or `hub_strategy` asks for
+            more than one upload.
     """
     if not args.push_to_hub:
         return None
     if args.hub_strategy in ("checkpoint", "all_checkpoints"):
         raise ValueError(f"hub_strategy: {args.hub_strategy.value} is not supported: the model is uploaded once, at the end.")
     if not (args.hub_token or get_token()):
-        raise ValueError("push_to_hub: there is no token: log in with `hf auth login`, or set HF_TOKEN to one that may write.")
+        raise ValueError(
+            "push_to_hub: there is no token: log in with `hf auth login`, or set HF_TOKEN to one with write access."
+        )
     api, name = HfApi(token=args.hub_token), args.hub_model_id or Path(args.output_dir).absolute().name
     try:
         made = api.create_repo(name, private=args.hub_private_repo, exist_ok=True)
-        if args.hub_revision:  # the Hub makes no branch by itself
+        if args.hub_revision:  # the Hub does not create branches by itself
             api.create_branch(made.repo_id, branch=args.hub_revision, exist_ok=True)
     except HFValidationError as error:
         raise ValueError(f"hub_model_id {name!r}: {error}") from None
     except HfHubHTTPError as error:
         raise ValueError(f"push_to_hub: the Hub refuses {name!r} ({str(error).splitlines()[0]}).") from None
-    except Exception as error:  # of the HTTP library, whichever the Hub's client uses
+    except Exception as error:  # from whichever HTTP library the Hub's client uses
         raise ValueError(f"push_to_hub: the Hub at {api.endpoint} cannot be reached ({error}).") from None
     return made.repo_id
 
 
-def by_hand(repo: str, folder: Path, revision: str | None) -> str:
+def upload_command(repo: str, folder: Path, revision: str | None) -> str:
     """The command that uploads a saved model."""
-    return f"hf upload {repo} {folder} --exclude {' '.join(OURS_ALONE)}" + (f" --revision {revision}" if revision else "")
+    return f"hf upload {repo} {folder} --exclude {' '.join(NOT_UPLOADED)}" + (f" --revision {revision}" if revision else "")
 
 
 def upload(trainer: Trainer, folder: Path, repo: str) -> None:
-    """Put a saved model on the Hub, with a card that TRL writes: these files and no others.
+    """Upload a saved model to the Hub: the files of this folder and a model card written by TRL.
 
     Raises:
-        SystemExit: if the Hub does not take it; the model is on the disk, and the message says how to try again.
+        SystemExit: if the upload fails; the model stays on disk, and the message says how to try again.
     """
     args, trainer.hub_model_id = trainer.args, repo
     trainer.create_model_card(model_name=repo.split("/")[-1])
     shutil.copy(Path(args.output_dir) / "README.md", folder)
     try:
         url = HfApi(token=args.hub_token).upload_folder(
-            repo_id=repo, folder_path=folder, ignore_patterns=OURS_ALONE, revision=args.hub_revision,
+            repo_id=repo, folder_path=folder, ignore_patterns=NOT_UPLOADED, revision=args.hub_revision,
             commit_message=f"Trained for {trainer.state.global_step} steps",
         )  # fmt: skip
     except Exception as error:
-        raise SystemExit(
-            f"The model is in {folder}, but not on the Hub ({error}). To try again: {by_hand(repo, folder, args.hub_revision)}"
-        ) from error
+        command = upload_command(repo, folder, args.hub_revision)
+        raise SystemExit(f"The model is in {folder}, but not on the Hub ({error}). To try again: {command}") from error
     print(f"uploaded: {url}")

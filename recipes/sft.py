@@ -22,7 +22,7 @@ from trl import ModelConfig, SFTConfig, SFTTrainer
 
 from puzzles.files import lock_folder
 from recipes.arguments import SizeArguments, parse
-from recipes.hub import repository, upload
+from recipes.hub import create_repository, upload
 from recipes.pretrained import hub_is_unreachable, load_config
 from recipes.tiny.demonstrations import demonstrations
 from recipes.tiny.model import TINY_SIZE, tiny_model, tiny_tokenizer
@@ -64,7 +64,7 @@ def main(args: SftArguments, training_args: SFTConfig) -> None:
     except (ValueError, OSError) as error:
         sys.exit(f"recipes/sft.py: {error}" if first else 1)
     try:
-        repo = repository(training_args) if first else None
+        repo = create_repository(training_args) if first else None
         training_args.output_dir, training_args.push_to_hub = str(partial), False
         trainer, dtype = make_trainer(args, training_args)
     except (ValueError, OSError) as error:

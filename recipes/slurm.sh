@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# GRPO on several nodes of 8 GPUs under Slurm. Set up once (make install-gpu, make dataset), on a disk that all nodes share:
+# GRPO on several nodes of 8 GPUs under Slurm. First run `make install-gpu` and `make dataset` on a disk that all nodes share:
 #   sbatch --nodes 2 recipes/slurm.sh --config recipes/qwen2.5-32b.yaml
 #   sbatch --nodes 4 recipes/slurm.sh --config recipes/qwen2.5-32b.yaml --per_device_eval_batch_size 4
-# Arguments are those of recipes/grpo.py. Requeued after a timeout or a lost node, it goes on from the last whole checkpoint.
+# Arguments go to recipes/grpo.py. Requeued after a timeout or a lost node, the job resumes from the last complete checkpoint.
 #SBATCH --job-name=grpo
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=1
@@ -18,7 +18,7 @@ gpus=${SLURM_GPUS_ON_NODE:-8}
 hosts=$(scontrol show hostnames "$SLURM_JOB_NODELIST")
 export HEAD=${hosts%%$'\n'*} PROCESSES=$((SLURM_NNODES * gpus)) PORT=$((20000 + SLURM_JOB_ID % 20000))
 
-# In single quotes, so that each node reads its own SLURM_PROCID: outside them every node would get the first one's rank.
+# In single quotes, so that each node expands its own SLURM_PROCID; unquoted, every node would get the first node's rank.
 srun --kill-on-bad-exit=1 bash -c '.venv/bin/accelerate launch --config_file accelerate_configs/zero3_multinode.yaml \
   --num_machines "$SLURM_NNODES" --num_processes "$PROCESSES" --machine_rank "$SLURM_PROCID" \
   --main_process_ip "$HEAD" --main_process_port "$PORT" recipes/grpo.py "$@"' grpo "$@"

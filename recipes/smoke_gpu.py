@@ -161,7 +161,7 @@ def exactness(report: Report, args) -> None:
         trainer.packed_tokens = packed_tokens
         model.to(dtype).zero_grad(set_to_none=True)
         kernel = attention.has_varlen_kernel if one_call else lambda query: False
-        always = patch.object(packing, "WORTH_PACKING", 0)
+        always = patch.object(packing, "MIN_PADDING_RATIO", 0)
         with always, patch.object(attention, "has_varlen_kernel", kernel), torch.set_grad_enabled(gradients):
             logps = trainer._get_per_token_logps_and_entropies(model, ids, mask, right)[0]
             if gradients:

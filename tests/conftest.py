@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Options and hooks for all tests."""
 
 import gc
 import os
@@ -6,13 +6,17 @@ import time
 
 import pytest
 
-FIRST = ("test_rehearsal.py", "test_packing.py", "test_train_tiny.py")  # what protects money, where time is short
+FIRST = (
+    "test_rehearsal.py",
+    "test_packing.py",
+    "test_train_tiny.py",
+)  # the most costly to get wrong
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: `make test` runs two processes
 
 
 def pytest_addoption(parser):
-    parser.addoption("--minutes", type=float, help="start no test once so many minutes have passed: the rest is skipped")
+    parser.addoption("--minutes", type=float, help="skip all tests that have not started after this many minutes")
 
 
 def pytest_configure(config):
@@ -24,7 +28,7 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    gc.freeze()  # each training ends with a garbage collection, which takes longer than it does if it goes through all imports
+    gc.freeze()  # every training run ends with a garbage collection, which would walk through all imported modules
 
 
 def pytest_runtest_setup(item):

@@ -1,6 +1,6 @@
-"""Scripts of the repository, each run in a process of its own, forked from one that has imported PyTorch and TRL already.
+"""Run the repository's scripts in processes forked from one that has already imported PyTorch and TRL.
 
-What `python SCRIPT ARGUMENTS` does, ten seconds sooner. Where the launcher itself is tested, the tests start that.
+This does what `python SCRIPT ARGUMENTS` does, ten seconds faster. Tests of the launcher itself start the launcher.
 """
 
 import gc
@@ -22,7 +22,7 @@ def _script(argv: tuple[str, ...], log: Path, file_size: int, environment: dict[
     for stream, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(log.with_suffix(f".{name}"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
     os.setsid()
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job ignores
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
     os.environ |= environment
     os.chdir(ROOT)
@@ -32,10 +32,10 @@ def _script(argv: tuple[str, ...], log: Path, file_size: int, environment: dict[
 
 
 def start(log: Path, *argv: str, file_size: int = resource.RLIM_INFINITY, **environment: str) -> multiprocessing.Process:
-    """Start a script, in a session of its own; what it prints goes to `log`.out and `log`.err.
+    """Start a script in its own session; its output goes to `log`.out and `log`.err.
 
     Args:
-        file_size: bytes that a file may have: writing more fails as on a full disk.
+        file_size: the most bytes a file may have; writing more fails, as on a full disk.
     """
     process = FORKS.Process(target=_script, args=(tuple(map(str, argv)), log, file_size, environment))
     process.start()
@@ -43,7 +43,7 @@ def start(log: Path, *argv: str, file_size: int = resource.RLIM_INFINITY, **envi
 
 
 def run(log: Path, *argv: str, **options) -> CompletedProcess:
-    """Run a script to its end."""
+    """Run a script and wait for it."""
     (process := start(log, *argv, **options)).join()
     printed = (log.with_suffix(f".{name}").read_text() for name in ("out", "err"))
     return CompletedProcess(argv, process.exitcode, *printed)

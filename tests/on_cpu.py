@@ -1,10 +1,10 @@
-"""Runs recipes/grpo.py as it is, with what vLLM's CPU build needs for it: see tests/test_rehearsal.py.
+"""Run recipes/grpo.py unchanged on vLLM's CPU build, which needs two workarounds; used by tests/test_rehearsal.py.
 
   accelerate launch … tests/on_cpu.py --config recipes/qwen2.5-14b.yaml …
 
-That build repacks the weights of linear layers in whichever way is fastest on the machine (oneDNN, AMX, zentorch), after which
-the trainer's can no longer be loaded into them: here they stay as they are. And it takes a model of float32 in bfloat16 unless
-it is told not to, which TRL has no option for: vLLM gets the trainer's --dtype.
+That build repacks the weights of linear layers for speed (oneDNN, AMX, zentorch), after which the trainer's weights can no
+longer be loaded into them: here they are not repacked. And it runs a float32 model in bfloat16 by default, which TRL has no
+option to change: here vLLM gets the trainer's --dtype.
 """
 
 import runpy
@@ -20,15 +20,15 @@ repack = utils.dispatch_cpu_unquantized_gemm
 
 
 def keep(layer: torch.nn.Module, remove_weight: bool) -> None:
-    """In place of vLLM's choice of a matrix product and its packed weights: PyTorch's own product."""
+    """Use PyTorch's own matrix product instead of vLLM's choice with repacked weights."""
     if layer.weight.ndim == 2:
         layer.cpu_linear = torch.nn.functional.linear
-    else:  # a convolution, whose kernel takes packed weights only
+    else:  # a convolution, whose kernel needs packed weights
         repack(layer, remove_weight)
 
 
 def product_of(layer: LinearBase) -> str:
-    """The name of what a layer multiplies with."""
+    """The name of a layer's matrix product."""
     product = getattr(layer, "cpu_linear", layer.quant_method)
     code = getattr(product, "__code__", None)
     return ".".join(code.co_names) if code else repr(product)
@@ -38,7 +38,7 @@ def start(**options) -> LLM:
     """vLLM with linear layers that the trainer's weights can be loaded into.
 
     Raises:
-        RuntimeError: if they cannot, naming the layers and their matrix product.
+        RuntimeError: if they cannot be loaded, naming the layers and their matrix product.
     """
     llm = LLM(**options)
     for model in llm.apply_model(lambda model: model):
@@ -48,9 +48,9 @@ def start(**options) -> LLM:
             if isinstance(layer, LinearBase) and not hasattr(layer.weight, "weight_loader")
         }
         if lost:
-            name, way = next(iter(lost.items()))
+            name, product = next(iter(lost.items()))
             raise RuntimeError(
-                f"vLLM has repacked the weights of {len(lost)} linear layers, such as {name} (for {way}), so "
+                f"vLLM has repacked the weights of {len(lost)} linear layers, such as {name} (for {product}), so "
                 "the trainer's cannot be loaded into them: turn that off in tests/on_cpu.py."
             )
     return llm

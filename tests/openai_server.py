@@ -1,4 +1,4 @@
-"""A local server that speaks OpenAI's and Anthropic's protocols and answers as a test tells it to, over real HTTP."""
+"""A local HTTP server that speaks OpenAI's and Anthropic's protocols and gives the answers that a test chooses."""
 
 import json
 import threading
@@ -35,13 +35,13 @@ def claude(thinking: str, text: str, usage: dict) -> tuple[int, str]:
 
 
 class Server:
-    """What was asked, and how to answer it.
+    """What was requested, and how to answer it.
 
     Attributes:
-        answer: gives the status and the body for a prompt and the number of the request.
+        answer: (prompt, number of the request) → status and body.
         seconds: how long each answer takes.
-        template: what its chat template puts before the model's answer, by the value of `enable_thinking`; None for a server
-            that is not vLLM's.
+        template: what its chat template puts before the model's answer, by the value of `enable_thinking`; None: the server is
+            not vLLM.
         requests, prompts, statuses: one for each request, in order.
     """
 
@@ -57,7 +57,7 @@ class Server:
 def openai_server(
     answer: Callable[[str, int], tuple[int, dict | str]], seconds: float = 0.0, template: dict[bool, str] | None = None
 ):
-    """Gives the server and the address of a model called "tester" with a context of 20,000 tokens."""
+    """Yields the server, with a model called "tester" and a context of 20,000 tokens, and its address."""
     server = Server(answer, seconds, template)
 
     class Handler(BaseHTTPRequestHandler):

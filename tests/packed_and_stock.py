@@ -1,8 +1,8 @@
-"""Stock TRL and packing on the same made-up completions: what tests/test_packing.py compares.
+"""Train with stock TRL and with packing on the same random completions, for tests/test_packing.py to compare.
 
   accelerate launch … tests/packed_and_stock.py FOLDER '{"stock": {…}, "packed": {…}}'
 
-runs `train` with each of the keywords, and writes what it returns to FOLDER/stock.pt and FOLDER/packed.pt.
+runs `train` with each set of keywords, and writes the results to FOLDER/stock.pt and FOLDER/packed.pt.
 """
 
 import json
@@ -25,7 +25,7 @@ SHAPE = {"prompts": 4, "group": 4, "prompt_length": (3, 12), "length": (1, 20)}
 
 
 def random_model(folder, **changes):
-    """A Qwen2 of two layers, four heads and two of keys, with weights that are large enough for attention to matter."""
+    """A Qwen2 with 2 layers, 4 query heads and 2 key heads; its weights are large enough for attention to matter."""
     if (path := Path(folder) / f"model-{RANK}").exists():
         return str(path)
     set_seed(0)
@@ -37,7 +37,7 @@ def random_model(folder, **changes):
 
 
 def rollout(shape):
-    """Made-up completions for TRL's rollout_func. A prompt is the same each time it comes, a completion is not."""
+    """Random completions for TRL's rollout_func. A prompt is the same each time, its completions differ."""
     times = {}
 
     def roll(prompts, trainer):
@@ -60,7 +60,7 @@ def rollout(shape):
 
 
 class Gradients(TrainerCallback):
-    """The gradients of each optimizer step. (ZeRO-3 does not show them: there it is the weights that tell.)"""
+    """The gradients of each optimizer step. (Not available with ZeRO-3, where the tests compare weights.)"""
 
     def __init__(self):
         self.steps = []
@@ -99,7 +99,7 @@ def make(folder, packed_tokens, shape=None, equal_rewards=(), lora=False, sample
         callbacks=[gradients := Gradients()],
     )
     trainer.gradients = gradients.steps
-    if lora or trainer.beta:  # as made, an adapter's second factor is zero, and the reference model is the trained one
+    if lora or trainer.beta:  # initially an adapter's second factor is 0, and the reference model equals the trained one
         torch.manual_seed(1)
         for parameter in trainer.model.parameters():
             if parameter.requires_grad:
@@ -110,7 +110,7 @@ def make(folder, packed_tokens, shape=None, equal_rewards=(), lora=False, sample
 
 
 def train(folder, packed_tokens, **kwargs):
-    """What a run logged, the gradients of its steps, its weights at the end, and its last generation batch as it was cut."""
+    """The log of a run, the gradients of its steps, its final weights, and its last generation batch as regrouped."""
     trainer = make(folder, packed_tokens, **kwargs)
     set_seed(42)
     trainer.train()
@@ -134,6 +134,6 @@ if __name__ == "__main__":
         if RANK == 0:
             torch.save(result, folder / f"{name}.pt")
     torch.distributed.barrier()
-    # Not by way of the interpreter's end: a thread of gloo that lets go of a collective's last tensor just then aborts the
-    # process (https://github.com/pytorch/pytorch/issues/190489), whether or not the process groups were destroyed.
+    # Skip the interpreter's shutdown: a gloo thread that releases a collective's last tensor during it aborts the process
+    # ( (https://github.com/pytorch/pytorch/issues/190489), whether or not the process groups were destroyed.
     os._exit(0)

@@ -1,4 +1,4 @@
-"""The graders: gold is worth 1 in whatever form it is written, and whatever is not surely the answer is worth 0."""
+"""The graders: the right answers score 1 however they are written; whatever is not clearly the answer scores 0."""
 
 import json
 import re
@@ -34,7 +34,7 @@ def grade(text, right=RIGHT):
 
 @settings(deadline=None, max_examples=50)
 @given(st.integers(0, 10**6), SIZES)
-def test_gold_is_worth_one_and_every_slip_costs_its_share(seed, size):
+def test_the_right_answers_score_1_and_every_mistake_costs_its_share(seed, size):
     solution = generate(seed, 0, size).solution
     lines = [f"{letter}. {answer}" for letter, answer in solution.items()]
     assert accuracy(["\n".join(lines)], [list(solution.values())]) == [1.0]
@@ -44,15 +44,14 @@ def test_gold_is_worth_one_and_every_slip_costs_its_share(seed, size):
 
 
 @pytest.mark.parametrize("wording", WORDINGS)
-def test_the_own_answers_of_every_row_are_worth_one_in_both_formats(tmp_path, wording):
+def test_every_row_accepts_its_own_answers_in_both_formats(tmp_path, wording):
     ours = build(20261126, 0, 16, wording=wording, players=(1, 3))
     (tmp_path / "data").mkdir()
     for split in SPLITS:
         ours.to_parquet(tmp_path / "data" / f"{split}.parquet")
     write_published_format(tmp_path)
-    published = Dataset.from_list(
-        json.loads((tmp_path / "data" / "train.json").read_bytes())
-    )  # Arrow adds None per missing letter
+    file = tmp_path / "data" / "train.json"
+    published = Dataset.from_list(json.loads(file.read_bytes()))  # Arrow adds a None for each letter that a row lacks
     assert len({len(row["solution"]) for row in ours}) > 1
     for rows in (ours, published):
         sheets = ["\n".join(f"{chr(65 + i)}. {answer}" for i, answer in enumerate(answers_of(row["solution"]))) for row in rows]
@@ -82,7 +81,7 @@ def test_the_own_answers_of_every_row_are_worth_one_in_both_formats(tmp_path, wo
         [{"role": "assistant", "content": GOLD}],
     ],
 )
-def test_form_is_forgiven(text):
+def test_the_form_of_a_sheet_does_not_matter(text):
     assert grade(text) == 1.0
 
 
@@ -103,16 +102,16 @@ def test_form_is_forgiven(text):
         GOLD + "\n" + "A. x\nB. x\nC. x\nD. x\nE. x",
     ],
 )
-def test_everything_else_is_worth_nothing(text):
+def test_everything_else_scores_0(text):
     assert grade(text) == 0.0
 
 
 @pytest.mark.parametrize("answer", ["Plum or Green", "Mrs. White (surely)", "Mr. White", "Mrs. Whіte", "the Mrs. White", "?"])
-def test_a_hedged_foreign_or_inexact_answer_costs_its_question(answer):
+def test_a_hedged_unknown_or_inexact_answer_costs_its_question(answer):
     assert grade(GOLD.replace("Mrs. White", answer)) == pytest.approx(0.8)
 
 
-def test_answers_that_are_missing_cost_only_themselves():
+def test_missing_answers_cost_only_themselves():
     assert grade("A. Mrs. White\nB. Lead Pipe") == pytest.approx(0.4)
     assert grade("C. Hall") == pytest.approx(0.2)
     assert final_sheet("B. one\nA. two", 2) == {0: [" two"]}
@@ -124,7 +123,7 @@ def test_the_published_grader_cannot_score_a_time():
     assert published_accuracy([None], [RIGHT]) == [0.0]
 
 
-def test_solved_share_is_logged_and_arrow_nones_are_left_out():
+def test_the_share_solved_is_logged_and_nones_from_arrow_are_ignored():
     logged = {}
     sheets = {"A": "Hall", "B": "Rope", "C": None}
     scores = accuracy(["A. Hall\nB. Rope", "A. Hall\nB. Knife"], [sheets] * 2, log_metric=logged.__setitem__, prompts=["", ""])
@@ -136,7 +135,7 @@ def test_solved_share_is_logged_and_arrow_nones_are_left_out():
         accuracy([""], [[]])
 
 
-def test_long_and_strange_completions_are_graded_in_no_time():
+def test_long_and_strange_completions_are_graded_quickly():
     """No pattern backtracks: a megabyte in one line, or a hundred thousand lines, is read once."""
     for text in (
         "A. " + "a " * 500_000,
@@ -161,7 +160,7 @@ OTHERS = [
 
 
 def written(form, between="\n"):
-    """The right sheet in a form: L, l the letter, N a number, K the kind, Q the question, X its answer, Y another candidate."""
+    """The right sheet in a form: L, l the letter, N a number, K the kind, Q the question, X its answer, Y another option."""
     lines = []
     for i, (kind, question, right, other) in enumerate(zip(KINDS, ASKED, SOLUTION, OTHERS, strict=True)):
         values = {"L": chr(65 + i), "l": chr(97 + i), "N": str(i + 1), "K": kind, "X": right, "Y": other}
@@ -215,7 +214,7 @@ def test_an_honest_sheet_is_read_in_every_form_and_for_every_kind_of_question(fo
     assert read(written(form)) == [True] * len(KINDS)
 
 
-WHOLE = {
+LAYOUTS = {
     "inline": "Answers: " + written("‹L›. ‹X›", " "),
     "semicolons": written("‹L›. ‹X›", "; "),
     "a sentence": "The final answers are: " + written("‹L›: ‹X›", ", ") + ".",
@@ -242,9 +241,9 @@ WHOLE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", WHOLE)
-def test_a_sheet_as_a_whole_is_read_in_every_layout(name):
-    assert read(WHOLE[name]) == [True] * len(KINDS)
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_sheet_is_read_in_every_layout(name):
+    assert read(LAYOUTS[name]) == [True] * len(KINDS)
 
 
 HEDGES = r"""
@@ -271,7 +270,7 @@ The answer is not ‹X›¦isn't ‹X›¦‹X› didn't do it¦opposite of ‹X
 
 
 @pytest.mark.parametrize("hedge", [hedge.replace("⏎", "\n") for hedge in re.split("[¦\n]", HEDGES)])
-def test_what_hedges_denies_or_names_two_is_no_answer(hedge):
+def test_a_hedge_a_denial_and_two_names_are_no_answer(hedge):
     assert read(written("‹L›. " + hedge)) == [None] * len(KINDS)
 
 
@@ -290,7 +289,7 @@ TWO = r"""
 
 
 @pytest.mark.parametrize("form", [form.replace("⏎", "\n") for form in re.split("[¦\n]", TWO)])
-def test_two_candidates_before_the_next_letter_are_no_answer_on_whichever_lines(form):
+def test_two_options_before_the_next_letter_are_no_answer_whichever_lines_they_are_on(form):
     assert True not in read(written(form))
 
 
@@ -345,7 +344,7 @@ def test_more_layouts_are_read(text):
 @pytest.mark.parametrize(
     "form", ["‹L› (not sure): ‹X›", "❌ ‹L›. ‹X›", "Maybe ‹L›. ‹X›", "Not ‹L›. ‹X›", "~~‹L›. ‹X›~~", "‹L›? ‹X›"]
 )
-def test_a_letter_that_is_doubted_has_no_answer(form):
+def test_a_doubted_letter_has_no_answer(form):
     assert read(written(form)) == [None] * len(KINDS)
 
 
@@ -353,7 +352,7 @@ HALF_A_DAY = [(11, "AM"), (12, "PM"), *((hour, "PM") for hour in range(1, 12))]
 
 
 def asked(**lists):
-    """A prompt of the compact wording with these names, and its answers: the first of each."""
+    """A prompt in the compact wording with these names."""
     names = {
         "Suspects": "Mrs. White, Mr. Green",
         "Weapons": "Lead Pipe, Rope",
@@ -380,7 +379,7 @@ def asked(**lists):
         (4, "Greed", "greed|out of greed|motivated by Greed|because of greed|The motive was Greed|Out of Greed."),
     ],
 )  # fmt: skip
-def test_names_are_known_in_all_their_spellings(number, right, names):
+def test_names_are_read_in_all_their_spellings(number, right, names):
     for name in names.split("|"):
         text = f"{'ABCDE'[number]}. {name}"
         answers = ["Mrs. White", "Rope", "Hall", "12:00 AM", "Fear"]
@@ -400,7 +399,7 @@ def test_names_are_known_in_all_their_spellings(number, right, names):
         (4, "Greed", "Greedy|no Greed|Greed and Fear", {}),
     ],
 )  # fmt: skip
-def test_what_only_resembles_a_name_or_could_be_two_is_none(number, right, names, lists):
+def test_what_only_resembles_a_name_or_could_be_two_names_is_not_read(number, right, names, lists):
     for name in names.split("|"):
         answers = ["Mrs. White", "Rope", "Hall", "12:00 AM", "Fear"]
         answers[number] = right
@@ -419,10 +418,10 @@ def test_whole_sentences_answer_too():
         assert read(f"{chr(65 + i)}. {told}")[i] is True, told
 
 
-# ---------------------------------------------------------------- sheets, thoughts, messages
+# ---------------------------------------------------------------- sheets, thinking, messages
 
 
-def test_the_last_sheet_counts_however_a_line_of_it_looks():
+def test_the_last_sheet_counts_even_if_one_of_its_lines_is_unreadable():
     draft, final = written("‹L›. ‹Y›"), written("‹L›. ‹X›").split("\n")
     for i in range(len(final)):
         for odd in ("I cannot say", f"{chr(65 + i)}: ???", "Nobody knows", ""):
@@ -441,12 +440,12 @@ def test_the_last_sheet_counts_however_a_line_of_it_looks():
         ("<|START_THINKING|>", "<|END_THINKING|>"),
     ],
 )  # fmt: skip
-def test_what_is_thought_does_not_count(begin, end):
+def test_thinking_does_not_count(begin, end):
     none, all_right = [None] * len(KINDS), [True] * len(KINDS)
     right, wrong = written("‹L›. ‹X›"), written("‹L›. ‹Y›")
     assert read(f"{begin}\n{wrong}\n{end}\n{right}") == all_right
     assert read(f"{begin}\n{right}\n{end}\nThat is all.") == read(f"{begin}\n{right}") == none
-    assert read(f"{wrong}\n{end}\n{right}") == all_right  # the chat template began the thought
+    assert read(f"{wrong}\n{end}\n{right}") == all_right  # the chat template opened the thinking
     assert read(f"{right}\n{begin}{wrong}{end}") == all_right
     for prompted in (f"{PROMPT}\n<|assistant|>{begin}\n", [*chat(PROMPT), {"role": "assistant", "content": begin}]):
         assert opens_thinking(f"Who?{begin}\n\n")
@@ -465,7 +464,7 @@ def chat(text, role="user"):
 
 
 @pytest.mark.parametrize("grader", [accuracy, published_accuracy])
-def test_messages_of_every_shape_are_taken(grader):
+def test_messages_of_every_shape_are_graded(grader):
     plain = [GOLD, chat(GOLD, "assistant"), chat([{"type": "text", "text": GOLD}], "assistant"), chat([GOLD])]
     half = len(GOLD) // 2
     plain += [chat([{"type": "text", "text": GOLD[:half]}, {"type": "text", "text": GOLD[half:]}]), chat([{"text": GOLD}])]
@@ -487,7 +486,7 @@ def test_messages_of_every_shape_are_taken(grader):
     assert grader(empty, [RIGHT] * len(empty)) == [0.0] * len(empty)
 
 
-def test_the_puzzle_is_found_in_every_shape_of_prompt_and_without_one_the_names_of_the_game_do():
+def test_the_puzzle_is_found_in_every_kind_of_prompt_and_without_one_all_names_of_the_game_count():
     text = asked(Suspects="Mrs. White, Mr. White")
     answers = ["Mrs. White", "Rope", "Hall", "12:00 AM", "Fear"]
     template = f"<|im_start|>system\nYou are helpful.<|im_end|>\n<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n"
@@ -500,10 +499,10 @@ def test_the_puzzle_is_found_in_every_shape_of_prompt_and_without_one_the_names_
         assert read("A. Mr. White", answers, none)[0] is None
         assert read("A. Green", answers, none)[0] is False
     assert grade("A. Zoe Smith\nB. in the Attic", ["Zoe Smith", "Attic"]) == 1.0  # of another game
-    assert grade("A. Smith\nB. Attic or Hall", ["Mr. Smith", "Attic"]) == 0.0  # who knows how many Smiths it has
+    assert grade("A. Smith\nB. Attic or Hall", ["Mr. Smith", "Attic"]) == 0.0  # that game may have several Smiths
 
 
-def test_time_is_linear_in_the_text_whatever_it_is():
+def test_grading_takes_linear_time_whatever_the_text():
     pieces = ["A", "A.", "A. ", "A) ", "(A", "| A | B |\n", "A. Mrs. White\n", "A. B. ", "B. A. ", "**", "$", "\\text{", "```"]
     pieces += ["- ", "1. ", "1", "answer ", "the ", "so the ", "A (", "A ((", "\n\n", "\n \n", " ", "\t", "<p ", "<b>", "</"]
     pieces += [
@@ -555,8 +554,8 @@ def test_time_is_linear_in_the_text_whatever_it_is():
             assert seconds(text) < 1.0, (before, piece)  # about 0.03
 
 
-def test_sheets_of_another_author_get_what_they_deserve():
-    """By somebody who had not seen the reader, which has not been adapted to them: honest, hedged and dishonest ones."""
+def test_sheets_by_another_author_get_the_grades_they_deserve():
+    """Honest, hedged and dishonest sheets by an author who had not seen the grader, which has not been adapted to them."""
     sheets = json.loads((Path(__file__).parent / "answer_sheets.json").read_text(encoding="utf-8"))
     unread = 0
     for case in sheets["cases"]:
@@ -568,7 +567,7 @@ def test_sheets_of_another_author_get_what_they_deserve():
 
 
 def test_a_fact_between_two_answers_belongs_to_neither():
-    """As the tiny model writes: the fact that answers a question, and then the answer. Read with the puzzle and without it."""
+    """As the tiny model writes: the fact that answers a question, then the answer. With the puzzle and without it."""
     for seed in range(80):
         size = Size(2 + seed % 3, 2 + seed % 2, 2 + seed % 4, 1 + seed % 3, 2 * (seed % 2))
         case = generate(seed, 0, size)

@@ -1,4 +1,4 @@
-"""Attention in packed sequences: one call of variable-length attention against the loop, with a CPU stand-in for the kernel."""
+"""Attention in packed sequences: one variable-length call against a loop of SDPA calls, with a CPU stand-in for the kernel."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ PACKS = {
 
 
 def stand_in(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, *, scale, window_size, enable_gqa):
-    """What PyTorch documents of varlen_attn with a causal window, segment by segment."""
+    """varlen_attn with a causal window as PyTorch documents it, segment by segment."""
     assert window_size == (-1, 0)
     assert cu_seq_q.dtype == cu_seq_k.dtype == torch.int32
     assert (max_q, max_k) == (cu_seq_q.diff().max(), cu_seq_k.diff().max())
@@ -35,7 +35,7 @@ def stand_in(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, *, scale, wind
 
 @pytest.fixture
 def calls(monkeypatch):
-    """The arguments of each call of the stand-in, which takes the kernel's place."""
+    """The arguments of each call to the stand-in, which replaces the kernel."""
     calls = []
 
     def kernel(*args, **settings):
@@ -59,7 +59,7 @@ def output_and_gradients(pack, dtype=torch.float32, dropout=0.0):
 
 
 @pytest.mark.parametrize("pack", PACKS.values(), ids=PACKS)
-def test_one_call_is_the_loop(pack, monkeypatch, calls):
+def test_one_call_equals_the_loop(pack, monkeypatch, calls):
     one_call = output_and_gradients(pack)
     assert len(calls) == 1
     monkeypatch.setattr(attention, "has_varlen_kernel", lambda query: False)
@@ -70,16 +70,16 @@ def test_one_call_is_the_loop(pack, monkeypatch, calls):
 
 def test_gradients_of_a_prompt_shared_by_many_add_up_in_float32(monkeypatch, calls):
     pack, results = [(4, [3] * 200)], {}
-    ways = {"exact": (torch.float32, True), "one call": (torch.bfloat16, True), "loop": (torch.bfloat16, False)}
-    for way, (dtype, one_call) in ways.items():
+    variants = {"exact": (torch.float32, True), "one call": (torch.bfloat16, True), "loop": (torch.bfloat16, False)}
+    for name, (dtype, one_call) in variants.items():
         monkeypatch.setattr(attention, "has_varlen_kernel", lambda query, one_call=one_call: one_call)
-        results[way] = output_and_gradients(pack, dtype)[2][:, :, :4].float()  # of the prompt's keys
+        results[name] = output_and_gradients(pack, dtype)[2][:, :, :4].float()  # of the prompt's keys
     error = {name: (x - results["exact"]).norm() / results["exact"].norm() for name, x in results.items()}
     assert error["one call"] < 0.02
     assert error["one call"] < error["loop"]
 
 
-def test_dropout_is_left_to_the_loop(calls):
+def test_dropout_uses_the_loop(calls):
     output_and_gradients(PACKS["one prompt"], dropout=0.1)
     assert not calls
 
@@ -89,14 +89,14 @@ def test_the_kernel_is_not_used_on_a_cpu():
 
 
 def test_segments_of_two_prompts():
-    seen, starts_q, starts_k, longest_q, longest_k = segments(((2, (1, 3)), (0, (2,))), torch.device("cpu"))
-    assert seen.tolist() == [0, 1, 0, 1, 2, 0, 1, 3, 4, 5, 6, 7]
+    key_index, starts_q, starts_k, longest_q, longest_k = segments(((2, (1, 3)), (0, (2,))), torch.device("cpu"))
+    assert key_index.tolist() == [0, 1, 0, 1, 2, 0, 1, 3, 4, 5, 6, 7]
     assert starts_q.tolist() == [0, 2, 3, 6, 8]
     assert starts_k.tolist() == [0, 2, 5, 10, 12]
     assert (longest_q, longest_k) == (3, 5)
 
 
-def test_training_through_one_call_has_the_gradient_of_stock_trl(tmp_path, calls):
+def test_training_with_one_call_has_the_gradient_of_stock_trl(tmp_path, calls):
     runs = [train(tmp_path / name, budget, beta=0.1) for name, budget in (("stock", None), ("packed", TIGHT))]
     assert_same_gradients(*runs)
     assert_same_log(*runs)

@@ -12,7 +12,7 @@ from puzzles.scenario import Size
 from recipes.tiny.demonstrations import demonstration, quiz, small_steps
 from rewards.accuracy import accuracy
 from rewards.answer_sheet import final_sheet
-from rewards.deductions.judge import Judge
+from rewards.deductions import Judge
 from tests.entailment import entailed
 from tests.test_scenario import SIZES
 

@@ -1,4 +1,4 @@
-"""The extractor, against a real HTTP server: only known forms of its lines are read, and what it answered is asked for once."""
+"""The extractor, with a real HTTP server: only lines of known form are read, and each answer is asked for once."""
 
 import random
 
@@ -9,9 +9,8 @@ from puzzles.generator import candidate_clues, generate
 from puzzles.prompts import prompt
 from puzzles.scenario import Size
 from puzzles.sentences import render
-from rewards.deductions.judge import Judge
-from rewards.deductions.llm_extractor import Extractor, NotExtracted, canonical, task
-from rewards.deductions.reader import plain
+from rewards.deductions import Judge, canonical
+from rewards.deductions.llm_extractor import ExtractionError, Extractor, known_sentences, task
 from tests.openai_server import openai_server, refusal, reply
 
 SIZES = (Size(3, 2, 4, 2, 3), Size(4, 3, 6, 3, 2), Size(2, 2, 2, 1, 0), Size(5, 4, 9, 4, 5))
@@ -25,31 +24,35 @@ def case_of(index, size):
 @pytest.mark.parametrize("size", SIZES)
 def test_every_form_is_shown_and_read_affirmed_and_denied(size):
     puzzle, night, judge = case_of(0, size)
-    s, clues = puzzle.setting, set(map(plain, puzzle.clues))
+    s, clues = puzzle.setting, set(map(canonical, puzzle.clues))
     forms = task(s).partition("name):\n")[2].partition("\n\n")[0].splitlines()
-    assert canonical("\n".join(forms), s) == ("\n".join(f"{form}." for form in forms), 0)
-    others = [c for c in candidate_clues(random.Random(0), night) if plain(c) not in clues]
+    assert known_sentences("\n".join(forms), s) == ("\n".join(f"{form}." for form in forms), 0)
+    others = [c for c in candidate_clues(random.Random(0), night) if canonical(c) not in clues]
     assert len(others) >= 20
     for statement in others[:300]:
         for mark, holds in (("", True), ("NOT: ", False)):
-            text, dropped = canonical(f"- {mark}{render(statement, s)}.", s)
+            text, dropped = known_sentences(f"- {mark}{render(statement, s)}.", s)
             (deduction,) = judge.judge(text).deductions
-            assert (plain(deduction.assertion.statement), deduction.assertion.holds, dropped) == (plain(statement), holds, 0)
+            assert (canonical(deduction.assertion.statement), deduction.assertion.holds, dropped) == (
+                canonical(statement),
+                holds,
+                0,
+            )
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_lines_do_not_change_what_the_lines_around_them_say(size):
+def test_lines_do_not_change_the_meaning_of_the_lines_around_them(size):
     puzzle, night, judge = case_of(2, size)
-    s, clues = puzzle.setting, set(map(plain, puzzle.clues))
+    s, clues = puzzle.setting, set(map(canonical, puzzle.clues))
     rng = random.Random(1)
-    lines = [(c, rng.random() < 0.5) for c in candidate_clues(rng, night) if plain(c) not in clues][:200]
-    text, _ = canonical("\n".join(f"{'' if holds else 'NOT: '}{render(c, s)}" for c, holds in lines), s)
-    assert [(plain(d.assertion.statement), d.assertion.holds) for d in judge.judge(text).deductions] == [
-        (plain(c), holds) for c, holds in lines
+    lines = [(c, rng.random() < 0.5) for c in candidate_clues(rng, night) if canonical(c) not in clues][:200]
+    text, _ = known_sentences("\n".join(f"{'' if holds else 'NOT: '}{render(c, s)}" for c, holds in lines), s)
+    assert [(canonical(d.assertion.statement), d.assertion.holds) for d in judge.judge(text).deductions] == [
+        (canonical(c), holds) for c, holds in lines
     ]
 
 
-def test_what_is_no_sentence_of_a_known_form_is_dropped_and_counted_and_a_clue_is_no_deduction():
+def test_lines_of_unknown_form_are_dropped_and_counted_and_a_clue_is_not_a_deduction():
     puzzle, night, judge = case_of(1, SIZES[0])
     s = puzzle.setting
     true = next(f for f in facts(night) if isinstance(f, At) and f not in puzzle.clues)
@@ -61,14 +64,14 @@ def test_what_is_no_sentence_of_a_known_form_is_dropped_and_counted_and_a_clue_i
         "NOT: none",
         "Colonel Nobody was in the Hall",
     ]
-    text, dropped = canonical("\n".join([*nonsense, render(true, s), render(false, s), render(puzzle.clues[0], s)]), s)
+    text, dropped = known_sentences("\n".join([*nonsense, render(true, s), render(false, s), render(puzzle.clues[0], s)]), s)
     assert dropped == len(nonsense)
     judged = judge.judge(text)
     assert judged.counts == {"proved": 1, "refuted": 1, "undecided": 0, "timed out": 0}  # the solver's verdict, not the model's
-    assert canonical("NONE\n", s) == ("", 0)
+    assert known_sentences("NONE\n", s) == ("", 0)
 
 
-def test_an_answer_is_kept_and_an_error_is_not(tmp_path, monkeypatch):
+def test_an_answer_is_cached_and_an_error_is_not(tmp_path, monkeypatch):
     puzzle, _, _ = case_of(0, SIZES[0])
     s = puzzle.setting
     answers = {
@@ -90,7 +93,7 @@ def test_an_answer_is_kept_and_an_error_is_not(tmp_path, monkeypatch):
             ("wrong", "no such model"),
             ("strange", "Error"),
         ):
-            with pytest.raises(NotExtracted, match=complaint):
+            with pytest.raises(ExtractionError, match=complaint):
                 extractor(text, s)
         assert len(list(tmp_path.iterdir())) == 1
         assert Extractor(url, "tester", tmp_path)("fine", s) == "NONE"

@@ -13,8 +13,8 @@ from trl import GRPOConfig
 
 from recipes import attention, packing
 from recipes.attention import packed_attention
-from recipes.geometry import sums_over_rows
-from recipes.packing import Rows, unsupported
+from recipes.geometry import can_regroup_rows
+from recipes.packing import SequencePacker, packing_problems
 from tests import forked
 from tests.packed_and_stock import make, train
 from tests.test_rehearsal import ENVIRONMENT, free_port, needs_deepspeed
@@ -23,11 +23,15 @@ ROOT = Path(__file__).parents[1]
 TIGHT, WIDE = 45, 10**6  # tokens of a packed sequence: many in a step, or one
 TOLERANCE = 1e-5  # relative, in float32
 LOSSES = ["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo"]
-TWO_STEPS = {"per_device_train_batch_size": 8, "steps_per_generation": 2, "max_steps": 2}  # of a generation: clipping acts
+TWO_STEPS = {
+    "per_device_train_batch_size": 8,
+    "steps_per_generation": 2,
+    "max_steps": 2,
+}  # of a generation: clipping matters
 THREE_AND_TWO = {"per_device_train_batch_size": 8, "steps_per_generation": 3, "gradient_accumulation_steps": 2}
 FOUR_AT_ONCE = {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 4}
 METRICS = ("loss", "grad_norm", "entropy", "kl", "clip_ratio", "cispo_clip_ratio", "vespo", "reward", "sampling", "completions")
-SCORES = ("loss", "grad_norm")  # what is stock's also where its metrics are means over micro-batches, or rows are dropped
+SCORES = ("loss", "grad_norm")  # the same as stock's even if rows are dropped, or metrics are means over micro-batches
 
 
 def assert_same_gradients(stock, packed):
@@ -39,7 +43,7 @@ def assert_same_gradients(stock, packed):
             for gradients in (theirs.values(), (theirs[name] - ours[name] for name in theirs))
         )
         assert errors <= TOLERANCE * whole
-        for name, gradient in theirs.items():  # where a gradient is next to nothing, rounding is the more
+        for name, gradient in theirs.items():  # rounding matters more where a gradient is almost 0
             assert (gradient - ours[name]).norm() <= 10 * TOLERANCE * max(gradient.norm(), 1e-2 * whole), name
 
 
@@ -52,7 +56,7 @@ def assert_same_log(stock, packed, metrics=METRICS):
 
 
 def compare(tmp_path, budgets=(TIGHT, WIDE), metrics=METRICS, **kwargs):
-    """Train with stock TRL and with packing, the latter with each budget: the same but for rounding. Returns the last."""
+    """Train with stock TRL and with packing, the latter with each budget: the same up to rounding. Returns the last result."""
     stock = train(tmp_path / "stock", None, **kwargs)
     for budget in budgets:
         packed = train(tmp_path / "packed", budget, **kwargs)
@@ -70,7 +74,7 @@ def test_every_loss_in_two_optimizer_steps_of_a_generation(tmp_path, loss_type):
 
 @pytest.mark.parametrize("loss_type", LOSSES)
 def test_every_loss_with_accumulated_micro_batches(tmp_path, loss_type):
-    """The gradient is that of stock TRL's micro-batches; the metrics those of the step as one."""
+    """The gradient is that of stock TRL's micro-batches; the metrics are those of the step as one micro-batch."""
     packed = compare(tmp_path, loss_type=loss_type, metrics=SCORES, **FOUR_AT_ONCE)
     if loss_type != "bnpo":
         assert_same_log(train(tmp_path, None, loss_type=loss_type), packed)
@@ -113,7 +117,7 @@ def test_the_gradient_and_the_metrics_are_those_of_stock_trl(tmp_path, case):
     compare(tmp_path, **CASES[case])
 
 
-def test_with_prompts_longer_than_the_budget_it_is_the_longest_row_that_counts(tmp_path):
+def test_rows_longer_than_the_budget_are_packed_by_the_longest_row(tmp_path):
     packed = compare(tmp_path, budgets=(10,), shape={"prompt_length": (11, 40)})
     lengths = [[len(batch["prompt_ids"]), int(batch["prompt_mask"].sum())] for batch in packed["batches"][0]]
     assert sum(rows for rows, _ in lengths) == 16
@@ -121,14 +125,14 @@ def test_with_prompts_longer_than_the_budget_it_is_the_longest_row_that_counts(t
 
 
 @pytest.mark.parametrize("loss_type", LOSSES)
-def test_rows_without_an_advantage_are_left_out_and_the_gradient_stays(tmp_path, loss_type):
+def test_rows_without_an_advantage_are_dropped_and_the_gradient_stays(tmp_path, loss_type):
     packed = compare(tmp_path, loss_type=loss_type, equal_rewards=("0", "2"), metrics=SCORES, **TWO_STEPS)
-    if sums_over_rows(GRPOConfig(str(tmp_path), loss_type=loss_type, use_cpu=True, bf16=False)):
+    if can_regroup_rows(GRPOConfig(str(tmp_path), loss_type=loss_type, use_cpu=True, bf16=False)):
         assert sum(len(batch["prompt_ids"]) for step in packed["batches"] for batch in step) == 8
         assert all((batch["advantages"] != 0).all() for step in packed["batches"] for batch in step)
 
 
-def test_rows_without_an_advantage_count_where_there_is_a_reference_model(tmp_path):
+def test_rows_without_an_advantage_are_kept_with_a_reference_model(tmp_path):
     packed = compare(tmp_path, beta=0.1, equal_rewards=("0", "2"), metrics=METRICS)
     assert sum(len(batch["prompt_ids"]) for batch in packed["batches"][0]) == 16
 
@@ -140,10 +144,10 @@ def test_a_step_in_which_no_row_has_an_advantage(tmp_path):
     assert batch["prompt_mask"].sum() == 1
     assert batch["completion_mask"].sum() == 0
     assert packed["log"][0]["loss"] == 0
-    assert packed["log"][0]["entropy"] is None  # not 0, which would ring the alarm
+    assert packed["log"][0]["entropy"] is None  # not 0, which would raise the alarm
 
 
-def test_bfloat16_is_as_near_to_float32_as_stock_trl_is(tmp_path):
+def test_bfloat16_is_as_close_to_float32_as_stock_trl(tmp_path):
     exact = train(tmp_path, None)["gradients"][0]
     for changes in ({"bf16": True}, {"model_init_kwargs": {"dtype": "bfloat16"}}):
         errors = []
@@ -172,7 +176,7 @@ ROWS = {
 @pytest.mark.parametrize("gradients", [True, False])
 @pytest.mark.parametrize("case", ROWS)
 def test_log_probabilities_and_entropies_of_each_token(monkeypatch, trainers, case, gradients, compute_entropy):
-    monkeypatch.setattr(packing, "WORTH_PACKING", 0)  # packed, even where padding would be as good
+    monkeypatch.setattr(packing, "MIN_PADDING_RATIO", 0)  # pack even where padding would be as fast
     prompts, width = {n: torch.randint(100, (n,)) for n in range(1, 7)}, 10
     ids, mask = torch.full((len(ROWS[case]), 8 + width), 257), torch.zeros(len(ROWS[case]), 8 + width, dtype=torch.long)
     for row, (prompt, completion) in enumerate(ROWS[case]):
@@ -242,7 +246,7 @@ def test_wrong_positions_are_caught(monkeypatch, tmp_path, by):
         compare(tmp_path)
 
 
-@pytest.mark.parametrize("mutation", ["share", "tokens"])
+@pytest.mark.parametrize("mutation", ["loss_scale", "tokens"])
 def test_a_wrong_divisor_or_weight_is_caught(monkeypatch, tmp_path, mutation):
     regroup = packing.PackedGRPOTrainer._regroup
 
@@ -254,26 +258,26 @@ def test_a_wrong_divisor_or_weight_is_caught(monkeypatch, tmp_path, mutation):
         compare(tmp_path)
 
 
-def test_rows_are_cut_evenly_and_within_the_budget():
+def test_rows_are_packed_evenly_and_within_the_budget():
     draw = random.Random(0)
     for _ in range(200):
         prompts = draw.randint(1, 6)
         lengths = [draw.randint(1, 30) for _ in range(prompts)]
         group = [draw.randrange(prompts) for _ in range(draw.randint(0, 40))]
-        rows = Rows.__new__(Rows)
-        rows.prompt, rows.prompt_length = group, [lengths[prompt] for prompt in group]
-        rows.length = [int(draw.lognormvariate(2, 1)) for _ in group]
-        budget, multiple, least = draw.randint(10, 200), draw.randint(1, 4), draw.randint(1, 3)
+        packer = SequencePacker.__new__(SequencePacker)
+        packer.prompt, packer.prompt_length = group, [lengths[prompt] for prompt in group]
+        packer.completion_length = [int(draw.lognormvariate(2, 1)) for _ in group]
+        budget, multiple, at_least = draw.randint(10, 200), draw.randint(1, 4), draw.randint(1, 3)
         wanted = [row for row in range(len(group)) if draw.random() < 0.8]
-        sequences = rows.cut(wanted, budget, multiple, least)
+        sequences = packer.pack(wanted, budget, multiple, at_least)
         assert sorted(row for sequence in sequences for row in sequence) == wanted
         assert len(sequences) % multiple == 0
-        assert len(sequences) >= max(least, 1)
-        longest = max([budget, *(rows.tokens([row]) for row in wanted)])
-        assert all(rows.tokens(sequence) <= longest for sequence in sequences)
-        assert sequences == sorted(sequences, key=rows.tokens, reverse=True)
-        if len(sequences) > max(least, 1) + multiple:  # no more than must be: two neighbours in line do not fit into one
-            assert 2 * sum(map(rows.tokens, sequences)) > longest * (len(sequences) - multiple)
+        assert len(sequences) >= max(at_least, 1)
+        longest = max([budget, *(packer.packed_length([row]) for row in wanted)])
+        assert all(packer.packed_length(sequence) <= longest for sequence in sequences)
+        assert sequences == sorted(sequences, key=packer.packed_length, reverse=True)
+        if len(sequences) > max(at_least, 1) + multiple:  # no more than needed: no two neighbours would fit into one
+            assert 2 * sum(map(packer.packed_length, sequences)) > longest * (len(sequences) - multiple)
 
 
 @pytest.mark.parametrize(
@@ -288,11 +292,11 @@ def test_rows_are_cut_evenly_and_within_the_budget():
 )
 def test_models_that_packing_does_not_support_are_refused_by_name(tmp_path, kind, changes, name):
     args = GRPOConfig(str(tmp_path), use_cpu=True, bf16=False)
-    reasons = unsupported(CONFIG_MAPPING[kind](**changes), args)
+    reasons = packing_problems(CONFIG_MAPPING[kind](**changes), args)
     assert any(name in reason for reason in reasons)
     assert all("packing: false gives stock TRL" in reason for reason in reasons)
     for supported in ("qwen2", "qwen3", "llama"):
-        assert not unsupported(CONFIG_MAPPING[supported](), args)
+        assert not packing_problems(CONFIG_MAPPING[supported](), args)
 
 
 @pytest.mark.parametrize(
@@ -316,7 +320,7 @@ def test_a_saved_model_does_not_ask_for_packed_attention(tmp_path):
 
 
 def on_two_processes(tmp_path, runs):
-    """`packed_and_stock.train` with each of the keywords, as torchrun starts it: what it returned."""
+    """What `packed_and_stock.train` returns for each set of keywords, on two processes started as torchrun does."""
     where = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     script = ("tests/packed_and_stock.py", tmp_path, json.dumps(runs))
     ranks = [forked.start(tmp_path / f"rank-{rank}.log", *script, RANK=rank, LOCAL_RANK=rank, **where) for rank in "01"]
@@ -327,7 +331,7 @@ def on_two_processes(tmp_path, runs):
 
 
 def with_zero3(tmp_path, keywords):
-    """The same with the launcher, ZeRO-3, and one run, since DeepSpeed keeps the first one's batch sizes."""
+    """The same with the launcher and ZeRO-3, for one run only, since DeepSpeed keeps the batch sizes of the first."""
     launcher = ["-m", "accelerate.commands.launch", "--config_file", "accelerate_configs/zero3_cpu.yaml"]
     command = [sys.executable, *launcher, "tests/packed_and_stock.py", str(tmp_path), json.dumps({"run": keywords})]
     done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=900)
@@ -335,7 +339,7 @@ def with_zero3(tmp_path, keywords):
     return torch.load(tmp_path / "run.pt")
 
 
-def test_two_processes_share_the_rows_and_have_the_gradient_of_stock_trl(tmp_path):
+def test_two_processes_have_the_gradient_of_stock_trl(tmp_path):
     two_steps = {"per_device_train_batch_size": 8, "steps_per_generation": 2, "max_steps": 2}
     cases = [
         {},

@@ -1,4 +1,4 @@
-"""Reading free text: hand-written sets, every sentence of the format, and what may never be taken for a deduction."""
+"""Reading free text: hand-written sets, every sentence of the format, and what must never be taken for a deduction."""
 
 import json
 import random
@@ -17,14 +17,13 @@ from puzzles.prompts import read_prompt
 from puzzles.scenario import Setting, Size
 from puzzles.sentences import read_sentence as read_clue
 from puzzles.sentences import render
-from rewards.deductions import grammar
-from rewards.deductions import reader as prose
-from rewards.deductions.reader import Assertion, plain, read
+from rewards.deductions import Assertion, canonical, forms, grammar, names, phrases, read, reader
+from rewards.deductions.sentence import MAX_SENTENCE_CHARS
 
-# Written by other authors than the grammar's, who had not seen it: sentences, and whole completions.
+# Sentences and complete responses, by authors who had not seen the grammar.
 SET = json.loads((Path(__file__).parent / "deduction_sentences.json").read_text())
 TEXTS = json.loads((Path(__file__).parent / "deduction_texts.json").read_text())
-# Ways to reject or only to suppose a statement X, some with another one, Y.
+# Ways to reject a statement X, or only to suppose it; some with another one, Y.
 REJECTIONS = json.loads((Path(__file__).parent / "deduction_rejections.json").read_text())
 SETTING = Setting(
     ("Miss Scarlet", "Professor Plum", "Mrs. White", "Mr. Green"),
@@ -50,15 +49,15 @@ CLUES = frozenset(
 
 
 def stated(text, setting=SETTING, clues=CLUES):
-    return [(plain(a.statement), a.holds) for sentence in read(text, setting, clues) for a in sentence.assertions]
+    return [(canonical(a.statement), a.holds) for sentence in read(text, setting, clues) for a in sentence.assertions]
 
 
 def gold(entry):
-    return [(plain(read_clue(e["statement"], SETTING)), e["holds"]) for e in entry["expect"]]
+    return [(canonical(read_clue(e["statement"], SETTING)), e["holds"]) for e in entry["expect"]]
 
 
 def precision_and_recall(entries):
-    """Over all deductions, and the texts that are read otherwise than the set says."""
+    """Of all deductions, and the texts in which something is read that the set does not have."""
     right = found = wanted = 0
     wrong = []
     for entry in entries:
@@ -71,8 +70,8 @@ def precision_and_recall(entries):
     return right / found, right / wanted, wrong
 
 
-def test_the_hand_written_set():
-    sure = [entry for entry in SET if entry["category"] != "ambiguous"]  # where a reading would not be wrong
+def test_precision_and_recall_on_the_sentences():
+    sure = [entry for entry in SET if entry["category"] != "ambiguous"]  # an ambiguous one may be read or not
     assert len(sure) >= 150
     precision, recall, wrong = precision_and_recall(sure)
     print(f"{len(sure)} texts: precision {precision:.3f}, recall {recall:.3f}")
@@ -92,10 +91,10 @@ def test_the_hand_written_set():
         ("qwen3 and llama, unseen", 0.99, 0.65),
     ],
 )
-def test_completions(which, precise, least):
-    """Completions as different models would write them, and passages: every deduction each time that it is asserted.
+def test_precision_and_recall_on_completions(which, precise, least):
+    """Completions in the style of different models, and passages. Each deduction counts as often as it is asserted.
 
-    The last five argue by contradiction and by cases. The grammar has not been adapted to the unseen ones.
+    The last five sets argue by contradiction and by cases. The grammar has not been adapted to the unseen ones.
     """
     puzzles = [read_prompt(text) for text in TEXTS["prompts"]]
     right = found = wanted = 0
@@ -104,7 +103,7 @@ def test_completions(which, precise, least):
     for entry in entries:
         puzzle = puzzles[entry["puzzle"]]
         got = Counter(stated(entry["text"], puzzle.setting, frozenset(puzzle.clues)))
-        want = Counter((plain(read_clue(e["statement"], puzzle.setting)), e["holds"]) for e in entry["expect"])
+        want = Counter((canonical(read_clue(e["statement"], puzzle.setting)), e["holds"]) for e in entry["expect"])
         right += (got & want).total()
         found += got.total()
         wanted += want.total()
@@ -117,7 +116,7 @@ def test_completions(which, precise, least):
 @pytest.mark.parametrize(
     "category", ["hedged", "supposition", "restated clue", "question or plan", "retraction", "unknown name", "attack"]
 )
-def test_what_is_no_deduction_is_not_taken_for_one(category):
+def test_what_is_not_a_deduction_is_not_taken_for_one(category):
     entries = [entry for entry in SET if entry["category"] == category]
     assert len(entries) >= 8
     for entry in entries:
@@ -138,8 +137,8 @@ def test_every_sentence_of_the_format_is_read_back(index):
             f"- **{sentence}**",
             f"From clue 3 it follows that {sentence[0].lower()}{sentence[1:]}.",
         ):
-            assert [(plain(a.statement), a.holds) for a in sum((x.assertions for x in read(text, s)), ())] == [
-                (plain(statement), True)
+            assert [(canonical(a.statement), a.holds) for a in sum((x.assertions for x in read(text, s)), ())] == [
+                (canonical(statement), True)
             ], text
         assert stated(sentence, s, frozenset({statement})) == []
         for text in (
@@ -152,7 +151,7 @@ def test_every_sentence_of_the_format_is_read_back(index):
             assert stated(text, s, frozenset()) == [], text
 
 
-def test_negations_are_read_as_such():
+def test_negations_are_read_as_negations():
     for index in range(6):
         case = generate(20261125, index, Size(4, 3, 6, 3, 4))
         s = case.puzzle.setting
@@ -163,7 +162,7 @@ def test_negations_are_read_as_such():
             assert stated(f"There is no way that {sentence}.", s, frozenset()) == [(fact, False)]
 
 
-def test_a_sentence_is_read_or_set_aside_or_unread():
+def test_a_sentence_is_read_set_aside_or_unread():
     fates = [
         s.fate
         for s in read(
@@ -196,7 +195,7 @@ def filled(template, statement):
 
 
 @pytest.mark.parametrize("lead", ["{}", "- {}", "3. {}", "So {}", "Then {}", "Now, {}", "**Plum**: {}", "Clue 3 → {}"])
-def test_what_is_rejected_or_only_supposed_is_no_claim(lead):
+def test_what_is_rejected_or_only_supposed_is_not_asserted(lead):
     assert len(REJECTIONS) >= 600
     for template in REJECTIONS:
         if lead != "{}" and (not template[0].isalpha() or "\n" in template):  # a list, a table, a block of code
@@ -206,7 +205,7 @@ def test_what_is_rejected_or_only_supposed_is_no_claim(lead):
             assert stated(text) == [], text
 
 
-def test_what_takes_nothing_back_is_read():
+def test_what_is_not_rejected_is_asserted():
     """The same words where they reject something else, or nothing."""
     x, y = filled("X", STATEMENTS[0]), OTHER
     (this,), (other,) = stated(f"{x}."), stated(f"{y}.")
@@ -245,6 +244,15 @@ def test_what_takes_nothing_back_is_read():
         assert stated(text) == wanted, text
 
 
+def test_phrases_stand_one_a_line_and_none_twice():
+    lists = {name: value.split("\n") for name, value in vars(phrases).items() if name.isupper()}
+    assert len(lists) >= 17
+    for name, lines in lists.items():
+        assert lines[0] == lines[-1] == "", name  # a list starts below its opening quotes and ends above the closing ones
+        assert len(set(lines[1:-1])) == len(lines) - 2, name
+        assert all(line == line.strip() != "" for line in lines[1:-1]), name
+
+
 def test_two_unknowns_in_one_statement_are_unread_and_neighbours_are_mirrored():
     for text in (
         "The murderer was in the same room as the suspect motivated by Pride at 12:00 AM.",
@@ -255,7 +263,7 @@ def test_two_unknowns_in_one_statement_are_unread_and_neighbours_are_mirrored():
     assert stated("The Rope was in the same room as the murderer at 12:00 AM.")
     for way, back in (("north", "south"), ("west", "east")):
         here, there = Beside("Professor Plum", way, "Rope", "12:00 AM"), Beside("Rope", back, "Professor Plum", "12:00 AM")
-        assert plain(here) == plain(there)
+        assert canonical(here) == canonical(there)
 
 
 # ---------------------------------------------------------------- time
@@ -264,7 +272,7 @@ def test_two_unknowns_in_one_statement_are_unread_and_neighbours_are_mirrored():
 NAMES = {"S": SETTING.suspects, "W": SETTING.weapons, "R": SETTING.rooms, "T": SETTING.times, "M": SETTING.motive_names}
 PATTERNS = [
     pattern
-    for module in (grammar, prose)
+    for module in (forms, grammar, names, reader)
     for value in vars(module).values()
     for pattern in (value if isinstance(value, tuple) else (value,))
     for pattern in (pattern if isinstance(pattern, tuple) else (pattern,))
@@ -297,7 +305,7 @@ JOINTS = (
 
 
 def matched(pattern, rng):
-    """A text that a pattern matches but for its look-arounds, with names in place of their marks."""
+    """A text that a pattern matches, apart from its look-arounds, with names in place of their marks."""
 
     def one(op, value):
         if op is sre.LITERAL:
@@ -324,9 +332,9 @@ def matched(pattern, rng):
 
 
 def takes_less(text, seconds):
-    """Whether one of three readings does, each from nothing known."""
+    """Whether the fastest of three readings does, each with an empty cache."""
     for _ in range(3):
-        prose._reader.cache_clear()
+        reader.sentence_reader.cache_clear()
         start = time.process_time()
         read(text, SETTING, CLUES)
         if time.process_time() - start < seconds:
@@ -335,26 +343,26 @@ def takes_less(text, seconds):
 
 
 def test_a_sentence_of_any_pattern_repeated_takes_milliseconds():
-    """What is longer than a sentence may be takes no more than its sentences: so 100,000 characters, a hundred times this."""
+    """A sentence has a maximum length, so that 100,000 characters take a hundred times as long at most."""
     assert len(PATTERNS) > 130
     rng = random.Random(0)
     for pattern in PATTERNS:
         for _ in range(6):
             unit = matched(pattern, rng)
             unit = unit[rng.randint(0, len(unit) // 3) : rng.randint(2 * len(unit) // 3, len(unit))] + rng.choice(JOINTS)
-            text = rng.choice(["", "Plum was ", matched(rng.choice(PATTERNS), rng)]) + unit * (prose.LONGEST // len(unit))
-            text = text[: prose.LONGEST - 5] + rng.choice(["", " x", "?", "Plum."])
+            text = rng.choice(["", "Plum was ", matched(rng.choice(PATTERNS), rng)]) + unit * (MAX_SENTENCE_CHARS // len(unit))
+            text = text[: MAX_SENTENCE_CHARS - 5] + rng.choice(["", " x", "?", "Plum."])
             assert takes_less(text, 0.020), text  # measured: 0.004 at most
 
 
 def test_any_text_of_100_000_characters_takes_less_than_a_second_or_two():
-    """Measured: 0.4 s at most. `benchmarks/deductions.py` has the figure for the worst of them."""
+    """Measured: 0.4 s at most. `benchmarks/deductions.py` measures the slowest of them."""
     rng = random.Random(1)
     for _ in range(12):
         pieces = [matched(rng.choice(PATTERNS), rng) for _ in range(rng.choice([1, 2, 5, 30]))]
         joints = [rng.choice(JOINTS) for _ in range(rng.choice([1, 3]))]
         parts, length = [], 0
-        for i in range(100_000):  # numbered, so that few sentences have been read before
+        for i in range(100_000):  # numbered, so that few sentences are in the cache
             parts.append(f"{rng.choice(pieces)}{i if i % 9 == 0 else ''}{rng.choice(joints)}")
             length += len(parts[-1])
             if length > 100_000:
@@ -363,7 +371,7 @@ def test_any_text_of_100_000_characters_takes_less_than_a_second_or_two():
         assert takes_less(text, 2), text[:200]
 
 
-REPEATED = (  # each to be cut to 100,000 characters
+REPEATED = (  # each is cut to 100,000 characters
     "neither " * 12_000 + "Plum nor Green was in the Hall",
     f"{'neither Plum nor ' * 60}Green is guilty. " * 100,
     "Suppose " + "that rules out " * 6_700,
@@ -388,7 +396,7 @@ REPEATED = (  # each to be cut to 100,000 characters
     "".join(f"Hall a{i}\n" for i in range(9_000)),
     "".join(f"Plum; Rope a{i}. " for i in range(6_000)),
     f"{'so ' * 320}Plum was in the Hall at 12:00 AM. " * 100,
-    "Plum was in the Hall at 12:00 AM. Suppose Green is the murderer. " + "Hall. Impossible. " * 6_000,  # taken back each time
+    "Plum was in the Hall at 12:00 AM. Suppose Green is the murderer. " + "Hall. Impossible. " * 6_000,  # retracted each time
     "Plum. By cases on Green.\n" + "Hall.\nImpossible.\n" * 6_000,
 )
 
@@ -399,7 +407,7 @@ def test_no_form_repeated_or_nested_takes_more_than_linear_time(text):
 
 
 def test_no_text_is_too_strange_or_too_long():
-    """Soups of names and of the words between them are read, or not, without an error."""
+    """Random names and words are read, or not, without an error."""
     names = [
         *SETTING.suspects,
         *SETTING.weapons,

@@ -1,8 +1,8 @@
-"""No way of writing more earns more: attacks against the grader, by somebody who knows some answers and must guess the rest.
+"""Writing more never earns more: attacks on the grader by somebody who knows some answers and has to guess the rest.
 
-An attacker has a list of candidates for each question, in an order of their own. Over all rotations of these lists the truth
-stands at each place equally often, so what an attack earns on average is what it earns without knowing. An honest sheet, the
-first candidate of each list, earns 1/k of a question with k candidates. No attack may earn more, with or without the prompt.
+An attacker has a list of options for each question, in an order of their own. Over all rotations of these lists the right
+answer is at each place equally often, so what an attack earns on average is what it earns without knowing. An honest sheet,
+the first option of each list, earns 1/k of a question with k options. No attack may earn more, with or without the prompt.
 """
 
 import random
@@ -27,7 +27,7 @@ def sheet(answers, form="{letter}. {answer}"):
 
 
 def ranked(lists, rank):
-    """Everybody's candidate of a rank."""
+    """The option of this rank from each list."""
     return [options[rank % len(options)] for options in lists]
 
 
@@ -129,7 +129,7 @@ def on_one_line(lists, rng):
 
 
 def mixed_forms(lists, rng):
-    """Sheets whose lines are of different forms, some of them with another letter's answer."""
+    """Sheets whose lines have different forms, some of them with another letter's answer."""
     forms = (
         "A. {x}",
         "A) {x}",
@@ -151,7 +151,7 @@ def mixed_forms(lists, rng):
 
 
 def listed_below(lists, rng):
-    """All candidates of a question on the lines below its letter, the first one maybe beside it, or below a label."""
+    """All options of a question on the lines below its letter, the first one perhaps beside it, or below a label."""
     item = rng.choice(
         (
             "- {}",
@@ -184,7 +184,7 @@ ATTACKS += (hedged, tables, objects, on_one_line, mixed_forms, listed_below)
 
 
 def attack_of(lists, seed):
-    """A mixture of one to four attacks in a row, the same for every rotation of the lists."""
+    """One to four attacks in a row, the same for every rotation of the lists."""
     rng = random.Random(seed)
     chosen = [(rng.choice(ATTACKS), rng.random()) for _ in range(rng.randint(1, 4))]
     return "\n".join(attack(lists, random.Random(own)) for attack, own in chosen)
@@ -209,8 +209,8 @@ def test_no_attack_earns_more_than_the_honest_sheet(index):
                 assert earned <= honest + 1e-9, texts[0]
 
 
-def test_each_attack_by_itself_is_really_graded():
-    """The attacks are not all worth nothing for a trivial reason: those that put down one clean sheet at last earn like one."""
+def test_each_attack_is_really_graded():
+    """The attacks do not score 0 for a trivial reason: with one option for each question they score like an honest sheet."""
     truth, lists = ["Hall", "Rope"], [["Hall"], ["Rope"]]
     seeds = range(20)
     worth = {a.__name__: max(accuracy([a(lists, random.Random(s)) for s in seeds], [truth] * len(seeds))) for a in ATTACKS}
@@ -218,7 +218,7 @@ def test_each_attack_by_itself_is_really_graded():
     assert {name for name, earned in worth.items() if earned < 1} <= {"reasoning_only", "noise"}
 
 
-def test_a_list_of_all_candidates_earns_nothing_though_the_right_one_is_its_first():
+def test_a_list_of_all_options_earns_nothing_even_if_the_first_is_right():
     truth = ["Hall", "Rope", "Greed"]
     lists = [["Hall", "Study", "Lounge"], ["Rope", "Knife"], ["Greed", "Fear"]]
     for seed in range(300):

@@ -1,4 +1,4 @@
-"""Imitation refuses before it trains what would teach nothing, or something else; and what it leaves behind."""
+"""Supervised fine-tuning: what it refuses before training, and what it leaves on disk."""
 
 import json
 import os
@@ -56,7 +56,7 @@ def imitate(monkeypatch, tmp_path):
         (("--push_to_hub", "true"), r"push_to_hub: there is no token"),
     ],
 )
-def test_what_cannot_be_learned_is_refused_before_training(monkeypatch, tmp_path, imitate, overrides, complaint):
+def test_what_cannot_work_is_refused_before_training(monkeypatch, tmp_path, imitate, overrides, complaint):
     monkeypatch.setattr("recipes.sft.hub_is_unreachable", lambda: True)
     monkeypatch.setattr("recipes.hub.get_token", lambda: None)
     monkeypatch.setattr(sft.SFTTrainer, "train", lambda _: pytest.fail("it trained"))
@@ -78,8 +78,8 @@ def test_a_demonstration_longer_than_the_models_context_is_refused(monkeypatch, 
         imitate("--model_name_or_path", tmp_path / "short")
 
 
-def test_weights_are_learned_in_float32_and_saved_as_they_were(tmp_path, imitate):
-    """Nearly every weight of a bfloat16 checkpoint moves, which most would not in bfloat16."""
+def test_weights_train_in_float32_and_are_saved_in_their_own_dtype(tmp_path, imitate):
+    """Nearly every weight of a bfloat16 checkpoint moves; in bfloat16 most would not."""
     AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.bfloat16).save_pretrained(tmp_path / "half")
     for file in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
         shutil.copy(BASE / file, tmp_path / "half")
@@ -104,7 +104,7 @@ def test_weights_are_learned_in_float32_and_saved_as_they_were(tmp_path, imitate
     assert sorted(path.name for path in tmp_path.iterdir()) == ["half", "new"]
 
 
-def test_a_killed_run_is_started_again_and_a_running_one_is_left_alone(tmp_path, imitate):
+def test_a_killed_run_starts_again_and_a_running_one_is_left_alone(tmp_path, imitate):
     partial = tmp_path / "new.partial"
     (partial / "model").mkdir(parents=True)
     (partial / "model" / "model-00001-of-00002.safetensors").write_bytes(b"of a killed run")
@@ -124,7 +124,7 @@ def test_a_killed_run_is_started_again_and_a_running_one_is_left_alone(tmp_path,
     assert not partial.exists()
 
 
-def test_one_copy_of_the_model_goes_to_the_hub(monkeypatch, tmp_path, imitate):
+def test_the_model_is_uploaded_to_the_hub_once(monkeypatch, tmp_path, imitate):
     with local_hub() as hub:
         monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
@@ -136,7 +136,7 @@ def test_one_copy_of_the_model_goes_to_the_hub(monkeypatch, tmp_path, imitate):
         assert sum("/commit/" in request for request in hub.requests) == 1
 
 
-def test_a_full_disk_is_said(monkeypatch, tmp_path, imitate):
+def test_a_full_disk_is_reported(monkeypatch, tmp_path, imitate):
     def full(*_):
         raise OSError(28, "No space left on device")
 

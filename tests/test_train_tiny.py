@@ -1,4 +1,4 @@
-"""The main job, whole: what the README promises of it, on a seed that nothing was tuned on."""
+"""`make train-tiny` delivers what the README promises, on a seed that nothing was tuned on."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""What is printed under a deduction: CP-SAT proves the clues, and the nights fit. And what is no completion of a puzzle."""
+"""What is shown under a deduction: CP-SAT confirms the clues, and the nights fit them. And input that is not a completion."""
 
 import json
 import os
@@ -21,9 +21,7 @@ from puzzles.prompts import prompt
 from puzzles.scenario import Size
 from puzzles.sentences import read_sentence, render
 from recipes.tiny.demonstrations import small_steps
-from rewards.deductions import view as show
-from rewards.deductions.judge import Judge
-from rewards.deductions.reader import Assertion
+from rewards.deductions import Assertion, Judge, view
 from tests.entailment import entailed
 
 ROOT = Path(__file__).parents[1]
@@ -33,7 +31,7 @@ SIZE = Size(suspects=3, weapons=2, rooms=4, times=2, motives=3)
 def shown(capsys, monkeypatch, *arguments):
     """What the command prints, or SystemExit."""
     monkeypatch.setattr(sys, "argv", ["show", *map(str, arguments)])
-    show.main()
+    view.main()
     return capsys.readouterr().out
 
 
@@ -55,7 +53,7 @@ def opposite(assertion):
 
 
 def decided(setting, clues, assertion):
-    """Whether the clues entail an assertion, in CP-SAT's words."""
+    """Whether the clues entail an assertion, according to CP-SAT."""
     if assertion.holds:
         return entailed(setting, clues, assertion.statement)
     return find_night(setting, [*clues, assertion.statement]) is None
@@ -102,7 +100,7 @@ def test_each_line_is_marked_and_the_summary_counts(tmp_path, capsys, monkeypatc
 
 
 @pytest.mark.parametrize("determine", ["world", "answers"])
-def test_the_clues_shown_decide_it_none_is_idle_and_the_nights_fit(tmp_path, capsys, monkeypatch, determine):
+def test_the_clues_shown_decide_it_none_is_redundant_and_the_nights_fit(tmp_path, capsys, monkeypatch, determine):
     seen = set()
     for index in range(3):
         case = generate(20261123, index, SIZE, determine=determine)
@@ -147,7 +145,7 @@ def test_the_clues_of_any_kind_of_statement_decide_it():
         some = [*facts(case.night)[::5], *candidates_of(case)[:12]]
         for statement in some:
             for holds in (True, False):
-                why = judge.because(Assertion(statement, holds))
+                why = judge.deciding_clues(Assertion(statement, holds))
                 assert decided(s, why, Assertion(statement, statement.holds(case.night)))
 
 
@@ -155,22 +153,22 @@ def candidates_of(case):
     return list(candidate_clues(random.Random(0), case.night))
 
 
-def test_what_clues_leave_open_has_no_proof_and_what_rules_say_needs_none():
+def test_what_the_clues_leave_open_has_no_proof_and_what_the_rules_imply_needs_no_clue():
     case = generate(20261123, 0, SIZE, determine="answers")
     judge, s = Judge(prompt(case.puzzle)), case.puzzle.setting
     cells = [Assertion(At(p, r, t)) for p in s.pieces for r in s.rooms for t in s.times]
-    assert any(judge.because(cell) is None for cell in cells)
+    assert any(judge.deciding_clues(cell) is None for cell in cells)
     x = At(s.suspects[0], s.rooms[0], s.times[0])
-    assert judge.because(Assertion(Iff(x, x))) == []
+    assert judge.deciding_clues(Assertion(Iff(x, x))) == []
 
 
-def test_looking_changes_no_verdict():
+def test_viewing_changes_no_verdict():
     case = generate(20261123, 1, SIZE)
     text = "\n".join(f"So {render(s.statement, case.puzzle.setting, capital=False)}." for s in small_steps(case))
-    looked, fresh = Judge(prompt(case.puzzle)), Judge(prompt(case.puzzle))
-    before = looked.judge(text)
-    list(show.lines(looked, text, before))
-    assert looked.judge(text) == before == fresh.judge(text)
+    viewed, fresh = Judge(prompt(case.puzzle)), Judge(prompt(case.puzzle))
+    before = viewed.judge(text)
+    list(view.marked_lines(viewed, text, before))
+    assert viewed.judge(text) == before == fresh.judge(text)
 
 
 def test_the_facts_about_a_statement_decide_it():
@@ -187,7 +185,7 @@ def test_the_facts_about_a_statement_decide_it():
     assert kinds == set(get_args(Clue))
 
 
-# ---------------------------------------------------------------- pages, logs, and what is none
+# ---------------------------------------------------------------- pages, logs, and bad input
 
 
 def test_the_committed_page_is_what_the_command_writes_whatever_the_hash_seed(tmp_path, capsys, monkeypatch):
@@ -230,7 +228,7 @@ def test_a_log_of_inspect_is_read(tmp_path, capsys, monkeypatch):
     assert "soundness 1.000" in shown(capsys, monkeypatch, tmp_path / "log.eval")
     write_eval_log(EvalLog(eval=spec, samples=[]), str(tmp_path / "empty.eval"))
     (tmp_path / "broken.eval").write_text("no zip")
-    for name, said in (("empty", "has no samples"), ("broken", "is no Inspect log"), ("missing", "No such file")):
+    for name, said in (("empty", "has no samples"), ("broken", "is not an Inspect log"), ("missing", "No such file")):
         with pytest.raises(SystemExit, match=said):
             shown(capsys, monkeypatch, tmp_path / f"{name}.eval")
 
@@ -241,16 +239,16 @@ def test_a_log_of_inspect_is_read(tmp_path, capsys, monkeypatch):
         (None, [], "rows.jsonl: No such file or directory. FILE must be JSON"),
         (b"", [], "has no rows"),
         (b"[]", [], "has no rows"),
-        (b"\xff\xfe", [], "is no text in UTF-8 (byte 0)"),
-        (b'{"prompt": "x", "completion": "y"}\n{"prompt": ', [], "line 2 is no JSON"),
-        (b"not json", [], "line 1 is no JSON"),
-        (b"[" * 100_000, [], "line 1 is no JSON"),
+        (b"\xff\xfe", [], "is not UTF-8 text (byte 0)"),
+        (b'{"prompt": "x", "completion": "y"}\n{"prompt": ', [], "line 2 is not JSON"),
+        (b"not json", [], "line 1 is not JSON"),
+        (b"[" * 100_000, [], "line 1 is not JSON"),
         (b"[3]", [], "row 0 is 3: it must be an object"),
         (b'{"prompt": "x", "answer": "y"}', [], "row 0 has no 'completion', only 'prompt', 'answer'"),
         (b'{"prompt": "x", "completion": null}', [], "row 0 has the completion null"),
         (b'{"prompt": [], "completion": "y"}', [], "row 0 has the prompt []"),
         (b'{"prompt": [{"role": "user"}], "completion": "y"}', [], "row 0 has the prompt [{"),
-        (b'{"prompt": "What is the capital of France?", "completion": "y"}', [], "row 0 has a prompt that is no puzzle (the"),
+        (b'{"prompt": "What is the capital of France?", "completion": "y"}', [], "has a prompt that is not a puzzle (the"),
         (b'{"prompt": "x", "completion": "y"}', ["--index", "1"], "has 1 row: --index 1 must be 0."),
         (b'[{}, {}]', ["--index", "-1"], "has 2 rows: --index -1 must be 0 to 1."),
     ],

@@ -1,1 +1,1 @@
-"""Score models on puzzles by accuracy, tokens and cost; reports and plots of runs."""
+"""Benchmark models on puzzles (accuracy, deductions, tokens, cost), and report on training runs and benchmarks."""

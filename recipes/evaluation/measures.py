@@ -16,7 +16,7 @@ import yaml
 from puzzles.difficulty import BANDS
 from puzzles.tables import text_table
 from recipes.evaluation.intervals import ratio
-from rewards.deductions.judge import DECIDED
+from rewards.deductions import DECIDED
 
 if TYPE_CHECKING:  # the report does without Inspect
     from inspect_ai.log import EvalSample
@@ -106,8 +106,8 @@ def deduction_measures(tallies: list[tuple[int, dict[str, int]]]) -> dict:
     """The share of deductions proved, how many a response states, and the share of sentences that could be read.
 
     Args:
-        tallies: the puzzle and `Judgement.tally` of each response. Logs from before deductions were judged have none: then
-            every measure is None.
+        tallies: the puzzle and `JudgedCompletion.tally` of each response. Logs from before deductions were judged have none:
+            then every measure is None.
     """
     if not tallies:
         return dict.fromkeys(("soundness", "deductions", "read_share", "verdicts"))

@@ -29,8 +29,8 @@ from recipes.arguments import puzzles_of
 from recipes.data import dataset_not_made_yet, fresh_puzzles
 from recipes.evaluation.measures import deduction_measures
 from rewards.accuracy import Prompt, answers_of, grade, published_accuracy
-from rewards.deductions.judge import judge_of
-from rewards.deductions.llm_extractor import Extractor, NotExtracted, canonical
+from rewards.deductions import cached_judge
+from rewards.deductions.llm_extractor import ExtractionError, Extractor, known_sentences
 from rewards.thinking import without_thinking
 
 ROLES = {"system": ChatMessageSystem, "user": ChatMessageUser, "assistant": ChatMessageAssistant}
@@ -132,7 +132,7 @@ def grader(thinking_opened: bool = False):
             "published_accuracy": published_accuracy([response], [answers])[0],
             "solved": float(all(right)),
         }
-        judge = judge_of(state.input_text)  # None where the clues contradict each other
+        judge = cached_judge(state.input_text)  # None where the clues contradict each other
         tally = judge.judge(reasoning_and_answer(state.output)).tally if judge else None
         metadata = {"right": [*map(bool, right)], "unread": right.count(None)}
         metadata |= {"silent": not answer.strip(), "deductions": tally}
@@ -165,13 +165,13 @@ def judge_extracted(samples: list[EvalSample], extractor: Extractor, at_once: in
         at_once: how many requests run in parallel. Identical responses are requested once.
     """
     samples = [s for s in samples if s.scores["grader"].metadata.get("deductions")]
-    judges = [judge_of(next(m.text for m in reversed(s.input) if m.role == "user")) for s in samples]
+    judges = [cached_judge(next(m.text for m in reversed(s.input) if m.role == "user")) for s in samples]
     pairs = [(reasoning_and_answer(s.output), judge.puzzle.setting) for s, judge in zip(samples, judges, strict=True)]
 
-    def extract(pair: tuple[str, Setting]) -> str | NotExtracted:
+    def extract(pair: tuple[str, Setting]) -> str | ExtractionError:
         try:
             return extractor(*pair)
-        except NotExtracted as error:
+        except ExtractionError as error:
             return error
 
     distinct = list(dict.fromkeys(pairs))
@@ -180,10 +180,10 @@ def judge_extracted(samples: list[EvalSample], extractor: Extractor, at_once: in
         extracted = dict(zip(distinct, results, strict=True))
     tallies, errors = [], []
     for sample, judge, pair in zip(samples, judges, pairs, strict=True):
-        if isinstance(extracted[pair], NotExtracted):
+        if isinstance(extracted[pair], ExtractionError):
             errors.append(str(extracted[pair]))
         else:
-            sentences, dropped = canonical(extracted[pair], judge.puzzle.setting)
+            sentences, dropped = known_sentences(extracted[pair], judge.puzzle.setting)
             tally = judge.judge(sentences).tally
             tallies.append((sample.id, tally | {"unread": tally["unread"] + dropped}))
     outcome = {"responses": len(tallies), "failed": len(errors), "first_error": next(iter(errors), None)}

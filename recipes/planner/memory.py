@@ -14,13 +14,11 @@ from trl import GRPOConfig
 from recipes.arguments import RunArguments
 from recipes.geometry import divided_by_tokens
 from recipes.machine import GiB, Machine
-from recipes.packing import WORTH_PACKING
+from recipes.packing import MIN_PADDING_RATIO
 from recipes.pretrained import Parameters
 
 OVERHEAD = 4 * GiB  # CUDA context, NCCL's buffers and vLLM's CUDA graphs: an allowance, not a formula
-CHECKPOINT = (
-    14  # bytes per trained parameter: the weight in bf16, and in float32 with AdamW's two moments; without DeepSpeed 12
-)
+CHECKPOINT = 14  # bytes per trained parameter: weight in bf16, and in float32 with AdamW's two moments; without DeepSpeed 12
 LIVE_PARAMETERS = 10**9  # DeepSpeed keeps no more gathered at a time (stage3_max_live_parameters)
 
 
@@ -45,7 +43,7 @@ def head_size(config: PreTrainedConfig) -> int:
 def tokens_at_once(run_args: RunArguments, args: GRPOConfig, longest: int) -> int:
     """Most tokens that go forward and backward together on a GPU, if the longest row has `longest`."""
     if divided_by_tokens(run_args, args):
-        return round(WORTH_PACKING * max(run_args.packed_tokens, longest))
+        return round(MIN_PADDING_RATIO * max(run_args.packed_tokens, longest))
     return args.per_device_train_batch_size * longest
 
 
@@ -115,8 +113,8 @@ def memory(
         rows["memory, generating"] = f"{generating / GiB:.1f} of {limit}"
         if generating > machine.gpu:
             problems.append(
-                f"generating takes {generating / GiB:.1f} GiB, a GPU has {machine.gpu / GiB:.1f}: lower vllm_gpu_memory_utilization, offload "
-                "the optimizer (accelerate_configs/zero3_offload.yaml), or use more nodes."
+                f"generating takes {generating / GiB:.1f} GiB, a GPU has {machine.gpu / GiB:.1f}: lower "
+                "vllm_gpu_memory_utilization, offload the optimizer (accelerate_configs/zero3_offload.yaml), or use more nodes."
             )
         if tokens < longest:
             problems.append(

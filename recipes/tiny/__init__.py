@@ -1,1 +1,1 @@
-"""A tiny model that goes through the whole recipe on a CPU in minutes."""
+"""A tiny model that goes through the whole method on a CPU in minutes."""

@@ -1,7 +1,7 @@
-"""The tiny model: a Qwen2 architecture small enough to learn on a laptop's CPU, and a tokenizer to match.
+"""The tiny model: a Qwen2 small enough to learn on a laptop's CPU, and a tokenizer to match.
 
-The tokenizer is a true `Qwen2Tokenizer` over bytes, so that any text survives it and `AutoTokenizer` loads it as what it
-is; the names and phrases of the puzzle sentences are added tokens, so that "Miss Scarlet was in the Hall" is 2 tokens.
+The tokenizer is a real byte-level `Qwen2Tokenizer`, so it encodes any text, and `AutoTokenizer` loads it as usual. The names
+and phrases of the puzzle sentences are added tokens, so that "Miss Scarlet was in the Hall" is 2 tokens.
 """
 
 from __future__ import annotations
@@ -34,45 +34,28 @@ def tiny_tokenizer() -> Qwen2Tokenizer:
 
 
 def _phrases() -> list[str]:
-    templates = [template for _, _, template in sentences.SENTENCES + sentences.QUESTIONS]
-    between = [text for template in templates for text in sentences.FIELD.split(template)[::3]]
-    between += [text + "the " for text in between if text.endswith(" ")]
-    rows = [
-        "\n- ",
-        "\nClues:",
-        "\nQuestions:",
-        "\nBonus:",
-        "Suspects: ",
-        "\nWeapons: ",
-        "\nRooms: ",
-        "\nTimes: ",
-        "\nMotives: ",
-    ]
-    rows += [f"{chr(65 + i)}. " for i in range(8)] + [f"\n{chr(65 + i)}. " for i in range(8)]
-    words = [
-        " or ",
-        " if and only if ",
-        ", ",
-        " | ",
-        " / ",
-        " at ",
-        " was in the ",
-        " was at the ",
-        " were in the ",
-        " were at the ",
-    ]
-    words += ["in the ", "at the ", "the ", "The ", "the suspect motivated by ", "The suspect motivated by "]
-    words += ["a suspect motivated by ", "A suspect motivated by ", "the murderer", "The murderer", "the murder weapon"]
-    words += ["The murder weapon", "<|im_start|>user\n", "\n<|im_start|>assistant\n", "<|im_start|>assistant\n"]
-    hours = [f"{h:02d}:{m:02d} {half}" for half in ("PM", "AM") for h in (*range(8, 13), *range(1, 5)) for m in (0, 15, 30, 45)]
-    # "… was in the Hall" as one token puts a place right behind its piece, where a small model finds it again
-    words += [f" was {'at' if room == 'Fountain' else 'in'} the {room}" for room in scenario.ROOMS]
+    """The added tokens. Their order gives their ids, on which the committed checkpoints depend."""
     names = (*scenario.SUSPECTS, scenario.BODDY, *scenario.WEAPONS, *scenario.ROOMS, *scenario.MOTIVES, *scenario.DIRECTIONS)
-    return list(dict.fromkeys(p for p in (*names, *hours, *rows, *words, *between) if p.strip()))
+    hours = [f"{h:02d}:{m:02d} {half}" for half in ("PM", "AM") for h in (*range(8, 13), *range(1, 5)) for m in (0, 15, 30, 45)]
+    headings = ["\n- ", "\nClues:", "\nQuestions:", "\nBonus:"]
+    headings += ["Suspects: ", "\nWeapons: ", "\nRooms: ", "\nTimes: ", "\nMotives: "]
+    letters = [f"{chr(65 + i)}. " for i in range(8)]
+    headings += [*letters, *(f"\n{letter}" for letter in letters)]
+    words = [" or ", " if and only if ", ", ", " | ", " / ", " at "]
+    words += [" was in the ", " was at the ", " were in the ", " were at the ", "in the ", "at the ", "the ", "The "]
+    words += ["the suspect motivated by ", "The suspect motivated by ", "a suspect motivated by ", "A suspect motivated by "]
+    words += ["the murderer", "The murderer", "the murder weapon", "The murder weapon"]
+    words += ["<|im_start|>user\n", "\n<|im_start|>assistant\n", "<|im_start|>assistant\n"]
+    # " was in the Hall" as one token puts the room right behind its piece, where a small model finds it again.
+    words += [f" was {'at' if room == 'Fountain' else 'in'} the {room}" for room in scenario.ROOMS]
+    templates = [template for _, _, template in sentences.SENTENCES + sentences.QUESTIONS]
+    between_fields = [text for template in templates for text in sentences.FIELD.split(template)[::3]]
+    between_fields += [text + "the " for text in between_fields if text.endswith(" ")]
+    return list(dict.fromkeys(p for p in (*names, *hours, *headings, *words, *between_fields) if p.strip()))
 
 
 def tiny_model(tokenizer: Qwen2Tokenizer, seed: int, layers: int = 3, width: int = 128) -> Qwen2ForCausalLM:
-    """A randomly initialised Qwen2 with heads of 32 (the smallest that vLLM takes) and tied embeddings."""
+    """A randomly initialised Qwen2 with heads 32 wide (the smallest that vLLM accepts) and tied embeddings."""
     torch.manual_seed(seed)
     return Qwen2ForCausalLM(
         Qwen2Config(

@@ -1,8 +1,8 @@
-"""Optional: a model turns prose into statements before they are judged. It has no say in the verdict, which is the solver's.
+"""Optional: a model puts prose into known sentences before they are judged. The verdict is still the solver's.
 
-`rewards/deductions/reader.py` reads the sentences whose form it knows. A model behind any OpenAI-compatible endpoint (its key:
-EXTRACTOR_API_KEY) can put others into the forms of `puzzles/sentences.py` first. It may misread, mend or invent a deduction, so
-its figures stand beside the direct ones and never instead of them, and no reward is made of them.
+`rewards/deductions/reader.py` reads sentences of known form. A model behind any OpenAI-compatible endpoint (its key:
+EXTRACTOR_API_KEY) can put others into the forms of `puzzles/sentences.py` first. It may misread, correct or invent a
+deduction, so its figures are reported beside the direct ones, never instead of them, and no reward uses them.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ NONE
 Names: {names}"""
 
 
-class NotExtracted(Exception):
-    """The extractor gave no answer, or half of one: the response is counted as such, and never as one without deductions."""
+class ExtractionError(Exception):
+    """The extractor gave no complete answer: the response is counted as such, never as one without deductions."""
 
 
 def task(setting: Setting) -> str:
-    """What the extractor is told: every form of sentence that this night has, in its names."""
+    """The extractor's instructions, with every form of sentence that this night has, in its names."""
     s = setting
     who, other, weapon, time = s.suspects[0], s.suspects[-1], s.weapons[0], s.times[-1]
     here, there = s.rooms[:2]
@@ -73,35 +73,35 @@ def task(setting: Setting) -> str:
 
 
 class Extractor:
-    """A model that lists the deductions of a text. What it answered is kept in `folder` and not asked for again."""
+    """A model that lists the deductions of a text. Its answers are cached in `folder`."""
 
     def __init__(self, url: str, model: str, folder: Path):
         self.client = OpenAI(base_url=url, api_key=os.environ.get("EXTRACTOR_API_KEY", "none"), max_retries=5)
         self.model, self.folder = model, folder
 
     def __call__(self, text: str, setting: Setting) -> str:
-        """The lines that it makes of a text.
+        """The model's answer for a text, one deduction a line.
 
         Raises:
-            NotExtracted: if there is no answer, or it was cut off.
+            ExtractionError: if there is no answer, or it was truncated.
         """
         messages = [{"role": "system", "content": task(setting)}, {"role": "user", "content": text}]
         digest = hashlib.sha256(json.dumps([self.model, messages]).encode()).hexdigest()
-        kept = self.folder / f"{digest}.txt"
-        if not kept.exists():
+        cached = self.folder / f"{digest}.txt"
+        if not cached.exists():
             try:
                 choice = self.client.chat.completions.create(model=self.model, messages=messages).choices[0]
-            except (OpenAIError, AttributeError, LookupError, TypeError, ValueError) as error:  # or an answer that is none
-                raise NotExtracted(f"{type(error).__name__}: {error}") from error
+            except (OpenAIError, AttributeError, LookupError, TypeError, ValueError) as error:  # or a malformed answer
+                raise ExtractionError(f"{type(error).__name__}: {error}") from error
             answer = (choice.message.content or "").rpartition("</think>")[2].strip()
             if choice.finish_reason in ("length", "content_filter") or not answer:
-                raise NotExtracted(f"the answer ended with {choice.finish_reason!r} after {len(answer)} characters")
-            write_text(kept, answer)
-        return kept.read_text(encoding="utf-8")
+                raise ExtractionError(f"the answer ended with {choice.finish_reason!r} after {len(answer)} characters")
+            write_text(cached, answer)
+        return cached.read_text(encoding="utf-8")
 
 
-def canonical(answer: str, setting: Setting) -> tuple[str, int]:
-    """The sentences of known form in an extractor's answer, one a line, for `Judge.judge`; and how many lines are no such."""
+def known_sentences(answer: str, setting: Setting) -> tuple[str, int]:
+    """The sentences of known form in an extractor's answer, one a line, for `Judge.judge`; and how many lines are not one."""
     sentences, dropped = [], 0
     for line in filter(None, (re.sub(r"^[-*•]\s|[\s.]+$", "", line.strip()) for line in answer.splitlines())):
         if line == NOTHING:
