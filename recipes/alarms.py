@@ -94,7 +94,7 @@ def alarms(history: list[dict], args: AlarmArguments) -> dict[str, str]:
 
 
 def first_without_gradient(history: list[dict]) -> bool:
-    """Whether the latest log is of the first generation in which nothing teaches: no group has two different rewards."""
+    """Whether the latest log is of the first generation in which no group has two different rewards, so nothing teaches."""
     *earlier, latest = [log.get("frac_reward_zero_std", 0) >= 1 for log in history]
     return latest and not any(earlier)
 

@@ -127,7 +127,7 @@ def train(folder, packed_tokens, **kwargs):
 
 if __name__ == "__main__":
     folder, runs = Path(sys.argv[1]), json.loads(sys.argv[2])
-    for name in runs:  # while nothing is distributed: after that, only one process saves a model
+    for name in runs:  # before training starts: after that, only one process saves a model
         random_model(folder / name)
     for name, keywords in runs.items():
         result = train(folder / name, **keywords)

@@ -38,13 +38,13 @@ def assert_same_gradients(stock, packed):
     assert len(stock["gradients"]) == len(packed["gradients"]) > 0
     for theirs, ours in zip(stock["gradients"], packed["gradients"], strict=True):
         assert theirs.keys() == ours.keys()
-        whole, errors = (
+        total, errors = (
             torch.cat([x.flatten() for x in gradients]).norm()
             for gradients in (theirs.values(), (theirs[name] - ours[name] for name in theirs))
         )
-        assert errors <= TOLERANCE * whole
+        assert errors <= TOLERANCE * total
         for name, gradient in theirs.items():  # rounding matters more where a gradient is almost 0
-            assert (gradient - ours[name]).norm() <= 10 * TOLERANCE * max(gradient.norm(), 1e-2 * whole), name
+            assert (gradient - ours[name]).norm() <= 10 * TOLERANCE * max(gradient.norm(), 1e-2 * total), name
 
 
 def assert_same_log(stock, packed, metrics=METRICS):
