@@ -32,8 +32,9 @@ from transformers import AttentionInterface, AutoModelForCausalLM, AutoTokenizer
 from puzzles.files import write_json
 from recipes import attention, packing
 from recipes.checkpoints import read_log_history
-from recipes.memory import GiB, activations
+from recipes.machine import GiB
 from recipes.packing import PackedGRPOTrainer
+from recipes.planner.memory import activations
 
 ROOT = Path(__file__).resolve().parents[1]
 SHAPE = ("hidden_size", "num_attention_heads", "num_key_value_heads", "intermediate_size", "num_hidden_layers", "vocab_size")
