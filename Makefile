@@ -10,7 +10,7 @@ GRPO = $(BIN)/accelerate launch --config_file accelerate_configs/$(or $(CONFIG),
   --config recipes/$(2).yaml $(ARGS)
 # A local folder or a vllm/… model is served with vLLM: the GPU environment if there are GPUs, else the CPU build.
 SERVES = $(if $(or $(wildcard $(MODEL)),$(filter vllm/%,$(MODEL))),$(if $(shell command -v nvidia-smi),.venv/gpu,.venv/dev),.venv/cpu)
-PLAN = $(BIN)/python recipes/plan.py --config recipes/$(2).yaml --machines $(1:%=accelerate_configs/%.yaml) $(3) $(ARGS)
+PLAN = $(BIN)/python recipes/planner/plan.py --config recipes/$(2).yaml --machines $(1:%=accelerate_configs/%.yaml) $(3) $(ARGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-gpu train-tiny tiny-base plan-1.5b plan-14b plan-32b smoke-gpu train-1.5b train-14b train-32b serve-14b \

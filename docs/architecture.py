@@ -26,6 +26,7 @@ FOLDERS = {  # in the order in which they build on each other
     "rewards": "what is good",
     "rewards/deductions": "what is proved",
     "recipes": "how it learns",
+    "recipes/planner": "what it takes",
     "recipes/evaluation": "how good it is",
     "recipes/tiny": "all of it on a CPU",
 }

@@ -17,7 +17,23 @@ from puzzles.prompts import WORDINGS
 
 
 @dataclass
-class PuzzleArguments:
+class SizeArguments:
+    """How large a generated puzzle is."""
+
+    suspects: int | None = field(default=None, metadata={"help": "Suspects in a generated puzzle, 2 to 10."})
+    weapons: int | None = field(default=None, metadata={"help": "Weapons in a generated puzzle, 2 to 8."})
+    rooms: int | None = field(default=None, metadata={"help": "Rooms in a generated puzzle, 2 to 17."})
+    times: int | None = field(default=None, metadata={"help": "Times in a generated puzzle, 1 to 24."})
+    motives: int | None = field(default=None, metadata={"help": "Motives in a generated puzzle: 0, or 2 to the suspects."})
+
+    def given(self) -> dict[str, int]:
+        """The fields of puzzles.scenario.Size that are set."""
+        names = [f.name for f in fields(SizeArguments)]
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+
+@dataclass
+class PuzzleArguments(SizeArguments):
     """Which puzzles to train on and to be scored on."""
 
     dataset: str | None = field(
@@ -49,11 +65,6 @@ class PuzzleArguments:
         default_factory=lambda: [1, 6],
         metadata={"help": "Range of players of the published size mix, within 1 to 6, unless a size is given below."},
     )
-    suspects: int | None = field(default=None, metadata={"help": "Suspects in a generated puzzle, 2 to 10."})
-    weapons: int | None = field(default=None, metadata={"help": "Weapons in a generated puzzle, 2 to 8."})
-    rooms: int | None = field(default=None, metadata={"help": "Rooms in a generated puzzle, 2 to 17."})
-    times: int | None = field(default=None, metadata={"help": "Times in a generated puzzle, 1 to 24."})
-    motives: int | None = field(default=None, metadata={"help": "Motives in a generated puzzle: 0, or 2 to the suspects."})
 
 
 @dataclass
@@ -138,7 +149,7 @@ def parse(types: tuple[type, ...], description: str) -> tuple:
         return parser.parse_args_and_config()
     except (ValueError, OSError, yaml.YAMLError) as error:
         if "bf16/gpu" in str(error):
-            error = "no GPU with bf16 was found. Take recipes/tiny-cpu.yaml, or say --use_cpu true (and mind the size)."
+            error = "no GPU with bf16 was found. Use recipes/tiny-cpu.yaml, or --use_cpu true (and mind the size)."
         if os.environ.get("RANK", "0") != "0":  # one process tells it
             sys.exit(2)
         parser.error(str(error))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 
 from datasets import ClassLabel, Dataset, Features, concatenate_datasets, load_dataset, load_dataset_builder
@@ -79,8 +78,7 @@ def fresh_puzzles(args: PuzzleArguments, seed: int, count: int) -> Dataset:
 
 def build_options(args: PuzzleArguments) -> dict:
     """The keyword arguments of `build` that say what kind of puzzles to generate."""
-    given = {f.name: getattr(args, f.name) for f in fields(Size) if getattr(args, f.name) is not None}
-    options = {"size": Size(**given) if given else None, "players": tuple(args.players)}
+    options = {"size": Size(**args.given()) if args.given() else None, "players": tuple(args.players)}
     return options | {"directness": args.directness, "wording": args.wording}
 
 

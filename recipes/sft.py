@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -21,16 +21,15 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import ModelConfig, SFTConfig, SFTTrainer
 
 from puzzles.files import lock_folder
-from puzzles.scenario import Size
-from recipes.arguments import parse
+from recipes.arguments import SizeArguments, parse
 from recipes.hub import create_repository, upload
-from recipes.plan import model_config, offline
+from recipes.pretrained import hub_is_unreachable, load_config
 from recipes.tiny.demonstrations import demonstrations
-from recipes.tiny.model import tiny_model, tiny_tokenizer
+from recipes.tiny.model import TINY_SIZE, tiny_model, tiny_tokenizer
 
 
 @dataclass
-class SftArguments:
+class SftArguments(SizeArguments):
     """Which model is taught, and what."""
 
     model_name_or_path: str | None = field(
@@ -51,11 +50,6 @@ class SftArguments:
         default=False,
         metadata={"help": "Demonstrate a short proof of the answers (puzzles/proof.py), not the whole night in small steps."},
     )
-    suspects: int = field(default=3, metadata={"help": "Suspects in a puzzle, 2 to 10."})
-    weapons: int = field(default=2, metadata={"help": "Weapons in a puzzle, 2 to 8."})
-    rooms: int = field(default=3, metadata={"help": "Rooms in a puzzle, 2 to 17."})
-    times: int = field(default=1, metadata={"help": "Times in a puzzle, 1 to 24."})
-    motives: int = field(default=0, metadata={"help": "Motives in a puzzle: 0, or from 2 to the number of suspects."})
 
 
 def main(args: SftArguments, training_args: SFTConfig) -> None:
@@ -109,11 +103,11 @@ def make_trainer(args: SftArguments, training_args: SFTConfig) -> tuple[SFTTrain
     if training_args.padding_free:
         raise ValueError("padding_free: true would let demonstrations see each other under eager attention: leave it out.")
     if name:
-        dtype = model_config(ModelConfig(name), offline()).dtype or dtype
+        dtype = load_config(ModelConfig(name), hub_is_unreachable()).dtype or dtype
     tokenizer = AutoTokenizer.from_pretrained(name) if name else tiny_tokenizer()
     if not (tokenizer.chat_template or training_args.chat_template_path):
         raise ValueError(f"model_name_or_path {name!r} has no chat template: use a chat model, or set chat_template_path.")
-    size = Size(**{f.name: getattr(args, f.name) for f in fields(Size)})
+    size = replace(TINY_SIZE, **args.given())
     batch_size = training_args.train_batch_size * training_args.world_size * training_args.gradient_accumulation_steps
     rows = demonstrations(args.stages, size, args.proofs, training_args.seed, batch_size)
     if name:  # in float32: most updates are too small to change a 16-bit weight

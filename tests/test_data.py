@@ -19,8 +19,10 @@ from puzzles.scenario import Size
 from recipes import grpo
 from recipes.alarms import AlarmArguments
 from recipes.arguments import PuzzleArguments, RunArguments, parse
+from recipes.checks import lost_updates, prompt_lengths
 from recipes.data import load_puzzles, normalize_prompt, normalize_solution
-from recipes.plan import model_config, prompt_lengths, rounded_away, this_machine
+from recipes.machine import this_machine
+from recipes.pretrained import load_config
 from tests.hub import TOKEN, local_hub
 
 ROOT = Path(__file__).parents[1]
@@ -77,7 +79,7 @@ def write(folder, rows, shape, validation=None, suffix="parquet"):
 @pytest.fixture
 def train(monkeypatch, tmp_path, capsys):
     """Run `recipes/grpo.py` in this process, for one step by default, into tmp_path/run; return what it printed."""
-    monkeypatch.setattr("recipes.plan.offline", lambda: True)
+    monkeypatch.setattr("recipes.checks.hub_is_unreachable", lambda: True)
 
     def run(*overrides):
         small = "--num_train_puzzles 2 --num_eval_puzzles 2 --num_generations 4 --per_device_train_batch_size 8 --max_steps 1"
@@ -295,12 +297,12 @@ def changed(folder):
     ("precision", "complaint"),
     [
         (("--dtype", "bfloat16", "--bf16", "true"), "dtype: bfloat16 would train all weights in bfloat16"),
-        (("--dtype", "bfloat16", "--bf16", "false"), "where most steps of 6e-06 are rounded away: set dtype: float32"),
+        (("--dtype", "bfloat16", "--bf16", "false"), "where most updates of 6e-06 are rounded away: set dtype: float32"),
         (("--dtype", "float16", "--bf16", "false"), "dtype: float16 would train all weights in float16"),
         (("--dtype", "float16", "--fp16", "true", "--bf16", "false"), "or launch with DeepSpeed"),
         (("--dtype", "auto"), "dtype: auto would train all weights in bfloat16"),
         (("--dtype", "bfloat16", "--use_peft", "true", "--lora_modules_to_save", "embed_tokens"), "train lora_modules_to_save"),
-        (("--model_init_kwargs", '{"dtype": "bfloat16"}'), "model_init_kwargs holds a dtype: give it as dtype alone"),
+        (("--model_init_kwargs", '{"dtype": "bfloat16"}'), "model_init_kwargs holds a dtype: set the option dtype instead"),
         (("--dtype", "float32", "--bf16_full_eval", "true"), "bf16_full_eval: true would leave the trained weights in 16 bits"),
         (("--dtype", "float32", "--load_in_4bit", "true"), "load_in_4bit: true has no effect here"),
     ],
@@ -320,14 +322,14 @@ def test_deepspeed_without_zero_keeps_float32_copies_in_mixed_precision_alone(mo
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
     monkeypatch.setenv("ACCELERATE_DEEPSPEED_ZERO_STAGE", stage)
     model = ModelConfig(str(TINY), dtype="bfloat16")
-    assert bool(rounded_away(model_config(model, True), args, model, this_machine(args))) == refused
+    assert bool(lost_updates(load_config(model, True), args, model, this_machine(args))) == refused
 
 
 def test_a_step_of_6e_6_changes_weights_in_float32_and_would_not_in_bfloat16(monkeypatch, tmp_path, train):
     train("--dtype", "float32", "--bf16", "true", "--learning_rate", "6e-6")
     assert changed(tmp_path) > 0.95
     shutil.rmtree(tmp_path / "run")
-    monkeypatch.setattr("recipes.plan.rounded_away", lambda *_: [])
+    monkeypatch.setattr("recipes.checks.lost_updates", lambda *_: [])
     train("--dtype", "bfloat16", "--bf16", "true", "--learning_rate", "6e-6")
     assert changed(tmp_path) < 0.05
 
@@ -404,7 +406,7 @@ def test_what_prevents_an_upload_is_reported_before_training(monkeypatch, tmp_pa
 @pytest.mark.parametrize(
     ("lora", "complaint"),
     [
-        (("--lora_target_modules", "q_proj"), r"q_proj alone is a pattern for the whole name .* try '\.\*q_proj', or name two"),
+        (("--lora_target_modules", "q_proj"), r"q_proj alone is a pattern for the full name .* try '\.\*q_proj', or name two"),
         (("--lora_target_modules", "q_proj", "k", "x_proj"), "lora_target_modules: the model has no k, x_proj"),
         (("--lora_r", "0"), "lora_r: 0 is too few"),
         (("--chat_template_kwargs", '{"tokenize": true}'), "chat_template_kwargs holds tokenize, which the trainer sets"),

@@ -103,7 +103,7 @@ def missing_paths(text, files):
 
 
 def unknown_names(text):
-    """Names that a page says are in a file, such as `KNOWN` in `recipes/plan.py`, and that are not."""
+    """Names that a page says are in a file, such as `KNOWN_CONFIGS` in `recipes/planner/plan.py`, and that are not."""
     for name, file in re.findall(r"`(\w+)` (?:in|to) `([\w/]+\.py)`", " ".join(text.split())):
         if (ROOT / file).exists() and not re.search(rf"\b{name}\b", (ROOT / file).read_text()):
             yield f"{name} in {file}"

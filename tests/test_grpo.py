@@ -26,7 +26,7 @@ from recipes.checkpoints import (
     read_log_history,
 )
 from recipes.data import load_puzzles
-from recipes.plan import this_machine
+from recipes.machine import this_machine
 from recipes.tiny.model import tiny_tokenizer
 from tests import forked
 from tests.test_dataset import make
@@ -105,7 +105,7 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_weights(tmp_path):
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)
     process.join(60)
-    assert "The same command goes on from the last checkpoint" in (tmp_path / "cut.err").read_text()
+    assert "The same command resumes from the last checkpoint" in (tmp_path / "cut.err").read_text()
     assert not (tmp_path / "cut" / "model").exists()
 
     assert run(tmp_path / "cut", *longer).returncode == 0
@@ -204,7 +204,7 @@ def test_a_missing_recipe_is_named(monkeypatch, capsys):
 def test_a_missing_gpu_is_named(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         parsed(monkeypatch, "--config", "recipes/qwen2.5-14b.yaml")
-    assert "no GPU with bf16 was found. Take recipes/tiny-cpu.yaml" in capsys.readouterr().err
+    assert "no GPU with bf16 was found. Use recipes/tiny-cpu.yaml" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -227,15 +227,18 @@ def test_a_missing_gpu_is_named(monkeypatch, capsys):
         ),
         (("--packed_tokens", "0"), "packed_tokens 0 is too few"),
         (("--attn_implementation", "eager"), "packing does not support attn_implementation: eager .* packing: false gives"),
-        (("--optimizer_steps", "3"), "the 21.3333 completions of an optimizer step .* cannot be shared out"),
+        (("--optimizer_steps", "3"), "the 21.3333 completions of an optimizer step .* don't divide evenly"),
         (("--num_eval_puzzles", "100"), "100 held-out completions are not a multiple of"),
         (("--use_vllm", "true", "--vllm_mode", "server", "--vllm_server_port", "9"), "no vLLM server answers at"),
         (("--report_to", "wandb"), "report_to: wandb is not installed: pip install wandb"),
+        (("--reward_weights", "1", "1", "1"), "reward_weights: .* has no effect here .*deduction_weight"),
+        (("--save_total_limit", "3"), "save_total_limit: 3 has no effect here"),
+        (("--optimizer_steps", "1", "--gradient_accumulation_steps", "2"), "optimizer_steps 1 sets it"),
         (("--resume", "outputs/none/checkpoint-7"), "resume: 'outputs/none/checkpoint-7' is neither"),
     ],
 )
 def test_impossible_arguments_end_the_program_before_anything_is_loaded(monkeypatch, tmp_path, overrides, complaint):
-    monkeypatch.setattr("recipes.plan.offline", lambda: True)
+    monkeypatch.setattr("recipes.checks.hub_is_unreachable", lambda: True)
     recipe = ("--config", ROOT / "recipes" / "tiny-cpu.yaml", "--output_dir", tmp_path / "run", "--num_train_puzzles", "32")
     with pytest.raises(SystemExit, match=complaint):
         grpo.main(*parsed(monkeypatch, *recipe, *overrides))

@@ -96,7 +96,7 @@ def test_make_train(typed, config, options, recipe):
 @pytest.mark.parametrize("size", ["1.5b", "14b", "32b"])
 def test_make_plan(size):
     said = what_make_runs(f"plan-{size}", "ARGS=--price 9")
-    plan = said[said.index("recipes/plan.py") :].split()
+    plan = said[said.index("recipes/planner/plan.py") :].split()
     assert plan[1:3] == ["--config", f"recipes/qwen2.5-{size}.yaml"]
     assert plan[-2:] == ["--price", "9"]
     assert all((ROOT / word).exists() for word in plan if word.endswith(".yaml"))

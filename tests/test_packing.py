@@ -13,7 +13,8 @@ from trl import GRPOConfig
 
 from recipes import attention, packing
 from recipes.attention import packed_attention
-from recipes.packing import SequencePacker, can_regroup_rows, packing_problems
+from recipes.geometry import can_regroup_rows
+from recipes.packing import SequencePacker, packing_problems
 from tests import forked
 from tests.packed_and_stock import make, train
 from tests.test_rehearsal import ENVIRONMENT, free_port, needs_deepspeed

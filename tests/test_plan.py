@@ -15,8 +15,11 @@ from puzzles.dataset import build
 from puzzles.scenario import Size
 from recipes.alarms import AlarmArguments
 from recipes.arguments import PuzzleArguments, RunArguments, parse
-from recipes.memory import GiB, Machine, activations, disk, memory, parameters, states, tokens_at_once
-from recipes.plan import KNOWN, PlanArguments, accumulate, geometry, main, rounded_away, too_long, unreachable_server
+from recipes.checks import lost_updates, too_long_prompts, unreachable_server
+from recipes.machine import GiB, Machine
+from recipes.planner.memory import activations, disk, memory, states, tokens_at_once
+from recipes.planner.plan import KNOWN_CONFIGS, PlanArguments, main
+from recipes.pretrained import count_parameters
 
 NODE = Machine("node", 8, 1, True, False, False, gpu=79.1 * GiB, cpu=1000 * GiB, disk=None)
 FULL, LORA = ModelConfig(), ModelConfig(use_peft=True, lora_r=32)
@@ -35,14 +38,14 @@ def config(**changes):
     [("2.5-14B-Instruct", 14.77), ("2.5-32B-Instruct", 32.76), ("2.5-1.5B-Instruct", 1.54), ("3-14B", 14.77)],
 )
 def test_known_shapes_have_the_published_number_of_parameters(name, billions):
-    assert parameters(KNOWN[f"Qwen/Qwen{name}"], FULL).total / 1e9 == pytest.approx(billions, abs=0.005)
+    assert count_parameters(KNOWN_CONFIGS[f"Qwen/Qwen{name}"], FULL).total / 1e9 == pytest.approx(billions, abs=0.005)
 
 
 def test_lora_parameters_are_those_of_peft():
     small = Qwen2Config(hidden_size=64, intermediate_size=96, num_attention_heads=4, num_key_value_heads=2, num_hidden_layers=3)
     with torch.device("meta"):
         model = get_peft_model(AutoModelForCausalLM.from_config(small), LoraConfig(r=32, target_modules="all-linear"))
-    assert parameters(small, LORA).trained == model.get_nb_trainable_parameters()[0]
+    assert count_parameters(small, LORA).trained == model.get_nb_trainable_parameters()[0]
 
 
 @pytest.mark.parametrize("nodes", [1, 2, 4])
@@ -50,7 +53,7 @@ def test_lora_parameters_are_those_of_peft():
 @pytest.mark.parametrize("model", ["Qwen/Qwen2.5-14B-Instruct", "Qwen/Qwen2.5-32B-Instruct"])
 def test_model_states_are_those_of_deepspeeds_estimator(model, optimizer, weights, nodes):
     stage3 = pytest.importorskip("deepspeed.runtime.zero.stage3")
-    p = parameters(KNOWN[model], FULL)
+    p = count_parameters(KNOWN_CONFIGS[model], FULL)
     machine = replace(NODE, processes=8 * nodes, nodes=nodes, offload_optimizer=optimizer, offload_parameters=weights)
     cpu, gpu, _ = stage3.estimate_zero3_model_states_mem_needs(
         p.total, p.largest, num_gpus_per_node=8, num_nodes=nodes, cpu_offload=optimizer, cpu_offload_params=weights
@@ -59,8 +62,8 @@ def test_model_states_are_those_of_deepspeeds_estimator(model, optimizer, weight
 
 
 def test_memory_grows_with_what_it_should():
-    shape = KNOWN["Qwen/Qwen2.5-14B-Instruct"]
-    p, lora = parameters(shape, FULL), parameters(shape, LORA)
+    shape = KNOWN_CONFIGS["Qwen/Qwen2.5-14B-Instruct"]
+    p, lora = count_parameters(shape, FULL), count_parameters(shape, LORA)
     assert states(lora, NODE)[0] < states(p, NODE)[0] / 4
     stock, packed = RunArguments(packing=False), RunArguments()
     assert tokens_at_once(stock, config(), 9192) == 2 * 9192
@@ -91,50 +94,16 @@ def test_memory_grows_with_what_it_should():
     assert not disk(lora, replace(NODE, disk=100 * GiB))[1]
 
 
-@pytest.mark.parametrize("processes", [1, 2, 4, 8, 16, 32])
-def test_an_iteration_is_cut_up_the_same_way_on_any_number_of_gpus(processes):
-    args = config(vllm_tensor_parallel_size=1)
-    accumulate(RunArguments(optimizer_steps=5), args, processes)
-    assert args.steps_per_generation * args.per_device_train_batch_size * processes == 1600
-    assert args.steps_per_generation == 5 * args.gradient_accumulation_steps
-    rows, _ = geometry(RunArguments(optimizer_steps=5), args, processes, 64)
-    assert rows["prompts × samples"] == "32 × 50 = 1600"
-    assert rows["optimizer steps"] == "5 a generation"
-
-
-@pytest.mark.parametrize(
-    ("changes", "processes", "complaint"),
-    [
-        ({}, 6, "the 320 completions of an optimizer step (generation_batch_size 1600 / optimizer_steps 5) cannot be shared"),
-        ({"loss_type": "bnpo"}, 6, "evenly over 6 process(es) × per_device_train_batch_size 2 = 12: take 1, 2, 4, 5, 8"),
-        ({"vllm_tensor_parallel_size": 3}, 8, "vllm_tensor_parallel_size 3 does not divide 8 processes: take 1, 2, 4, 8."),
-        ({"save_steps": 24}, 8, "save_steps=24 is in the middle of a generation"),
-        ({"eval_steps": 1}, 8, "eval_steps=1 is in the middle of a generation"),
-        ({"per_device_eval_batch_size": 10}, 8, "128 held-out completions are not a multiple"),
-        ({"num_generations_eval": 3, "eval_strategy": "no"}, 8, "does not divide by the 3 samples of a held-out puzzle"),
-    ],
-)
-def test_what_does_not_come_out_even_is_named_with_its_mend(changes, processes, complaint):
-    (fault,) = geometry(RunArguments(optimizer_steps=5), config(**changes), processes, 64)[1]
-    assert complaint in fault
-    assert not geometry(RunArguments(optimizer_steps=5), config(), 8, 64)[1]
-
-
-def test_accumulation_of_ones_own_is_left_alone_and_checked():
-    args = config(gradient_accumulation_steps=800, use_vllm=False)
-    assert not geometry(RunArguments(), args, 1, 64)[1]
-    args = config(gradient_accumulation_steps=300, use_vllm=False)
-    assert "gradient_accumulation_steps 300 does not divide the 800" in geometry(RunArguments(), args, 1, 64)[1][0]
-
-
 def test_a_prompt_that_is_too_long_is_named():
-    shape = KNOWN["Qwen/Qwen2.5-14B-Instruct"]
-    assert "held-out row 1 has 9,000 tokens" in too_long(config(), shape, [100, 100, 9000], held_out=2)[0]
-    assert not too_long(config(), shape, [8192])
-    (fault,) = too_long(config(), shape, [100, 9000, 8193])
+    shape = KNOWN_CONFIGS["Qwen/Qwen2.5-14B-Instruct"]
+    assert "held-out row 1 has 9,000 tokens" in too_long_prompts(config(), shape, [100, 100, 9000], held_out=2)[0]
+    assert not too_long_prompts(config(), shape, [8192])
+    (fault,) = too_long_prompts(config(), shape, [100, 9000, 8193])
     assert fault.startswith("2 of 3 prompts are too long: row 1 has 9,000 tokens, and vllm_max_model_length 16,384")
-    assert "more than the model's context" in too_long(config(vllm_max_model_length=99999), shape, [1])[0]
-    assert "Lower max_completion_length" in too_long(config(use_vllm=False, max_completion_length=32000), shape, [900])[0]
+    assert "more than the model's context" in too_long_prompts(config(vllm_max_model_length=99999), shape, [1])[0]
+    assert (
+        "Lower max_completion_length" in too_long_prompts(config(use_vllm=False, max_completion_length=32000), shape, [900])[0]
+    )
 
 
 @pytest.mark.parametrize(
@@ -142,28 +111,28 @@ def test_a_prompt_that_is_too_long_is_named():
     [("bfloat16", True), ("float16", True), ("auto", True), ("float32", False), (None, False)],  # TRL's default is float32
 )
 def test_16_bits_are_trained_only_where_float32_copies_are_kept(dtype, fault):
-    shape, alone = KNOWN["Qwen/Qwen2.5-1.5B-Instruct"], replace(NODE, zero3=False)
+    shape, alone = KNOWN_CONFIGS["Qwen/Qwen2.5-1.5B-Instruct"], replace(NODE, zero3=False)
     full, lora = ModelConfig(dtype=dtype), ModelConfig(dtype=dtype, use_peft=True)
     saved = ModelConfig(dtype=dtype, use_peft=True, lora_modules_to_save=["lm_head"])
-    deepspeed = replace(NODE, masters=True)
-    assert bool(rounded_away(shape, config(), full, alone)) == bool(rounded_away(shape, config(), saved, alone)) == fault
-    assert not rounded_away(shape, config(), full, deepspeed)
-    assert not rounded_away(shape, config(), lora, alone)
+    deepspeed = replace(NODE, float32_masters=True)
+    assert bool(lost_updates(shape, config(), full, alone)) == bool(lost_updates(shape, config(), saved, alone)) == fault
+    assert not lost_updates(shape, config(), full, deepspeed)
+    assert not lost_updates(shape, config(), lora, alone)
 
 
 def test_the_plan_counts_what_is_held_without_deepspeed():
     """Trained: 4 weight, 2 its copy under autocast, 4 gradient, 8 AdamW. Frozen, or of the reference model: as loaded."""
-    shape, alone = KNOWN["Qwen/Qwen2.5-1.5B-Instruct"], replace(NODE, zero3=False, processes=1)
-    total = parameters(shape, FULL).total
-    half, single = (parameters(shape, ModelConfig(use_peft=True, lora_r=32, dtype=d)) for d in ("bfloat16", "float32"))
-    assert states(parameters(shape, FULL), alone)[0] == 18 * total
+    shape, alone = KNOWN_CONFIGS["Qwen/Qwen2.5-1.5B-Instruct"], replace(NODE, zero3=False, processes=1)
+    total = count_parameters(shape, FULL).total
+    half, single = (count_parameters(shape, ModelConfig(use_peft=True, lora_r=32, dtype=d)) for d in ("bfloat16", "float32"))
+    assert states(count_parameters(shape, FULL), alone)[0] == 18 * total
     assert states(half, alone)[0] == 2 * (total - half.trained) + 18 * half.trained
     assert states(single, alone)[0] == 4 * (total - single.trained) + 18 * single.trained
-    assert states(single, replace(alone, masters=True))[0] == states(half, alone)[0]
+    assert states(single, replace(alone, float32_masters=True))[0] == states(half, alone)[0]
     run = (RunArguments(), config(beta=0.04, vllm_tensor_parallel_size=1), [1000], 1200)
-    held = memory(shape, parameters(shape, FULL), alone, *run)[0]["model states"]
+    held = memory(shape, count_parameters(shape, FULL), alone, *run)[0]["model states"]
     assert held.startswith(f"{(18 + 4) * total / GiB:.1f} GiB")
-    assert disk(parameters(shape, FULL), alone)[0]["disk"].startswith(f"{(3 * 12 + 4) * total / GiB:.0f} GiB")
+    assert disk(count_parameters(shape, FULL), alone)[0]["disk"].startswith(f"{(3 * 12 + 4) * total / GiB:.0f} GiB")
 
 
 def test_a_server_that_is_not_there_is_named():
@@ -175,8 +144,8 @@ def test_a_server_that_is_not_there_is_named():
 
 @pytest.fixture
 def plan(monkeypatch, capsys):
-    """Runs `recipes/plan.py` on a machine that does not reach the Hub: what it printed, and what it ended with."""
-    monkeypatch.setattr("recipes.plan.offline", lambda: True)
+    """Runs `recipes/planner/plan.py` on a machine that does not reach the Hub: what it printed, and what it ended with."""
+    monkeypatch.setattr("recipes.planner.plan.hub_is_unreachable", lambda: True)
 
     def run(recipe, *arguments):
         given = ("--config", f"recipes/{recipe}.yaml", *arguments, "--use_cpu", "true")
@@ -222,12 +191,12 @@ def test_shipped_recipes_fit_where_they_say(plan, dataset, recipe, machines, ver
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (("--num_processes", "6"), "evenly over 6 process(es): take 1, 2, 4, 5, 8, 10, 16, 20, 32, 40, 64 processes"),
+        (("--num_processes", "6"), "evenly over 6 process(es): use 1, 2, 4, 5, 8, 10, 16, 20, 32, 40, 64 processes"),
         (("--num_processes", "6", "--packing", "false"), "6 process(es) × per_device_train_batch_size 1 = 6"),
         (("--packed_tokens", "0"), "packed_tokens 0 is too few"),
         (("--vllm_max_model_length", "8300"), "prompts are too long"),
         (("--disk_gib", "10"), "GiB of disk, 10.00 are free"),
-        (("--num_processes", "8", "--num_machines", "3"), "8 processes cannot be shared out evenly over 3 nodes"),
+        (("--num_processes", "8", "--num_machines", "3"), "8 processes don't divide evenly over 3 nodes"),
         (("--model_name_or_path", "no/such-model"), "model_name_or_path 'no/such-model' is neither"),
         (("--machines", "accelerate_configs/none.yaml"), "accelerate_configs/none.yaml"),
         (("--machines", "accelerate_configs/single_gpu.yaml"), "dtype: bfloat16 would train all weights in bfloat16"),
@@ -242,7 +211,7 @@ def test_a_plan_that_will_not_do_fails(plan, dataset, arguments, complaint):
 def test_a_dataset_that_is_not_made_yet_is_sampled(plan):
     said, code = plan("qwen2.5-14b", "--dataset", "outputs/none", "--players", "1", "1")
     assert code == 0, said
-    assert "264 prompts, a sample (make dataset makes them all)" in said
+    assert "264 prompts, a sample (make dataset makes all of them)" in said
 
 
 def test_prompts_that_are_text_are_planned(plan, dataset, tmp_path):

@@ -25,8 +25,8 @@ from trl import GRPOConfig
 
 from puzzles.dataset import build
 from puzzles.scenario import Size
-from recipes.memory import CHECKPOINT
-from recipes.plan import unreachable_server
+from recipes.checks import unreachable_server
+from recipes.planner.memory import CHECKPOINT
 from tests.test_launchers import what_make_runs
 
 ROOT = Path(__file__).parents[1]

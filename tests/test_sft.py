@@ -57,7 +57,7 @@ def imitate(monkeypatch, tmp_path):
     ],
 )
 def test_what_cannot_work_is_refused_before_training(monkeypatch, tmp_path, imitate, overrides, complaint):
-    monkeypatch.setattr("recipes.sft.offline", lambda: True)
+    monkeypatch.setattr("recipes.sft.hub_is_unreachable", lambda: True)
     monkeypatch.setattr("recipes.hub.get_token", lambda: None)
     monkeypatch.setattr(sft.SFTTrainer, "train", lambda _: pytest.fail("it trained"))
     with pytest.raises(SystemExit, match=complaint):
@@ -129,7 +129,7 @@ def test_the_model_is_uploaded_to_the_hub_once(monkeypatch, tmp_path, imitate):
         monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
         monkeypatch.setenv("HF_TOKEN", TOKEN)
-        monkeypatch.setattr("recipes.sft.offline", lambda: True)
+        monkeypatch.setattr("recipes.sft.hub_is_unreachable", lambda: True)
         imitate("--push_to_hub", "true", "--save_strategy", "steps", "--save_steps", "1")
         assert {*hub.repos} == {"me/new"}
         assert {*hub.repos["me/new"]} == {path.name for path in (tmp_path / "new").iterdir()} - {"training_args.bin"}

@@ -12,6 +12,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
 
 from puzzles import scenario, sentences
 
+TINY_SIZE = scenario.Size(suspects=3, weapons=2, rooms=3, times=1, motives=0)  # of the puzzles that it knows
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"

@@ -1,87 +1,32 @@
-"""How much memory and disk a run takes, on paper.
+"""How much memory and disk a run takes, by arithmetic.
 
-Model states are counted in the terms of DeepSpeed's estimator (deepspeed/runtime/zero/stage3.py,
-estimate_zero3_model_states_mem_needs): 18 bytes a trained parameter (2 weight, 4 gradient, 12 AdamW in float32), 2 a frozen
-one, and 4 a parameter of the largest module, gathered with its gradient. A test compares the two. Without DeepSpeed trained
-parameters take 18 too (4 weight, 2 its copy under autocast, 4 gradient, 8 AdamW), frozen ones what their dtype takes.
+Model states are counted as in DeepSpeed's estimator (deepspeed/runtime/zero/stage3.py,
+estimate_zero3_model_states_mem_needs): 18 bytes per trained parameter (2 weight, 4 gradient, 12 AdamW in float32), 2 per frozen
+one, and 4 per parameter of the largest module, gathered with its gradient. A test compares the two. Without DeepSpeed a trained
+parameter takes 18 too (4 weight, 2 its copy under autocast, 4 gradient, 8 AdamW), a frozen one what its dtype takes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import torch
-from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, PreTrainedConfig
-from trl import GRPOConfig, ModelConfig
+from transformers import PreTrainedConfig
+from trl import GRPOConfig
 
 from recipes.arguments import RunArguments
-from recipes.packing import MIN_PADDING_RATIO, can_regroup_rows
+from recipes.geometry import divided_by_tokens
+from recipes.machine import GiB, Machine
+from recipes.packing import MIN_PADDING_RATIO
+from recipes.pretrained import Parameters
 
-GiB = 2**30
 OVERHEAD = 4 * GiB  # CUDA context, NCCL's buffers and vLLM's CUDA graphs: an allowance, not a formula
-CHECKPOINT = 14  # bytes a trained parameter: the weight in bf16, and in float32 with AdamW's two moments; without DeepSpeed 12
+CHECKPOINT = 14  # bytes per trained parameter: weight in bf16, and in float32 with AdamW's two moments; without DeepSpeed 12
 LIVE_PARAMETERS = 10**9  # DeepSpeed keeps no more gathered at a time (stage3_max_live_parameters)
-
-
-@dataclass(frozen=True)
-class Machine:
-    """Where it runs.
-
-    Attributes:
-        processes: on all nodes together.
-        gpu: bytes of a GPU, or None on a CPU, where memory is not planned.
-        cpu: bytes of memory of a node.
-        disk: bytes that are free for checkpoints, or None if that is not known.
-        masters: whether what trains in 16 bits has a copy in float32, as DeepSpeed and FSDP in mixed precision keep one.
-    """
-
-    name: str
-    processes: int
-    nodes: int
-    zero3: bool
-    offload_optimizer: bool
-    offload_parameters: bool
-    gpu: float | None
-    cpu: float
-    disk: float | None
-    masters: bool = False
-
-
-@dataclass(frozen=True)
-class Parameters:
-    """Numbers of parameters: of the model, of those that are trained, and of the largest module; bytes of one as loaded."""
-
-    total: int
-    trained: int
-    largest: int
-    loaded: int = 2
-
-
-def loaded_in(config: PreTrainedConfig, model_args: ModelConfig) -> torch.dtype:
-    """The dtype that the weights are loaded in: TRL's default is float32, and "auto" is the checkpoint's own."""
-    dtype = model_args.dtype or "float32"
-    if dtype == "auto":
-        dtype = config.dtype or "bfloat16"  # the config does not say: nearly all are
-    return dtype if isinstance(dtype, torch.dtype) else getattr(torch, dtype)
-
-
-def parameters(config: PreTrainedConfig, model_args: ModelConfig) -> Parameters:
-    """Counted on a model without storage; LoRA has r rows and r columns for each linear layer but the head."""
-    with torch.device("meta"):  # not through from_config, which under ZeRO-3 shares out what has no storage
-        model = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)](config)
-    total = trained = sum(p.numel() for p in model.parameters())
-    largest = max(sum(p.numel() for p in module.parameters(recurse=False)) for module in model.modules())
-    if model_args.use_peft:
-        linear = [m for name, m in model.named_modules() if isinstance(m, torch.nn.Linear) and name != "lm_head"]
-        trained = sum(model_args.lora_r * (m.in_features + m.out_features) for m in linear)
-    return Parameters(total, trained, largest, loaded_in(config, model_args).itemsize)
 
 
 def states(p: Parameters, machine: Machine) -> tuple[float, float]:
     """Bytes of weights, gradients and optimizer per GPU, and per node's CPU (half as much again, for buffers)."""
     frozen = p.total - p.trained
     if not machine.zero3:  # trained in float32, their gradients and AdamW's moments too, under autocast's copy in 16 bits
-        return (2 if machine.masters else p.loaded) * frozen + 18 * p.trained, 0
+        return (2 if machine.float32_masters else p.bytes_each) * frozen + 18 * p.trained, 0
     gathered = 4 * p.largest
     if not machine.offload_optimizer:
         on_cpu = 1.5 * gathered * machine.processes / machine.nodes
@@ -95,14 +40,9 @@ def head_size(config: PreTrainedConfig) -> int:
     return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
 
 
-def cut_by_tokens(run_args: RunArguments, args: GRPOConfig) -> bool:
-    """Whether `packed_tokens`, and not per_device_train_batch_size, says what goes forward and backward together."""
-    return run_args.packing and can_regroup_rows(args)
-
-
 def tokens_at_once(run_args: RunArguments, args: GRPOConfig, longest: int) -> int:
-    """Most tokens that go forward and backward together on a GPU, if `longest` are those of the longest row."""
-    if cut_by_tokens(run_args, args):
+    """Most tokens that go forward and backward together on a GPU, if the longest row has `longest`."""
+    if divided_by_tokens(run_args, args):
         return round(MIN_PADDING_RATIO * max(run_args.packed_tokens, longest))
     return args.per_device_train_batch_size * longest
 
@@ -140,26 +80,26 @@ def memory(
     longest, mean = max(lengths) + args.max_completion_length, sum(lengths) // len(lengths) + completion
     on_gpu, on_cpu = states(p, machine)
     if args.beta and p.trained == p.total:  # a reference model; with LoRA it is the model without its adapter
-        on_gpu += 2 * p.total / machine.processes if machine.zero3 else p.loaded * p.total
+        on_gpu += 2 * p.total / machine.processes if machine.zero3 else p.bytes_each * p.total
     at_once = tokens_at_once(run_args, args, longest)
-    acts = activations(config, args, at_once, longest)
+    activation_bytes = activations(config, args, at_once, longest)
     colocated = args.use_vllm and args.vllm_mode == "colocate"
     budget = args.vllm_gpu_memory_utilization * machine.gpu if colocated else 0
     awake = 0 if args.vllm_enable_sleep_mode else budget
-    training = on_gpu + acts + awake + OVERHEAD + (2 * min(LIVE_PARAMETERS, p.total) if machine.zero3 else 0)
+    training = on_gpu + activation_bytes + awake + OVERHEAD + (2 * min(LIVE_PARAMETERS, p.total) if machine.zero3 else 0)
     limit = f"{machine.gpu / GiB:.1f} GiB a GPU"
     rows = {
         "model states": f"{on_gpu / GiB:.1f} GiB a GPU, {on_cpu / GiB:.0f} GiB a node",
-        "activations, logits": f"{acts / GiB:.1f} GiB, {at_once:,} tokens",
+        "activations, logits": f"{activation_bytes / GiB:.1f} GiB, {at_once:,} tokens",
         "memory, training": f"{training / GiB:.1f} of {limit}",
     }
-    faults = []
+    problems = []
     if training > machine.gpu:
-        smaller = "packed_tokens" if cut_by_tokens(run_args, args) else "per_device_train_batch_size"
-        mend = f"lower {smaller}" if training - acts / 2 < machine.gpu else "take more nodes"
+        smaller = "packed_tokens" if divided_by_tokens(run_args, args) else "per_device_train_batch_size"
+        fix = f"lower {smaller}" if training - activation_bytes / 2 < machine.gpu else "use more nodes"
         if machine.zero3 and not machine.offload_optimizer:
-            mend += ", or offload the optimizer (accelerate_configs/zero3_offload.yaml)"
-        faults.append(f"training takes {training / GiB:.1f} GiB, there are {limit}: {mend}.")
+            fix += ", or offload the optimizer (accelerate_configs/zero3_offload.yaml)"
+        problems.append(f"training takes {training / GiB:.1f} GiB, a GPU has {machine.gpu / GiB:.1f}: {fix}.")
     if colocated:
         tp = args.vllm_tensor_parallel_size
         weights = 2 * p.total / tp
@@ -172,29 +112,29 @@ def memory(
         rows["KV cache holds"] = f"{at_once:,.0f} completions of {completion:,} tokens"
         rows["memory, generating"] = f"{generating / GiB:.1f} of {limit}"
         if generating > machine.gpu:
-            faults.append(
-                f"generating takes {generating / GiB:.1f} GiB, there are {limit}: lower vllm_gpu_memory_utilization, offload "
-                "the optimizer (accelerate_configs/zero3_offload.yaml), or take more nodes."
+            problems.append(
+                f"generating takes {generating / GiB:.1f} GiB, a GPU has {machine.gpu / GiB:.1f}: lower "
+                "vllm_gpu_memory_utilization, offload the optimizer (accelerate_configs/zero3_offload.yaml), or use more nodes."
             )
         if tokens < longest:
-            faults.append(
+            problems.append(
                 f"vLLM's cache holds {tokens:,.0f} tokens, and the longest prompt with its completion has {longest:,}: raise "
                 "vllm_gpu_memory_utilization or vllm_tensor_parallel_size."
             )
     if on_cpu > machine.cpu:
-        faults.append(
-            f"offloading takes {on_cpu / GiB:.0f} GiB of a node's memory, there are {machine.cpu / GiB:.0f}: take more nodes, "
+        problems.append(
+            f"offloading takes {on_cpu / GiB:.0f} GiB of a node's memory, which has {machine.cpu / GiB:.0f}: use more nodes, "
             "or offload less."
         )
-    return rows, faults
+    return rows, problems
 
 
 def disk(p: Parameters, machine: Machine) -> tuple[dict[str, str], list[str]]:
     """Disk for checkpoints, the latest, the best and the one that is being written, and for the model at the end."""
-    weight, checkpoint = (2, CHECKPOINT) if machine.masters else (4, 12)
+    weight, checkpoint = (2, CHECKPOINT) if machine.float32_masters else (4, 12)
     need = (3 * checkpoint + weight) * p.trained
     rows = {"disk": f"{need / GiB:,.0f} GiB: 3 checkpoints and the model"}
     if machine.disk is not None and need > machine.disk:
-        fault = f"output_dir takes {need / GiB:,.2f} GiB of disk, {machine.disk / GiB:,.2f} are free: put it elsewhere."
-        return rows, [fault]
+        problem = f"output_dir takes {need / GiB:,.2f} GiB of disk, {machine.disk / GiB:,.2f} are free: put it elsewhere."
+        return rows, [problem]
     return rows, []

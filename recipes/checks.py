@@ -1,0 +1,236 @@
+"""What is checked before a run starts, each problem with its fix: nothing is loaded or written until all of it is right.
+
+recipes/grpo.py checks the machine it is on; the planner checks the machines it is asked about.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib.util import find_spec
+from urllib.request import urlopen
+
+import torch
+from datasets import Dataset
+from jinja2 import TemplateError
+from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, PreTrainedConfig, PreTrainedTokenizerBase
+from trl import GRPOConfig, ModelConfig
+
+from recipes.arguments import RunArguments
+from recipes.geometry import BatchGeometry, geometry_problems
+from recipes.machine import Machine, this_machine
+from recipes.packing import packing_problems
+from recipes.planner.memory import disk, memory
+from recipes.pretrained import count_parameters, hub_is_unreachable, load_config, load_tokenizer, weight_dtype
+
+SET_BY_TRAINER = ("conversation", "tools", "chat_template", "add_generation_prompt", "tokenize", "return_dict")
+CHARACTERS_PER_TOKEN = 2.5  # of a prompt, at least: 2.88 was the least of 5,500 with Qwen2.5's vocabulary, 3.23 the mean
+
+
+def check_run(
+    geometry: BatchGeometry,
+    run_args: RunArguments,
+    args: GRPOConfig,
+    model_args: ModelConfig,
+    train: Dataset,
+    held_out: Dataset,
+) -> PreTrainedTokenizerBase:
+    """Check the run that is about to start on this machine. Returns the model's tokenizer.
+
+    Raises:
+        ValueError: with every problem and its fix.
+    """
+    machine, offline = this_machine(args), hub_is_unreachable()
+    config = load_config(model_args, offline)
+    tokenizer = load_tokenizer(model_args, offline)
+    if tokenizer is None:
+        raise ValueError(f"model_name_or_path {model_args.model_name_or_path!r} has no tokenizer that can be loaded.")
+    lengths = prompt_lengths(args, tokenizer, train, held_out)
+    problems = geometry_problems(geometry, run_args, args, len(held_out))
+    problems += recipe_problems(run_args, args, model_args, config, machine, lengths, len(held_out))
+    trackers = {"trackio", "wandb"} & set(args.report_to)
+    problems += [f"report_to: {name} is not installed: pip install {name}." for name in trackers if not find_spec(name)]
+    if not run_args.start_anyway:
+        parameters = count_parameters(config, model_args)
+        estimates = disk(parameters, machine)[1]
+        if machine.gpu is not None:
+            completion = args.max_completion_length
+            estimates += memory(config, parameters, machine, run_args, args, lengths, completion)[1]
+        problems += [f"{problem} (An estimate; to start anyway: --start_anyway)" for problem in estimates]
+    if problems:
+        raise ValueError("\n  ".join(problems))
+    return tokenizer
+
+
+def recipe_problems(
+    run_args: RunArguments,
+    args: GRPOConfig,
+    model_args: ModelConfig,
+    config: PreTrainedConfig,
+    machine: Machine,
+    lengths: list[int],
+    held_out: int,
+) -> list[str]:
+    """What is wrong with a recipe for this model on this machine, batches, memory and disk aside."""
+    return [
+        *too_long_prompts(args, config, lengths, held_out),
+        *unreachable_server(args),
+        *lost_updates(config, args, model_args, machine),
+        *unmatched_lora_targets(config, model_args),
+        *(packing_problems(config, args, model_args.attn_implementation) if run_args.packing else []),
+    ]
+
+
+def check_reserved_options(run_args: RunArguments, args: GRPOConfig) -> None:
+    """Refuse options of TRL that this recipe sets itself, so that none is overridden silently.
+
+    Raises:
+        ValueError: naming the option and what to use instead.
+    """
+    reserved = {
+        "reward_weights": (args.reward_weights is not None, "the weights are 1 for the answers and deduction_weight"),
+        "save_total_limit": (args.save_total_limit is not None, "the latest and the best checkpoint are kept, no others"),
+        "gradient_accumulation_steps": (
+            run_args.optimizer_steps is not None and args.gradient_accumulation_steps != 1,
+            f"optimizer_steps {run_args.optimizer_steps} sets it",
+        ),
+    }
+    for name, (given, why) in reserved.items():
+        if given:
+            raise ValueError(f"{name}: {getattr(args, name)} has no effect here ({why}): leave it out.")
+
+
+def as_text(messages: list[dict[str, str]]) -> str:
+    """A prompt for a model without a chat template: TRL's standard format.
+
+    Raises:
+        ValueError: if it has more than one message.
+    """
+    if len(messages) > 1:
+        raise ValueError("the model has no chat template: use a model that has one, or prompts of one message")
+    return messages[0]["content"]
+
+
+def as_chat(tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], args: GRPOConfig) -> str:
+    """A prompt in the model's chat template.
+
+    Raises:
+        ValueError: if the template refuses it, or it holds the tokens that the template adds.
+    """
+    template = {"tokenize": False, "add_generation_prompt": True, **(args.chat_template_kwargs or {})}
+    try:
+        text = tokenizer.apply_chat_template(messages, **template)
+    except TemplateError as error:
+        raise ValueError(f"the chat template refuses it ({error})") from None
+    contents = "\n".join(message["content"] for message in messages)
+    for token in tokenizer.all_special_tokens:
+        if text.count(token) > contents.count(token) > 0:
+            raise ValueError(f"it holds {token!r}, which the chat template adds: give plain text, or messages")
+    return text
+
+
+def prompt_lengths(args: GRPOConfig, tokenizer: PreTrainedTokenizerBase | None, train: Dataset, held_out: Dataset) -> list[int]:
+    """Tokens of each prompt as GRPOTrainer makes them, training prompts first; without the tokenizer, an upper bound.
+
+    Raises:
+        ValueError: naming the first prompt that does not fit the chat template.
+    """
+    if reserved := {*SET_BY_TRAINER} & {*(args.chat_template_kwargs or {})}:
+        raise ValueError(f"chat_template_kwargs holds {reserved.pop()}, which the trainer sets: leave it out.")
+    prompts = [*train["prompt"], *held_out["prompt"]]
+    if tokenizer is None:
+        characters = [sum(len(message["content"]) for message in prompt) for prompt in prompts]
+        return [int(n / CHARACTERS_PER_TOKEN) + 64 for n in characters]
+    texts = []
+    for i, prompt in enumerate(prompts):
+        try:
+            texts.append(as_chat(tokenizer, prompt, args) if tokenizer.chat_template else as_text(prompt))
+        except ValueError as error:
+            roles = ", ".join(message["role"] for message in prompt)
+            raise ValueError(f"the prompt of {row_name(i, len(train))}, of the roles {roles}: {error}.") from None
+    return [len(ids) for ids in tokenizer(texts, add_special_tokens=not tokenizer.chat_template).input_ids]
+
+
+def row_name(row: int, train: int) -> str:
+    """What messages call a row, where training rows come first and held-out rows after them."""
+    return f"row {row}" if row < train else f"held-out row {row - train}"
+
+
+def too_long_prompts(args: GRPOConfig, config: PreTrainedConfig, lengths: list[int], held_out: int = 0) -> list[str]:
+    """The problem of a prompt that leaves no room for a completion. The last `held_out` lengths are of held-out puzzles."""
+    window, name = config.max_position_embeddings, "the model's context"
+    if args.use_vllm and args.vllm_max_model_length:
+        if args.vllm_max_model_length > window:
+            return [f"vllm_max_model_length {args.vllm_max_model_length} is more than {name} of {window}: lower it."]
+        window, name = args.vllm_max_model_length, "vllm_max_model_length"
+    room = window - args.max_completion_length
+    if max(lengths) <= room:
+        return []
+    longest = row_name(lengths.index(max(lengths)), len(lengths) - held_out)
+    return [
+        f"{sum(n > room for n in lengths)} of {len(lengths)} prompts are too long: {longest} has {max(lengths):,} tokens, and "
+        f"{name} {window:,} less max_completion_length {args.max_completion_length:,} leaves {max(room, 0):,}. "
+        f"{'Raise vllm_max_model_length' if args.use_vllm else 'Lower max_completion_length'}, or use smaller puzzles."
+    ]
+
+
+def lost_updates(config: PreTrainedConfig, args: GRPOConfig, model_args: ModelConfig, machine: Machine) -> list[str]:
+    """The problem of weights trained in 16 bits without float32 copies: an update of 6e-6 is less than half of their last bit.
+
+    LoRA's own weights are float32 whatever the model's are (PEFT's autocast_adapter_dtype), but not `lora_modules_to_save`.
+    """
+    if {"dtype", "torch_dtype"} & set(args.model_init_kwargs or {}):
+        return ["model_init_kwargs holds a dtype: set the option dtype instead."]
+    for name in ("bf16_full_eval", "fp16_full_eval"):
+        if getattr(args, name):
+            return [f"{name}: true would leave the trained weights in 16 bits after the last evaluation: leave it out."]
+    for name in ("load_in_4bit", "load_in_8bit"):
+        if getattr(model_args, name):
+            return [f"{name}: true has no effect here, weights are loaded in `dtype`: leave it out."]
+    dtype = weight_dtype(config, model_args)
+    trained = not model_args.use_peft or model_args.lora_modules_to_save
+    if dtype.itemsize > 2 or not trained or machine.float32_masters:
+        return []
+    half, what = str(dtype).removeprefix("torch."), "lora_modules_to_save" if model_args.use_peft else "all weights"
+    return [
+        f"dtype: {model_args.dtype} would train {what} in {half}, where most updates of {args.learning_rate:g} are "
+        "rounded away: set dtype: float32 (with bf16: true it still computes in bfloat16), or launch with DeepSpeed, which "
+        "keeps float32 copies (accelerate_configs/zero3.yaml), or train LoRA alone."
+    ]
+
+
+def unmatched_lora_targets(config: PreTrainedConfig, model_args: ModelConfig) -> list[str]:
+    """The problem of a LoRA without a rank, or whose target modules are not in the model."""
+    if not model_args.use_peft:
+        return []
+    if model_args.lora_r < 1:
+        return [f"lora_r: {model_args.lora_r} is too few: use 1 or more."]
+    targets = model_args.lora_target_modules
+    if not targets or targets == "all-linear":
+        return []
+    with torch.device("meta"):
+        names = [name for name, _ in MODEL_FOR_CAUSAL_LM_MAPPING[type(config)](config).named_modules()]
+    if isinstance(targets, str):  # TRL makes a list of one into a text, which PEFT treats as a pattern
+        if any(re.fullmatch(targets, name) for name in names):
+            return []
+        return [
+            f"lora_target_modules: {targets} alone is a pattern for the full name of a module, and no module has such a name "
+            f"(one is {names[-2]}): try '.*{targets}', or name two modules or more."
+        ]
+    ends = {name.rpartition(".")[2] for name in names} | {*names}
+    missing = [target for target in targets if target not in ends and not any(name.endswith(f".{target}") for name in names)]
+    return [f"lora_target_modules: the model has no {', '.join(missing)}."] if missing else []
+
+
+def unreachable_server(args: GRPOConfig) -> list[str]:
+    """The problem of a vLLM server that does not answer."""
+    if not (args.use_vllm and args.vllm_mode == "server"):
+        return []
+    url = args.vllm_server_base_url or f"http://{args.vllm_server_host}:{args.vllm_server_port}"
+    try:
+        urlopen(f"{url}/health", timeout=5).close()
+        return []
+    except (OSError, ValueError) as error:
+        return [
+            f"no vLLM server answers at {url} ({error}). Start it (make serve-14b), wait until it is up, and name it with "
+            "vllm_server_base_url; or set vllm_mode: colocate."
+        ]

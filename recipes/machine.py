@@ -1,0 +1,97 @@
+"""The machine that a run is on, or that it is planned for."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import torch
+import yaml
+from trl import GRPOConfig
+
+GiB = 2**30
+
+
+@dataclass(frozen=True)
+class Machine:
+    """All nodes of a run.
+
+    Attributes:
+        processes: on all nodes together, one per GPU.
+        gpu: bytes of a GPU, or None on a CPU, where memory is not planned.
+        cpu: bytes of memory of a node.
+        disk: bytes that are free for checkpoints, or None if that is not known.
+        float32_masters: whether weights trained in 16 bits have a float32 copy, as with DeepSpeed, and FSDP in mixed precision.
+    """
+
+    name: str
+    processes: int
+    nodes: int
+    zero3: bool
+    offload_optimizer: bool
+    offload_parameters: bool
+    gpu: float | None
+    cpu: float
+    disk: float | None
+    float32_masters: bool = False
+
+
+def this_machine(args: GRPOConfig) -> Machine:
+    """The machine that this process was launched on, with what `accelerate launch` put into the environment."""
+    environment = {name.removeprefix("ACCELERATE_DEEPSPEED_"): value for name, value in os.environ.items()}
+    deepspeed = environment.get("ACCELERATE_USE_DEEPSPEED") == "true"
+    gpu = torch.cuda.is_available() and not args.use_cpu
+    existing = output_dir = Path(args.output_dir).absolute()
+    while not existing.exists():
+        existing = existing.parent
+    own = sum(file.stat().st_size for file in output_dir.rglob("*") if file.is_file())  # of the run that is resumed
+    return Machine(
+        name="here",
+        processes=args.world_size,
+        nodes=max(1, args.world_size // int(environment.get("LOCAL_WORLD_SIZE", args.world_size))),
+        zero3=deepspeed and environment.get("ZERO_STAGE") == "3",
+        offload_optimizer=deepspeed and environment.get("OFFLOAD_OPTIMIZER_DEVICE", "none") != "none",
+        offload_parameters=deepspeed and environment.get("OFFLOAD_PARAM_DEVICE", "none") != "none",
+        gpu=torch.cuda.get_device_properties(0).total_memory if gpu else None,
+        cpu=psutil.virtual_memory().total,
+        disk=shutil.disk_usage(existing).free + own,
+        float32_masters=(deepspeed and environment.get("ZERO_STAGE") != "0")
+        or ((deepspeed or environment.get("ACCELERATE_USE_FSDP") == "true") and (args.bf16 or args.fp16)),
+    )
+
+
+def planned_machine(
+    config: Path, processes: int | None, nodes: int | None, gpu: float, cpu: float, disk: float | None
+) -> Machine:
+    """The machine that an accelerate config describes.
+
+    Args:
+        processes, nodes: instead of what the config says.
+        gpu, cpu, disk: bytes; see Machine.
+
+    Raises:
+        ValueError: if the processes don't divide evenly over the nodes.
+        OSError: if there is no such config.
+        KeyError: if it lacks num_processes or num_machines.
+    """
+    content = yaml.safe_load(config.read_text())
+    deepspeed = content.get("deepspeed_config") or {}
+    processes, nodes = processes or content["num_processes"], nodes or content["num_machines"]
+    if processes % nodes:
+        raise ValueError(f"{processes} processes don't divide evenly over {nodes} nodes (num_processes, num_machines).")
+    return Machine(
+        name=config.stem,
+        processes=processes,
+        nodes=nodes,
+        zero3=deepspeed.get("zero_stage") == 3,
+        offload_optimizer=deepspeed.get("offload_optimizer_device", "none") != "none",
+        offload_parameters=deepspeed.get("offload_param_device", "none") != "none",
+        gpu=gpu,
+        cpu=cpu,
+        disk=disk,
+        float32_masters=bool(deepspeed.get("zero_stage"))
+        or ((deepspeed or content.get("distributed_type") == "FSDP") and content.get("mixed_precision") != "no"),
+    )

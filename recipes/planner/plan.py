@@ -1,0 +1,178 @@
+"""What a run will need, before money is spent on it: no GPU, no weights, seconds.
+
+  python recipes/planner/plan.py --config recipes/qwen2.5-14b.yaml
+  python recipes/planner/plan.py --config recipes/qwen2.5-14b.yaml --machines accelerate_configs/zero3.yaml --num_processes 6
+
+Takes every option of recipes/grpo.py, and one or more accelerate configs (--machines), each a column of the table. Anything
+that won't work is marked NOT OK, with a fix; recipes/grpo.py makes the same checks on its own machine before it loads anything.
+Times and dollars are only as good as the throughput that you state: put in your own after the first iterations.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from transformers import Qwen2Config, Qwen3Config
+from trl import GRPOConfig, ModelConfig
+
+from puzzles.tables import text_table
+from recipes.alarms import AlarmArguments
+from recipes.arguments import PuzzleArguments, RunArguments, parse
+from recipes.checks import prompt_lengths, recipe_problems
+from recipes.data import dataset_not_made_yet, load_puzzles
+from recipes.geometry import BatchGeometry, batch_geometry, eval_batches, geometry_problems
+from recipes.machine import GiB, Machine, planned_machine
+from recipes.planner.memory import disk, memory
+from recipes.pretrained import Parameters, count_parameters, hub_is_unreachable, load_config, load_tokenizer
+
+# From each model's config.json on the Hub, for a machine that can't reach it.
+QWEN_14B_32B = {"hidden_size": 5120, "num_attention_heads": 40, "num_key_value_heads": 8, "dtype": "bfloat16"}
+KNOWN_CONFIGS = {
+    "Qwen/Qwen2.5-14B-Instruct": Qwen2Config(**QWEN_14B_32B, intermediate_size=13824, num_hidden_layers=48, vocab_size=152064),
+    "Qwen/Qwen2.5-32B-Instruct": Qwen2Config(**QWEN_14B_32B, intermediate_size=27648, num_hidden_layers=64, vocab_size=152064),
+    "Qwen/Qwen2.5-1.5B-Instruct": Qwen2Config(
+        hidden_size=1536, num_attention_heads=12, num_key_value_heads=2, vocab_size=151936, intermediate_size=8960,
+        num_hidden_layers=28, tie_word_embeddings=True, dtype="bfloat16",
+    ),
+    "Qwen/Qwen3-14B": Qwen3Config(
+        **QWEN_14B_32B, head_dim=128, intermediate_size=17408, num_hidden_layers=40, vocab_size=151936,
+        max_position_embeddings=40960,
+    ),
+}  # fmt: skip
+
+
+@dataclass
+class PlanArguments:
+    """The machines to plan for, and what is assumed of them."""
+
+    machines: list[str] = field(
+        default_factory=lambda: ["accelerate_configs/zero3.yaml"], metadata={"help": "Accelerate configs, one column each."}
+    )
+    num_processes: int | None = field(default=None, metadata={"help": "GPUs in total, instead of the config's number."})
+    num_machines: int | None = field(default=None, metadata={"help": "Nodes, instead of the config's number."})
+    gpu_gib: float = field(
+        default=79.1, metadata={"help": "GiB of memory of a GPU: 79.1 on an 80 GB A100 or H100, 23.6 on 24 GB."}
+    )
+    cpu_gib: float = field(default=1000.0, metadata={"help": "GiB of memory of a node."})
+    disk_gib: float | None = field(default=None, metadata={"help": "GiB free for output_dir. Default: not checked."})
+    price: float = field(default=2.5, metadata={"help": "Dollars per GPU-hour."})
+    peak_tflops: float = field(default=989.0, metadata={"help": "Dense bf16 TFLOP/s of a GPU: 989 H100, 312 A100."})
+    mfu: float = field(default=0.3, metadata={"help": "Model FLOPs utilization: the share of the peak that training reaches."})
+    generation_speed: float = field(default=1000.0, metadata={"help": "Tokens per second that vLLM generates on one GPU."})
+    completion_tokens: int = field(default=1200, metadata={"help": "Expected mean length of a completion."})
+
+
+def geometry_rows(geometry: BatchGeometry, run_args: RunArguments, args: GRPOConfig, held_out: int) -> dict[str, str]:
+    """Rows of the table: how generations and evaluations are divided."""
+    at_once = f"{geometry.per_device_train_batch_size} completion(s)"
+    if geometry.by_tokens:
+        at_once = f"{run_args.packed_tokens:,} packed tokens"
+    completions, eval_batch = eval_batches(args, geometry.processes, held_out)
+    return {
+        "at once": f"{at_once} on each of {geometry.processes} processes",
+        "optimizer steps": f"{geometry.optimizer_steps * args.num_iterations} a generation",
+        "held-out completions": f"{completions} in {-(-completions // eval_batch)} batch(es)",
+    }
+
+
+def estimate(
+    plan: PlanArguments, p: Parameters, machine: Machine, geometry: BatchGeometry, args: GRPOConfig, prompt: float
+) -> dict[str, str]:
+    """Rows of the table: tokens, hours and dollars of an iteration, that is a generation and its optimizer steps.
+
+    FLOPs per parameter and token: 2 for a forward, 4 for a backward (2 where the weights are frozen; Kaplan et al. 2020,
+    arXiv:2001.08361), and one more forward each for the old log-probabilities and for activation checkpointing. With packing a
+    prompt counts once in each optimizer step that has samples of it, and no sample is taken to have no advantage; without,
+    padding comes on top. Evaluations come on top of both.
+    """
+    prompts = args.generation_batch_size
+    if geometry.by_tokens:
+        prompts = min(prompts, prompts // args.num_generations * geometry.optimizer_steps)
+    tokens = prompts * prompt + args.generation_batch_size * plan.completion_tokens
+    flops = 2 + 2 + 2 * args.activation_checkpointing + (4 if p.trained == p.total else 2)
+    training = flops * p.total * tokens / (machine.processes * plan.peak_tflops * 1e12 * plan.mfu)
+    generating = args.generation_batch_size * plan.completion_tokens / (machine.processes * plan.generation_speed)
+    hours = (training + generating) / 3600
+    iterations = args.max_steps * geometry.gradient_accumulation_steps / geometry.steps_per_generation
+    dollars = hours * machine.processes * plan.price
+    rows = {
+        "tokens an iteration": f"{tokens / 1e6:.2f} million",
+        "time an iteration": f"{training / 60:.1f} min training + {generating / 60:.1f} min generating",
+        "dollars an iteration": f"{dollars:,.2f}",
+    }
+    if iterations > 0:
+        rows["the whole run"] = f"{iterations:,.0f} iterations, {iterations * hours:,.0f} h, ${iterations * dollars:,.0f}"
+    return rows
+
+
+def main(
+    plan: PlanArguments,
+    puzzle_args: PuzzleArguments,
+    run_args: RunArguments,
+    _: AlarmArguments,
+    args: GRPOConfig,
+    model_args: ModelConfig,
+) -> None:
+    offline, name = hub_is_unreachable(), model_args.model_name_or_path
+    if sampled := dataset_not_made_yet(puzzle_args):  # a plan needs no more than a sample of it
+        puzzle_args.dataset, puzzle_args.num_train_puzzles = None, 200
+    try:
+        config = KNOWN_CONFIGS[name] if offline and name in KNOWN_CONFIGS else load_config(model_args, offline)
+        train, held_out = load_puzzles(puzzle_args, args.seed)
+        sizes = (plan.gpu_gib * GiB, plan.cpu_gib * GiB, plan.disk_gib and plan.disk_gib * GiB)
+        machines = [planned_machine(Path(path), plan.num_processes, plan.num_machines, *sizes) for path in plan.machines]
+        tokenizer = load_tokenizer(model_args, offline)
+        lengths = prompt_lengths(args, tokenizer, train, held_out)
+    except (ValueError, OSError, KeyError) as error:
+        sys.exit(f"recipes/planner/plan.py: {error}")
+    parameters, mean = count_parameters(config, model_args), sum(lengths) / len(lengths)
+    print(f"{name}: {parameters.total / 1e9:.2f} B parameters, {parameters.trained / 1e9:.2f} B trained")
+    sample = ", a sample (make dataset makes all of them)" if sampled else ""
+    counted = "tokenized" if tokenizer else "an upper bound from their characters: the tokenizer can't be reached"
+    print(f"{len(lengths):,} prompts{sample}: {mean:,.0f} tokens on average, {max(lengths):,} at most ({counted})")
+    print(f"completions: up to {args.max_completion_length:,} tokens, {plan.completion_tokens:,} assumed on average\n")
+
+    columns, problems = {}, {}
+    for machine in machines:
+        rows = {
+            "GPUs": f"{machine.processes // machine.nodes} × {machine.nodes} node(s)",
+            "prompts × samples": f"{args.generation_batch_size / args.num_generations:g} × {args.num_generations} = "
+            f"{args.generation_batch_size}",
+        }
+        found = recipe_problems(run_args, args, model_args, config, machine, lengths, len(held_out))
+        try:
+            geometry = batch_geometry(run_args, args, machine.processes)
+        except ValueError as error:
+            found.append(str(error))
+            geometry = None
+        else:
+            rows |= geometry_rows(geometry, run_args, args, len(held_out))
+            found += geometry_problems(geometry, run_args, args, len(held_out))
+        for part, more in (
+            memory(config, parameters, machine, run_args, args, lengths, plan.completion_tokens),
+            disk(parameters, machine),
+        ):
+            rows |= part
+            found += more
+        if geometry:
+            rows |= estimate(plan, parameters, machine, geometry, args, mean)
+        columns[machine.name], problems[machine.name] = rows | {"verdict": "NOT OK" if found else "OK"}, found
+    names = dict.fromkeys(name for rows in columns.values() for name in rows)
+    print(text_table(["", *columns], ([name, *(rows.get(name, "–") for rows in columns.values())] for name in names), "<"))
+    for machine_name, found in problems.items():
+        for problem in found:
+            print(f"\nNOT OK, {machine_name}: {problem}")
+    print(
+        f"\nAssumed, not measured: vLLM generates {plan.generation_speed:,.0f} tokens/s on a GPU; training reaches "
+        f"{plan.mfu:.0%} of\n{plan.peak_tflops:,.0f} TFLOP/s; ${plan.price:.2f} per GPU-hour "
+        "(--generation_speed --mfu --peak_tflops --price)."
+    )
+    if all(problems.values()):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    sys.argv += ["--use_cpu", "true"]  # otherwise GRPOConfig looks for a GPU with bf16
+    main(*parse((PlanArguments, PuzzleArguments, RunArguments, AlarmArguments, GRPOConfig, ModelConfig), __doc__))
