@@ -4,8 +4,8 @@
 
 A demonstration is a chain of statements and then the answer sheet (recipes/tiny/demonstrations.py): the whole night in small
 steps or, with `--proofs true`, a short proof of the answers. Demonstrations longer than `max_length` are refused before
-training starts. Without `model_name_or_path`, a new tiny Qwen2 is trained (recipes/tiny/model.py); without a size, on puzzles of
-its size: 3 suspects, 2 weapons, 3 rooms, 1 time, no motives.
+training starts. Without `model_name_or_path`, a new tiny Qwen2 is trained (recipes/tiny/model.py). Without a size, puzzles have
+3 suspects, 2 weapons, 3 rooms, 1 time and no motives.
 """
 
 from __future__ import annotations
