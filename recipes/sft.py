@@ -42,7 +42,7 @@ class SftArguments(SizeArguments):
     stages: list[str] = field(
         default_factory=lambda: ["1000:0:0:0"],
         metadata={
-            "help": "What is learned in turn, each stage as STEPS:LOW:HIGH:SLIPS. Each puzzle's directness "
+            "help": "What is learned in turn, each stage as STEPS:LOW:HIGH:SLIPS, such as 60:0:1:0.6. Each puzzle's directness "
             "(puzzles/generator.py) is drawn between LOW and HIGH, and SLIPS is the share of answers demonstrated wrong."
         },
     )
@@ -53,40 +53,38 @@ class SftArguments(SizeArguments):
 
 
 def main(args: SftArguments, training_args: SFTConfig) -> None:
-    output_dir, first = Path(training_args.output_dir), training_args.process_index == 0
-    partial = output_dir.parent / f"{output_dir.name}.partial"
+    output_dir, is_main_process = Path(training_args.output_dir), training_args.process_index == 0
+    unfinished = output_dir.parent / f"{output_dir.name}.partial"
     try:
         if output_dir.exists():
             raise ValueError(f"{output_dir} already exists. Choose another output_dir, or delete it.")
-        if first:
-            partial.mkdir(parents=True, exist_ok=True)  # an interrupted run may have left one: it is reused
-            lock_folder(partial)
+        if is_main_process:
+            unfinished.mkdir(parents=True, exist_ok=True)  # an interrupted run may have left it: start over in it
+            lock_folder(unfinished)
     except (ValueError, OSError) as error:
-        sys.exit(f"recipes/sft.py: {error}" if first else 1)
+        sys.exit(f"recipes/sft.py: {error}" if is_main_process else 1)
     try:
-        repo = create_repository(training_args) if first else None
-        training_args.output_dir, training_args.push_to_hub = str(partial), False
+        repo = create_repository(training_args) if is_main_process else None
+        training_args.output_dir, training_args.push_to_hub = str(unfinished), False  # uploaded once, below
         trainer, dtype = make_trainer(args, training_args)
     except (ValueError, OSError) as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        sys.exit(f"recipes/sft.py: {error}" if first else 1)
+        shutil.rmtree(unfinished, ignore_errors=True)
+        sys.exit(f"recipes/sft.py: {error}" if is_main_process else 1)
     try:
         trainer.train()
         trainer.model.to(dtype)
-        if first:
-            shutil.rmtree(partial / "model", ignore_errors=True)
-        trainer.save_model(str(partial / "model"))
-        if first:
-            os.replace(partial / "model", output_dir)
+        if is_main_process:
+            shutil.rmtree(unfinished / "model", ignore_errors=True)
+        trainer.save_model(str(unfinished / "model"))
+        if is_main_process:
+            os.replace(unfinished / "model", output_dir)
     except (OSError, SafetensorError) as error:
-        free = shutil.disk_usage(partial).free / 2**20
-        sys.exit(
-            f"recipes/sft.py: could not write {output_dir} ({error}). {free:,.0f} MiB are free there: make room, start again."
-        )
+        free = shutil.disk_usage(unfinished).free / 2**20
+        sys.exit(f"recipes/sft.py: could not write {output_dir} ({error}). {free:,.0f} MiB are free: make room, start again.")
     if repo:
         upload(trainer, output_dir, repo)
-    if first:
-        shutil.rmtree(partial)
+    if is_main_process:
+        shutil.rmtree(unfinished)
     trainer.accelerator.wait_for_everyone()  # the launcher stops all processes as soon as one of them ends
 
 

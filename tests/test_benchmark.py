@@ -148,7 +148,7 @@ def test_every_figure_matches_the_responses_and_prices_can_change_later(rows, da
         assert run(dataset, url, tmp_path / "out", "--gpu-dollars", "3600").returncode == 0
         again = result_of(tmp_path / "out")
         assert again["dollars"]["mean"] == pytest.approx(again["seconds"] / 24)  # a dollar a second, shared out
-        assert len(server.prompts) == COUNT * SAMPLES  # nobody was asked again
+        assert len(server.prompts) == COUNT * SAMPLES  # nothing was requested again
         other = run(dataset, url, tmp_path / "out", "--temperature", "0.5")
         assert other.returncode != 0
         assert "temperature was 1.0, now 0.5" in other.stderr
@@ -235,8 +235,9 @@ def test_deductions_are_counted_by_verdict_and_an_extractor_is_asked_once(rows, 
     def answer(prompt, _):
         row = known[prompt]
         clue = next(line for line in prompt.splitlines() if line.startswith("- "))
-        said = sentences(row, right=3 if rows.index(row) % 2 else 1, wrong=1)
-        return reply(". ".join([*said, said[0], "Mr. Boddy liked Mr. Boddy"]) + f".\n{clue}\nPerhaps {said[0]}.\n" + sheet(row))
+        stated = sentences(row, right=3 if rows.index(row) % 2 else 1, wrong=1)
+        prose = ". ".join([*stated, stated[0], "Mr. Boddy liked Mr. Boddy"])
+        return reply(f"{prose}.\n{clue}\nPerhaps {stated[0]}.\n{sheet(row)}")
 
     with openai_server(answer) as (server, url):
         assert run(dataset, url, tmp_path / "out").returncode == 0
@@ -249,11 +250,11 @@ def test_deductions_are_counted_by_verdict_and_an_extractor_is_asked_once(rows, 
         assert found["read_share"]["mean"] == pytest.approx((24 + 8) / (24 + 8 + 8))  # the repeated sentence is read
         assert found["extracted"] is None
 
-        said = {sentences(row, 1, 0)[0]: row for row in rows}
+        by_first_sentence = {sentences(row, 1, 0)[0]: row for row in rows}
         fixed = False
 
         def rewrite(prompt, _):
-            row = next(row for first, row in said.items() if prompt.startswith(first))
+            row = next(row for first, row in by_first_sentence.items() if prompt.startswith(first))
             right, wrong = sentences(row, 1, 1)
             match rows.index(row):
                 case 0 if not fixed:
@@ -275,7 +276,7 @@ def test_deductions_are_counted_by_verdict_and_an_extractor_is_asked_once(rows, 
             assert found["read_share"]["mean"] == pytest.approx(2 / 3)
             assert len(extractor.prompts) == COUNT  # the samples of a puzzle are alike here
             fixed = True
-            for _ in range(2):  # the second time nobody is asked anything
+            for _ in range(2):  # the second time nothing is requested
                 again = run(dataset, url, tmp_path / "out", *options)
                 assert again.returncode == 0, again.stderr
                 found = result_of(tmp_path / "out")["extracted"]
@@ -445,7 +446,7 @@ def test_what_cannot_work_is_refused_and_leaves_nothing_behind(options, complain
     monkeypatch.chdir(ROOT)
     (tmp_path / "bad.yaml").write_text("tester: {input: 1, output: 2}\n")
     (tmp_path / "bare.json").write_text('[{"prompt": "x"}, {"prompt": "y"}]')
-    with openai_server(lambda *_: refusal(500, "nobody should ask")) as (server, url):
+    with openai_server(lambda *_: refusal(500, "nothing should be requested")) as (server, url):
         given = (
             options.replace("URL", url)
             .replace("BAD", str(tmp_path / "bad.yaml"))

@@ -136,7 +136,7 @@ def assert_same(cut, whole, after):
 @pytest.mark.slow
 @needs_deepspeed
 def test_zero3_on_two_processes_trains_saves_and_after_kill_9_goes_on_as_if_uninterrupted(dataset, tmp_path):
-    """Killed in epoch 1, where TRL's own sampler would replay epoch 0, with a half-written checkpoint left behind."""
+    """Killed in epoch 1, where TRL's own sampler would replay epoch 0, with a unfinished checkpoint left behind."""
     overrides = (*NO_VLLM, "--max_steps", "10")
     rehearse(dataset, tmp_path / "whole", *overrides)
     kill_after(6, dataset, tmp_path / "cut", *overrides)

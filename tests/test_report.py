@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
+from recipes.checkpoints import COMPLETE
 from recipes.evaluation.logs import Run, benchmarks_by_puzzles
 from recipes.evaluation.plots import frontier
 from recipes.evaluation.power_law import describe_power_law, fit_power_law
@@ -117,7 +118,7 @@ def write_run(folder, steps_per_iteration=5, iterations=40, deductions=True):
     checkpoint = folder / f"checkpoint-{step}"
     checkpoint.mkdir(parents=True)
     (checkpoint / "trainer_state.json").write_text(json.dumps({"log_history": logs}))
-    (checkpoint / "whole").touch()
+    (checkpoint / COMPLETE).touch()
     (folder / "run.json").write_text(json.dumps({"num_eval_puzzles": 64, "steps_per_iteration": steps_per_iteration}))
 
 

@@ -1,4 +1,4 @@
-"""What training runs and benchmarks left on disk, read for the report: `Run`, and benchmark rows by the puzzles they share."""
+"""What training runs and benchmarks left on disk, read for the report: a `Run`, and benchmark rows grouped by their puzzles."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from puzzles.difficulty import BANDS
-from recipes.checkpoints import read_log_history
+from recipes.checkpoints import COMPLETE, HELD_OUT_ACCURACY, read_log_history
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,9 +39,9 @@ class Run:
             return {(log["step"] - lag) / steps_per_iteration + 1: log[key] for log in logs if key in log}
 
         # At step s an evaluation is of the model after s updates, a generation of the model after s − 1.
-        self.accuracy, self.training_accuracy = series("eval_rewards/accuracy/mean", 0), series("rewards/accuracy/mean", 1)
+        self.accuracy, self.training_accuracy = series(HELD_OUT_ACCURACY, 0), series("rewards/accuracy/mean", 1)
         self.length, self.training_length = series("eval_completions/mean_length", 0), series("completions/mean_length", 1)
-        evaluations = [log for log in logs if "eval_rewards/accuracy/mean" in log]
+        evaluations = [log for log in logs if HELD_OUT_ACCURACY in log]
         first_and_last = (evaluations[0], evaluations[-1])
         self.before, self.after = (
             {band: band_accuracy(log, band) for band in BANDS if f"eval_accuracy/{band}" in log} for log in first_and_last
@@ -63,7 +63,7 @@ def band_accuracy(log: dict, band: str) -> tuple[float, float | None, float | No
 
 def newest_run(outputs: Path) -> list[Path]:
     """The folder of the run with the newest complete checkpoint, in a list; an empty list if there is no run."""
-    markers = sorted(outputs.glob("**/checkpoint-*/whole"), key=lambda marker: marker.stat().st_mtime)
+    markers = sorted(outputs.glob(f"**/checkpoint-*/{COMPLETE}"), key=lambda marker: marker.stat().st_mtime)
     return [markers[-1].parents[1]] if markers else []
 
 

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from puzzles.difficulty import BANDS
+from recipes.checkpoints import HELD_OUT_ACCURACY
 from recipes.evaluation.logs import Run
 from recipes.evaluation.power_law import LOWEST_ACCURACY, describe_power_law
 
@@ -202,7 +203,7 @@ def learning_curve_plot(result: dict, logs: list[dict]) -> Figure:
     """
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     training = [(log["step"], log["rewards/accuracy/mean"]) for log in logs if "rewards/accuracy/mean" in log]
-    held_out = [(log["step"], log["eval_rewards/accuracy/mean"]) for log in logs if "eval_rewards/accuracy/mean" in log]
+    held_out = [(log["step"], log[HELD_OUT_ACCURACY]) for log in logs if HELD_OUT_ACCURACY in log]
     last = training[-1][0]
     axes.plot(*zip(*training, strict=True), color="#999999", linewidth=1, label="puzzles of the step, sampled")
     axes.plot(*zip(*held_out, strict=True), color="#0072B2", linewidth=2, label="held-out puzzles while training, sampled")
