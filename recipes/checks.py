@@ -72,6 +72,7 @@ def recipe_problems(
 ) -> list[str]:
     """What is wrong with a recipe for this model on this machine, batches, memory and disk aside."""
     return [
+        *reserved_option_problems(run_args, args),
         *too_long_prompts(args, config, lengths, held_out),
         *unreachable_server(args),
         *lost_updates(config, args, model_args, machine),
@@ -80,23 +81,26 @@ def recipe_problems(
     ]
 
 
-def check_reserved_options(run_args: RunArguments, args: GRPOConfig) -> None:
-    """Refuse options of TRL that this recipe sets itself, so that none is overridden silently.
-
-    Raises:
-        ValueError: naming the option and what to use instead.
-    """
+def reserved_option_problems(run_args: RunArguments, args: GRPOConfig) -> list[str]:
+    """Options of TRL that were given although this recipe sets them itself: none is overridden silently."""
     reserved = {
         "reward_weights": (args.reward_weights is not None, "the weights are 1 for the answers and deduction_weight"),
         "save_total_limit": (args.save_total_limit is not None, "the latest and the best checkpoint are kept, no others"),
+        "resume_from_checkpoint": (args.resume_from_checkpoint is not None, "the option resume takes its place"),
+        "shuffle_dataset": (not args.shuffle_dataset, "the order of the puzzles follows from seed, epoch and curriculum"),
         "gradient_accumulation_steps": (
             run_args.optimizer_steps is not None and args.gradient_accumulation_steps != 1,
             f"optimizer_steps {run_args.optimizer_steps} sets it",
         ),
     }
-    for name, (given, why) in reserved.items():
-        if given:
-            raise ValueError(f"{name}: {getattr(args, name)} has no effect here ({why}): leave it out.")
+    problems = [
+        f"{name}: {getattr(args, name)} has no effect here ({why}): leave it out."
+        for name, (given, why) in reserved.items()
+        if given
+    ]
+    options = {name: name for name in ("dtype", "attn_implementation")} | {"torch_dtype": "dtype", "revision": "model_revision"}
+    given = [name for name in args.model_init_kwargs or {} if name in options]
+    return problems + [f"model_init_kwargs holds {name}: set the option {options[name]} instead." for name in given]
 
 
 def as_text(messages: list[dict[str, str]]) -> str:
@@ -178,8 +182,6 @@ def lost_updates(config: PreTrainedConfig, args: GRPOConfig, model_args: ModelCo
 
     LoRA's own weights are float32 whatever the model's are (PEFT's autocast_adapter_dtype), but not `lora_modules_to_save`.
     """
-    if {"dtype", "torch_dtype"} & set(args.model_init_kwargs or {}):
-        return ["model_init_kwargs holds a dtype: set the option dtype instead."]
     for name in ("bf16_full_eval", "fp16_full_eval"):
         if getattr(args, name):
             return [f"{name}: true would leave the trained weights in 16 bits after the last evaluation: leave it out."]

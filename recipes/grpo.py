@@ -46,7 +46,7 @@ from recipes.checkpoints import (
     complete_checkpoints,
     delete_checkpoints_except,
 )
-from recipes.checks import as_text, check_reserved_options, check_run
+from recipes.checks import as_text, check_run
 from recipes.data import load_puzzles
 from recipes.geometry import batch_geometry
 from recipes.hub import create_repository, upload, upload_command
@@ -54,6 +54,13 @@ from recipes.machine import this_machine
 from recipes.trainer import PuzzleTrainer
 from rewards.accuracy import accuracy, published_accuracy
 from rewards.deductions import deductions
+
+MAY_CHANGE = (  # when a run is resumed: options that begin like this
+    *("output_dir", "max_steps", "num_train_epochs", "resume"),  # where it writes and how long it lasts
+    *("logging", "log_", "eval_", "save_", "report", "run_name", "project", "trackio", "disable_tqdm", "hub", "push"),
+    *("per_device_", "gradient_accumulation", "steps_per_generation", "activation_checkpointing", "vllm_gpu_memory"),  # memory
+    *("dataloader", "local_rank", "vllm_server"),  # the machine
+)
 
 
 def main(
@@ -65,7 +72,6 @@ def main(
 ) -> None:
     output_dir, first = Path(training_args.output_dir), training_args.process_index == 0
     try:
-        check_reserved_options(run_args, training_args)
         train, held_out = checked_puzzles(puzzle_args, run_args, training_args, model_args)
         checkpoint = claim_folder(output_dir, puzzle_args, run_args, training_args, model_args)
         if (output_dir / "result.json").exists():
@@ -75,6 +81,8 @@ def main(
         repo = create_repository(training_args) if first else None
     except (ValueError, OSError) as error:
         sys.exit(f"recipes/grpo.py: {error}" if first else 1)
+    if first:
+        print_start(checkpoint, repo)
     trainer = make_trainer(puzzle_args, run_args, alarm_args, training_args, model_args, train, held_out, checkpoint)
     trainer.train(resume_from_checkpoint=checkpoint)
     save_result(trainer, output_dir, repo)
@@ -89,10 +97,10 @@ def checked_puzzles(
         ValueError: with every problem and its fix.
     """
     geometry = batch_geometry(run_args, training_args, training_args.world_size)
-    for name, value in geometry.training_arguments().items():
-        setattr(training_args, name, value)
     train, held_out = load_puzzles(puzzle_args, training_args.seed)
     tokenizer = check_run(geometry, run_args, training_args, model_args, train, held_out)
+    for name, value in geometry.training_arguments().items():
+        setattr(training_args, name, value)
     if not tokenizer.chat_template:
         if training_args.process_index == 0:
             print(f"{model_args.model_name_or_path} has no chat template: it gets the prompts as text.")
@@ -128,20 +136,9 @@ def claim_folder(
 
 
 def identity(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args: GRPOConfig, model_args: ModelConfig) -> dict:
-    """The arguments that define a run: all but where it writes, how long it lasts, how often it reports, and how it is made to
-    fit into memory. ZeRO-3's checkpoints belong to a number of processes.
-    """
+    """The arguments that define a run: all but those that MAY_CHANGE. ZeRO-3's checkpoints belong to a number of processes."""
     machine = this_machine(training_args)
-    may_change = ("output_dir", "max_steps", "num_train_epochs", "resume", "logging", "log_", "eval_", "save_", "report")
-    may_change += ("run_name", "hub", "push", "disable_tqdm", "dataloader", "local_rank", "vllm_server", "project", "trackio")
-    may_change += (
-        "per_device_",
-        "gradient_accumulation",
-        "steps_per_generation",
-        "vllm_gpu_memory",
-        "activation_checkpointing",
-    )
-    training = {k: v for k, v in training_args.to_dict().items() if not k.startswith(may_change)}
+    training = {k: v for k, v in training_args.to_dict().items() if not k.startswith(MAY_CHANGE)}
     steps_per_generation = training_args.steps_per_generation / training_args.gradient_accumulation_steps
     rest = {
         "deduction_weight": run_args.deduction_weight,
@@ -149,6 +146,16 @@ def identity(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args
         "steps_per_iteration": training_args.num_iterations * steps_per_generation,  # optimizer steps
     }
     return json.loads(json.dumps({**asdict(puzzle_args), **training, **asdict(model_args), **rest}, default=str))
+
+
+def print_start(checkpoint: str | None, repo: str | None) -> None:
+    """Report where the run starts, and what `make_trainer` makes of eval_on_start and push_to_hub."""
+    if checkpoint:
+        print(f"Resuming from {checkpoint}, without another evaluation first, whatever eval_on_start is.")
+    else:
+        print("The held-out puzzles are scored before training, whatever eval_on_start is.")
+    if repo:
+        print(f"push_to_hub: {repo} gets the model once, at the end, and no checkpoints.")
 
 
 def print_finished(output_dir: Path, training_args: GRPOConfig) -> None:

@@ -119,7 +119,7 @@ def exactness(report: Report, args) -> None:
         model.to(dtype).zero_grad(set_to_none=True)
         with patch.object(packing, "MIN_PADDING_RATIO", 0), patch.object(attention, "has_varlen_kernel", kernel):
             logps = trainer._get_per_token_logps_and_entropies(model, ids, mask, right)[0]
-        (logps * weight).sum().backward()
+            (logps * weight).sum().backward()  # with the same kernel: activation checkpointing goes forward again
         return logps[scored].detach().float(), torch.cat([p.grad.flatten().float() for p in model.parameters()])
 
     def errors(found) -> dict[str, float]:

@@ -302,7 +302,7 @@ def changed(folder):
         (("--dtype", "float16", "--fp16", "true", "--bf16", "false"), "or launch with DeepSpeed"),
         (("--dtype", "auto"), "dtype: auto would train all weights in bfloat16"),
         (("--dtype", "bfloat16", "--use_peft", "true", "--lora_modules_to_save", "embed_tokens"), "train lora_modules_to_save"),
-        (("--model_init_kwargs", '{"dtype": "bfloat16"}'), "model_init_kwargs holds a dtype: set the option dtype instead"),
+        (("--model_init_kwargs", '{"dtype": "bfloat16"}'), "model_init_kwargs holds dtype: set the option dtype instead"),
         (("--dtype", "float32", "--bf16_full_eval", "true"), "bf16_full_eval: true would leave the trained weights in 16 bits"),
         (("--dtype", "float32", "--load_in_4bit", "true"), "load_in_4bit: true has no effect here"),
     ],
@@ -372,6 +372,7 @@ def test_the_model_is_uploaded_once(tmp_path, train, hub):
         "--hub_revision",
         "v2",
     )
+    assert "push_to_hub: me/detective gets the model once, at the end, and no checkpoints." in printed
     assert f"uploaded: {hub.url}" in printed
     assert hub.private == {"me/detective": True}
     assert hub.branches == [("me/detective", "v2")]

@@ -73,6 +73,7 @@ def test_three_steps_of_grpo_and_what_they_leave_behind(tmp_path):
     launcher = ["-m", "accelerate.commands.launch", "--config_file", "accelerate_configs/cpu.yaml"]
     launched = subprocess.run([sys.executable, *launcher, *command(tmp_path / "run")], cwd=ROOT, capture_output=True, text=True)
     assert launched.returncode == 0, launched.stderr
+    assert "The held-out puzzles are scored before training, whatever eval_on_start is." in launched.stdout
     assert "held-out accuracy" in launched.stdout
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert set(result["before"]) == set(result["after"])
@@ -108,7 +109,9 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_weights(tmp_path):
     assert "The same command resumes from the last checkpoint" in (tmp_path / "cut.err").read_text()
     assert not (tmp_path / "cut" / "model").exists()
 
-    assert run(tmp_path / "cut", *longer).returncode == 0
+    resumed = run(tmp_path / "cut", *longer)
+    assert resumed.returncode == 0
+    assert f"Resuming from {tmp_path / 'cut' / 'checkpoint-'}" in resumed.stdout
     assert run(tmp_path / "whole", *longer).returncode == 0
     cut, whole = (AutoModelForCausalLM.from_pretrained(tmp_path / name / "model").state_dict() for name in ("cut", "whole"))
     start = AutoModelForCausalLM.from_pretrained(BASE).state_dict()
@@ -234,6 +237,13 @@ def test_a_missing_gpu_is_named(monkeypatch, capsys):
         (("--reward_weights", "1", "1", "1"), "reward_weights: .* has no effect here .*deduction_weight"),
         (("--save_total_limit", "3"), "save_total_limit: 3 has no effect here"),
         (("--optimizer_steps", "1", "--gradient_accumulation_steps", "2"), "optimizer_steps 1 sets it"),
+        (
+            ("--resume_from_checkpoint", "checkpoint-2"),
+            "resume_from_checkpoint: checkpoint-2 has no effect .*resume takes",
+        ),
+        (("--shuffle_dataset", "false"), "shuffle_dataset: False has no effect here .*curriculum"),
+        (("--model_init_kwargs", '{"revision": "v2"}'), "holds revision: set the option model_revision instead"),
+        (("--model_init_kwargs", '{"attn_implementation": "eager"}'), "holds attn_implementation: set the option attn_impl"),
         (("--resume", "outputs/none/checkpoint-7"), "resume: 'outputs/none/checkpoint-7' is neither"),
     ],
 )

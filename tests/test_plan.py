@@ -194,6 +194,11 @@ def test_shipped_recipes_fit_where_they_say(plan, dataset, recipe, machines, ver
         (("--num_processes", "6"), "evenly over 6 process(es): use 1, 2, 4, 5, 8, 10, 16, 20, 32, 40, 64 processes"),
         (("--num_processes", "6", "--packing", "false"), "6 process(es) × per_device_train_batch_size 1 = 6"),
         (("--packed_tokens", "0"), "packed_tokens 0 is too few"),
+        (("--save_total_limit", "3"), "save_total_limit: 3 has no effect here"),
+        (
+            ("--gradient_accumulation_steps", "8"),
+            "gradient_accumulation_steps: 8 has no effect here (optimizer_steps 5 sets it)",
+        ),
         (("--vllm_max_model_length", "8300"), "prompts are too long"),
         (("--disk_gib", "10"), "GiB of disk, 10.00 are free"),
         (("--num_processes", "8", "--num_machines", "3"), "8 processes don't divide evenly over 3 nodes"),

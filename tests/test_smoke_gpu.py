@@ -8,6 +8,7 @@ import transformers
 
 from recipes import attention, smoke_gpu
 from tests import in_process
+from tests.test_attention import stand_in
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +32,15 @@ def test_the_checks_of_a_step_pass_on_a_cpu(tmp_path):
     assert checks["packed float32 against stock"]["measured"]["gradient"] < 1e-5
     assert checks["a step, stock"]["measured"]["tokens"] > 2 * checks["a step, packed"]["measured"]["tokens"]
     assert "0 NOT OK, 1 not run" in done.stdout
+
+
+def test_forward_and_backward_use_the_same_kernel(tmp_path, monkeypatch):
+    """As on a GPU, where the loop is asked for although there is a kernel for one call per layer."""
+    monkeypatch.setattr(attention, "varlen_attn", stand_in)
+    monkeypatch.setattr(attention, "has_varlen_kernel", lambda query: True)
+    done, checks = smoke(tmp_path, "--device", "cpu", "--parts", "exactness")
+    assert done.returncode == 0, done.stdout
+    assert checks["packed bfloat16, a call per completion"]["ok"]
 
 
 def test_wrong_attention_and_an_error_are_not_ok(tmp_path, monkeypatch):
