@@ -1,6 +1,6 @@
 """Which attention for a packed sequence: forward and backward of one layer's, in four ways, and stock TRL's padded rows.
 
-  python benchmarks/attention.py
+  python -m benchmarks.attention
 
 One prompt of 1,000 tokens and completions as in benchmarks/step.py. `pieces` is recipes/attention.py's on a CPU: a call for the
 prompt and one for each completion. `dense` is one call with a mask of all pairs, `blocks` flex attention with a block mask (it

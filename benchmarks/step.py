@@ -1,7 +1,7 @@
 """How much faster is a packed optimizer step than stock TRL's, at what memory, and how near to what must be computed?
 
-  python benchmarks/step.py                              the whole table: 20 minutes on two CPU cores
-  python benchmarks/step.py --groups 16 --means 300      a first look: 3 minutes
+  python -m benchmarks.step                              the whole table: 20 minutes on two CPU cores
+  python -m benchmarks.step --groups 16 --means 300      a first look: 3 minutes
 
 The samples of one puzzle are one optimizer step: a prompt of 1,000 tokens, and completions of log-normal length (sigma 0.8).
 `dropped` is the share of samples without an advantage; as the prompt is still needed by the others, a whole group without
