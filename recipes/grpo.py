@@ -151,9 +151,9 @@ def identity(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args
 def print_start(checkpoint: str | None, repo: str | None) -> None:
     """Report where the run starts, and what `make_trainer` makes of eval_on_start and push_to_hub."""
     if checkpoint:
-        print(f"Resuming from {checkpoint}, without another evaluation first, whatever eval_on_start is.")
+        print(f"Resuming from {checkpoint}, without another evaluation first (eval_on_start is set here).")
     else:
-        print("The held-out puzzles are scored before training, whatever eval_on_start is.")
+        print("Scoring the held-out puzzles before training (eval_on_start is set here).")
     if repo:
         print(f"push_to_hub: {repo} gets the model once, at the end, and no checkpoints.")
 
