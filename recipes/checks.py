@@ -16,7 +16,7 @@ from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, PreTrainedConfig, PreTrain
 from trl import GRPOConfig, ModelConfig
 
 from recipes.arguments import RunArguments
-from recipes.geometry import BatchGeometry, geometry_problems
+from recipes.batch_geometry import BatchGeometry, geometry_problems
 from recipes.machine import Machine, this_machine
 from recipes.packing import packing_problems
 from recipes.planner.memory import disk, memory

@@ -38,6 +38,7 @@ from trl import GRPOConfig, ModelConfig, get_peft_config
 from puzzles.files import lock_folder, write_json
 from recipes.alarms import AlarmArguments, AlarmCallback
 from recipes.arguments import PuzzleArguments, RunArguments, parse
+from recipes.batch_geometry import batch_geometry
 from recipes.checkpoints import (
     HELD_OUT_ACCURACY,
     best_checkpoint,
@@ -48,7 +49,6 @@ from recipes.checkpoints import (
 )
 from recipes.checks import as_text, check_run
 from recipes.data import load_puzzles
-from recipes.geometry import batch_geometry
 from recipes.hub import create_repository, upload, upload_command
 from recipes.machine import this_machine
 from recipes.trainer import PuzzleTrainer

@@ -41,7 +41,7 @@ from transformers import PreTrainedConfig
 from trl import GRPOConfig, GRPOTrainer
 
 import recipes.attention  # noqa: F401, registers the attention "packed"
-from recipes.geometry import can_regroup_rows, merged_micro_batches
+from recipes.batch_geometry import can_regroup_rows, merged_micro_batches
 
 NO_LABEL = -100  # at positions whose next token is not scored
 MEAN_OVER_ROWS = ("grpo", "sapo", "dr_grpo", "luspo")  # losses divided by the rows of a batch; others are by a constant

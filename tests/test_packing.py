@@ -13,7 +13,7 @@ from trl import GRPOConfig
 
 from recipes import attention, packing
 from recipes.attention import packed_attention
-from recipes.geometry import can_regroup_rows
+from recipes.batch_geometry import can_regroup_rows
 from recipes.packing import SequencePacker, packing_problems
 from tests import forked
 from tests.packed_and_stock import make, train

@@ -12,7 +12,7 @@ from transformers import PreTrainedConfig
 from trl import GRPOConfig
 
 from recipes.arguments import RunArguments
-from recipes.geometry import divided_by_tokens
+from recipes.batch_geometry import divided_by_tokens
 from recipes.machine import GiB, Machine
 from recipes.packing import MIN_PADDING_RATIO
 from recipes.pretrained import Parameters

@@ -20,9 +20,9 @@ from trl import GRPOConfig, ModelConfig
 from puzzles.tables import text_table
 from recipes.alarms import AlarmArguments
 from recipes.arguments import PuzzleArguments, RunArguments, parse
+from recipes.batch_geometry import BatchGeometry, batch_geometry, eval_batches, geometry_problems
 from recipes.checks import prompt_lengths, recipe_problems
 from recipes.data import dataset_not_made_yet, load_puzzles
-from recipes.geometry import BatchGeometry, batch_geometry, eval_batches, geometry_problems
 from recipes.machine import GiB, Machine, planned_machine
 from recipes.planner.memory import disk, memory
 from recipes.pretrained import Parameters, count_parameters, hub_is_unreachable, load_config, load_tokenizer

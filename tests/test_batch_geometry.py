@@ -3,7 +3,7 @@
 import pytest
 
 from recipes.arguments import RunArguments
-from recipes.geometry import batch_geometry, geometry_problems
+from recipes.batch_geometry import batch_geometry, geometry_problems
 from tests.test_plan import config
 
 
