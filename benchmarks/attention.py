@@ -1,10 +1,11 @@
-"""Which attention for a packed sequence: forward and backward of one layer's, in four ways, and stock TRL's padded rows.
+"""Which attention to use for a packed sequence: one layer forward and backward, in four ways and with stock TRL's padded rows.
 
   python -m benchmarks.attention
 
-One prompt of 1,000 tokens and completions as in benchmarks/step.py. `pieces` is recipes/attention.py's on a CPU: a call for the
-prompt and one for each completion. `dense` is one call with a mask of all pairs, `blocks` flex attention with a block mask (it
-trains on a GPU only), `batch` one call for all completions of a prompt, padded to the longest. Best of 3, 8 heads of 64.
+One prompt of 1,000 tokens and completions as in benchmarks/step.py. `pieces` is what recipes/attention.py does on a CPU: a call
+for the prompt and one for each completion. `dense` is one call with a mask of all pairs, `blocks` flex attention with a block
+mask (it trains on a GPU only), `batch` one call for all completions of a prompt, padded to the longest. Best of 3, 8 heads of
+64.
 """
 
 from __future__ import annotations

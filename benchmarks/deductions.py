@@ -2,7 +2,7 @@
 
   python -m benchmarks.deductions          (make bench-deductions)   prints a table and writes outputs/bench-deductions.json
 
-The completions have 6,000 characters, about 1,500 tokens, and state facts of the night, some of them false, between other
+The completions have 6,000 characters, about 1,500 tokens, and state facts of the night, some of them false, among other
 prose. There are 50 for each puzzle, as in a GRPO group, on puzzles of the default size and of the published mix. "First"
 includes making the judge of each puzzle and reaching every verdict; "again" is the next 50. Precision and recall are those of
 tests/test_reader.py, which also has the texts of 100,000 characters that repeat and nest the grammar's forms; the slowest is
@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=50, help="completions a puzzle (default 50)")
     args = parser.parse_args()
     if min(args.puzzles, args.samples) < 1:
-        parser.error("--puzzles and --samples: at least 1.")
+        parser.error("--puzzles and --samples must be at least 1.")
     print("| puzzles | characters | first, completions/s | again |\n|---|---|---|---|")
     result = {}
     sizes = {"default size": Size(), "published mix": None, "largest published": Size(10, 8, 17, 12)}

@@ -1,7 +1,7 @@
 """How much faster is the generator than the published generator's scheme, and does it choose the same clues?
 
   python -m benchmarks.generate                             the complete table, half an hour
-  python -m benchmarks.generate --puzzles 2 --limit 10      a first look, 2 minutes
+  python -m benchmarks.generate --puzzles 2 --limit 10      a quick look, 2 minutes
 
 This file holds a copy of the published generator's scheme, re-implemented here for the comparison; nothing else uses it. For
 each candidate clue that scheme builds a CP-SAT model without the clue and enumerates up to two solutions of it
@@ -10,7 +10,7 @@ time and room; the murder scene for each suspect, weapon, room and time; a weapo
 
 Both schemes get the same nights and the same candidates in the same order, on one thread of one process. The sample has the
 same number of puzzles for each number of players, 1 to 6, like the default mix; its median ratio is over all of them. The
-published scheme is stopped after `--limit` seconds per puzzle. What it decided until then is compared, and its time and ratio
+published scheme is stopped after `--limit` seconds per puzzle. What it has decided by then is compared, and its time and ratio
 are lower bounds, which does not change a median that is below them.
 """
 

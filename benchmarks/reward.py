@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--completions", type=int, default=2_000, help="of each kind (default 2,000)")
     args = parser.parse_args()
     if args.completions < 10:
-        parser.error(f"--completions {args.completions}: at least 10.")
+        parser.error(f"--completions {args.completions} is too few: use at least 10.")
     print("| completions | accuracy, completions/s | published_accuracy | ratio |\n|---|---|---|---|")
     result = {}
     for length, count in ((LENGTH, args.completions), (10 * LENGTH, args.completions // 10)):

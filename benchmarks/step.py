@@ -1,20 +1,20 @@
-"""How much faster is a packed optimizer step than stock TRL's, at what memory, and how near to what must be computed?
+"""How much faster is a packed optimizer step than stock TRL's, with how much memory, and how close to the minimum?
 
   python -m benchmarks.step                              the whole table: 20 minutes on two CPU cores
-  python -m benchmarks.step --groups 16 --means 300      a first look: 3 minutes
+  python -m benchmarks.step --groups 16 --means 300      a quick look: 3 minutes
 
 The samples of one puzzle are one optimizer step: a prompt of 1,000 tokens, and completions of log-normal length (sigma 0.8).
 `dropped` is the share of samples without an advantage; as the prompt is still needed by the others, a whole group without
 one would save more. The model is Qwen2's architecture with random weights: on a CPU a small one in float32, on a GPU half a
-billion parameters in bfloat16 with activation checkpointing. Each measurement is a process of its own, with TRL's training
-loop and the same completions (TRL's rollout_func); stock, which computes the same whatever is dropped, once for a shape, then
-packed. Time ends where the optimizer begins: the best of --steps, after one that warms up. Memory is the
-peak above what the process has before a step. Both get the same room: stock as many rows in a micro-batch as --packed_tokens
-holds (one, if it is none), packing as many tokens as those rows have, up to --packed_tokens.
+billion parameters in bfloat16 with activation checkpointing. Each measurement runs in its own process, with TRL's training
+loop and the same completions (TRL's rollout_func); stock, which computes the same whatever is dropped, runs once per shape,
+before packed. Time stops where the optimizer starts: the best of --steps, after a warm-up step. Memory is the peak above what
+the process has before a step. Both get the same budget: stock as many rows in a micro-batch as fit in --packed_tokens (one, if
+none fits), packing as many tokens as those rows have, up to --packed_tokens.
 
 `bound` is the ratio of FLOPs: what stock TRL computes, and the least that gives the gradient, each token once through the
 weights, each pair of a token and one that it sees once through attention. Then come shapes at which packing has nothing to
-gain, and where vLLM is installed, how many of a rollout's prompt tokens it computes, when each sample is a request of its own.
+gain, and where vLLM is installed, how many of a rollout's prompt tokens it computes, when each sample is a separate request.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ def flops(prompt: int, completions: list[int], padded: bool) -> float:
 
 
 class Meter(TrainerCallback):
-    """Seconds of each step up to the optimizer. Of the last one: the most memory above what there was before, of the GPU or
-    else resident (Linux), and the tokens.
+    """Seconds of each step up to the optimizer. For the last one also the tokens and the peak memory above what was used
+    before: the GPU's, or else resident memory (Linux).
     """
 
     def __init__(self):
@@ -146,7 +146,7 @@ def step(prompt: int, completions: list[int], scores: list[float], micro_batch: 
 
 
 def worst(rows: int, prompt: int, completion: int) -> dict:
-    """Seconds of the forward and backward of rows that share nothing and have no padding: stock, packed, and as is chosen."""
+    """Seconds of the forward and backward of rows that share nothing and have no padding: stock, packed, and as chosen."""
     seconds = {"stock": math.inf, "packed": math.inf, "chosen": math.inf}
     with tempfile.TemporaryDirectory() as folder:
         args = GRPOConfig(folder, bf16=GPU, use_cpu=not GPU, activation_checkpointing=GPU, report_to="none")
@@ -169,7 +169,7 @@ def worst(rows: int, prompt: int, completion: int) -> dict:
 
 
 def prefill(prompts: int, prompt: int, group: int) -> dict:
-    """Prompt tokens of a rollout by vLLM, colocated as TRL has it, and how many of them it had in its cache."""
+    """Prompt tokens of a rollout by vLLM, colocated as in TRL, and how many of them were in its cache."""
     if not GPU:  # as tests/on_cpu.py
         import functools
 
@@ -215,7 +215,7 @@ def main() -> None:
     parser.add_argument("--groups", type=int, nargs="+", default=[16, 50], help="samples of it (16 50)")
     parser.add_argument("--means", type=int, nargs="+", default=[300, 1200], help="mean tokens of a completion (300 1200)")
     parser.add_argument("--dropped", type=float, nargs="+", default=[0, 0.3, 0.6], help="shares dropped (0 0.3 0.6)")
-    parser.add_argument("--packed_tokens", type=int, default=16384, help="room of a forward and backward (16384)")
+    parser.add_argument("--packed_tokens", type=int, default=16384, help="token budget of a forward and backward (16384)")
     parser.add_argument("--steps", type=int, default=2, help="steps to take the best of (2)")
     parser.add_argument("--output", type=Path, default=Path("outputs/bench-step.json"))
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
@@ -259,7 +259,7 @@ def main() -> None:
                     f"{what} {r[what]} → {more[what]} at {other} {r[other]}: stock takes {more['stock_s'] / r['stock_s']:.1f} "
                     f"times as long, packed {more['packed_s'] / r['packed_s']:.1f} times"
                 )
-    print("the worst there is, rows that share nothing and have no padding, as ratios to stock:")
+    print("the worst case, rows that share nothing and have no padding, as ratios to stock:")
     result = {"rows": rows, "worst": []}
     for shape in ((1, 2000, 3000), (2, 1000, 300), (64, 80, 80), (256, 20, 10)):
         shape = dict(zip(("rows", "prompt", "completion"), shape, strict=True))

@@ -32,7 +32,7 @@ def main() -> None:
         sys.exit(f"python -m puzzles: {error}")
     print(prompt(case.puzzle, args.wording))
     if args.proof:
-        print(f"\nProof, with clues numbered as they come:\n\n{explain(case.puzzle, steps)}\n\n{summarize(steps)}")
+        print(f"\nProof, with the clues numbered in order:\n\n{explain(case.puzzle, steps)}\n\n{summarize(steps)}")
     print(f"\nSolution ({band(case.depths)}, depths {', '.join(map(str, case.depths))}):\n")
     print("\n".join(f"{letter}. {answer}" for letter, answer in case.solution.items()))
 

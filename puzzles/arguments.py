@@ -38,7 +38,7 @@ def add_puzzle_arguments(parser: ArgumentParser) -> None:
         type=int,
         choices=range(4),
         default=0,
-        help="leave out questions of a smaller depth: 1 leaves out those that one clue answers (default 0)",
+        help="leave out questions below this depth: 1 leaves out those that a single clue answers (default 0)",
     )
 
 
@@ -51,7 +51,7 @@ def generator_options(args: Namespace, default_size: Size | None) -> dict:
     given = {field.name: getattr(args, field.name) for field in fields(Size) if getattr(args, field.name) is not None}
     options = {"directness": args.directness, "determine": args.determine, "min_depth": args.min_depth}
     if not -(2**63) <= args.seed < 2**63:
-        raise ValueError(f"--seed {args.seed} does not fit into 64 bits: choose one of at most 18 digits.")
+        raise ValueError(f"--seed {args.seed} does not fit in 64 bits: choose one with at most 18 digits.")
     if not isfinite(args.directness):
         raise ValueError(f"--directness {args.directness} is impossible: choose a number, such as 0 or 2.")
     if args.players is None:

@@ -7,7 +7,7 @@ certification).
 A question is a statement with an open field: the one that is None is what the detective must find out.
 
 `who` and `other` are references: a piece's name, `MURDERER`, `MURDER_WEAPON`, or a motive's name, which stands for "a
-suspect motivated by it". A statement about a shared motive holds if it holds of one and the same suspect throughout.
+suspect motivated by it". A statement about a shared motive holds if it is true of the same suspect throughout.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Iff:
 
 @dataclass(frozen=True)
 class SameRoom:
-    """`who` and `other` were in one room at `time`."""
+    """`who` and `other` were in the same room at `time`."""
 
     who: str
     other: str
@@ -191,7 +191,7 @@ def facts_about(statement: Clue, night: Night) -> list[Clue]:
 
 
 def _identity(reference: str, night: Night) -> list[Clue]:
-    """The facts that tell whom or what a reference stands for."""
+    """The facts that show whom or what a reference stands for."""
     if reference in (MURDERER, MURDER_WEAPON):
         aspect = "murderer" if reference == MURDERER else "weapon"
         return [Murder(aspect, murder_aspect(night, aspect))]
@@ -216,7 +216,7 @@ def answer_kind(question: Clue) -> str:
 
 
 def answer_options(question: Clue, setting: Setting) -> tuple[str, ...]:
-    """All names of the setting that are of the kind that a question asks for."""
+    """All names in the setting of the kind that a question asks for."""
     kinds = {
         "SUSPECT": setting.suspects,
         "WEAPON": setting.weapons,

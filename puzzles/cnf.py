@@ -1,12 +1,11 @@
-"""The rules of the night, and clues, as SAT clauses (CNF): what puzzles are generated, graded and proved with.
+"""The rules of the night, and clues, as SAT clauses (CNF), used to generate, grade and prove puzzles.
 
 This is the fast view of a clue, for an incremental SAT solver that is asked thousands of questions a second. `cpsat.py` states
-the same rules a second time, as a CP-SAT model, to certify what was made here; the two share no code, so that each checks the
-other.
+the same rules a second time, as a CP-SAT model, to certify what was made here; the two share no code, so each checks the other.
 
 Variables are numbered from 1 in a fixed order, so that the same setting always gives the same clauses. A compound statement
-gets a variable that is equivalent to it (Tseitin encoding), made once and shared. `rules` and `search` keep what they made for
-the last setting, since one question after another is about the same puzzle.
+gets a variable that is equivalent to it (Tseitin encoding), made once and shared. `rules` and `search` cache their
+result for the last setting, since successive calls are mostly about the same puzzle.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ class CNF:
 
     Args:
         pairwise: whether "at most one of these" is written as a clause for each pair. If not, it is kept in `at_most_one`,
-            from which the solver propagates the same: two clauses in five are saved.
+            from which the solver propagates the same facts; this saves two clauses in five.
     """
 
     def __init__(self, setting: Setting, pairwise: bool = True):
@@ -109,7 +108,7 @@ class CNF:
                 self.clauses += ((-guilty, -has, v), (-guilty, has, -v))
 
     def all(self, *literals: int) -> int:
-        """A literal that is true exactly if all of `literals` are."""
+        """A literal that is true exactly when all of `literals` are."""
         if len(literals) == 1:
             return literals[0]
         key = tuple(sorted(literals))
@@ -119,24 +118,24 @@ class CNF:
         return v
 
     def any(self, literals: Iterable[int]) -> int:
-        """A literal that is true exactly if at least one of `literals` is."""
+        """A literal that is true exactly when at least one of `literals` is."""
         return -self.all(*(-a for a in literals))
 
     def same(self, a: int, b: int) -> int:
-        """A literal that is true exactly if `a` and `b` are both true or both false."""
+        """A literal that is true exactly when `a` and `b` are both true or both false."""
         v = self._variable()
         self.clauses += ((-v, -a, b), (-v, a, -b), (v, a, b), (v, -a, -b))
         return v
 
     def picked(self, choice: dict[str, int], literals: dict[str, int]) -> int:
-        """A literal that is true exactly if `literals[name]` is, for the name that `choice` takes."""
+        """A literal that is true exactly when `literals[name]` is, for the name that `choice` takes."""
         v = self._variable()
         for name, chosen in choice.items():
             self.clauses += ((-v, -chosen, literals[name]), (v, -chosen, -literals[name]))
         return v
 
     def paired(self, a: dict[str, int], b: dict[str, int], pairs: list[tuple[str, str]]) -> int:
-        """A literal that is true exactly if the values that the choices `a` and `b` take are one of `pairs`.
+        """A literal that is true exactly when the values that the choices `a` and `b` take are one of `pairs`.
 
         No value may occur twice on one side of the pairs.
         """
@@ -149,7 +148,7 @@ class CNF:
         return v
 
     def literal(self, clue: Clue) -> int:
-        """A literal that is true exactly on the nights on which `clue` holds."""
+        """A literal that is true on exactly the nights where `clue` holds."""
         if clue not in self._literals:
             self._literals[clue] = self._literal(clue)
         return self._literals[clue]
@@ -158,7 +157,7 @@ class CNF:
         s, at = self.setting, self.at
         for field in ("who", "weapon"):
             if bearers := self._bearers(getattr(clue, field, None)):
-                if isinstance(clue, At):  # by far the most frequent, so without the detour
+                if isinstance(clue, At):  # by far the most common, so it takes the short path
                     of = {piece: at[piece, clue.time][clue.room] for piece in bearers}
                 else:
                     of = {piece: self.literal(replace(clue, **{field: piece})) for piece in bearers}
@@ -192,7 +191,7 @@ class CNF:
         raise TypeError(f"{clue!r} is not a clue.")
 
     def _bearers(self, reference: str | None) -> dict[str, int]:
-        """Each piece that a reference may stand for, with the literal that it does; {} for a plain name."""
+        """Each piece that a reference may stand for, with the literal that it does so; {} for a plain name."""
         if reference == MURDERER:
             return self.murderer
         if reference == MURDER_WEAPON:
@@ -223,7 +222,7 @@ class CNF:
 class Search:
     """An incremental solver with the rules of a setting, to which the clauses of a statement are added with its literal.
 
-    What it has learned changes how long an answer takes, never whether there is a night.
+    What it has learned affects how long an answer takes, never whether a night exists.
     """
 
     def __init__(self, setting: Setting):
@@ -232,7 +231,7 @@ class Search:
         self._loaded = len(self.cnf.clauses)
 
     def possible(self, assumptions: list[int]) -> bool:
-        """Whether all of these literals are true on some night. `solver` then has it as its model, otherwise a core of them."""
+        """Whether all of these literals are true on some night: then `solver` has it as its model, otherwise it has a core."""
         self.solver.append_formula(self.cnf.clauses[self._loaded :])
         self._loaded = len(self.cnf.clauses)
         return self.solver.solve(assumptions=assumptions)
@@ -260,4 +259,4 @@ def _rules(setting: Setting) -> CNF:
     return CNF(setting, pairwise=False)
 
 
-search = lru_cache(maxsize=1)(Search)  # one Search of a setting, shared by all callers
+search = lru_cache(maxsize=1)(Search)  # the Search of the last setting, shared by all callers

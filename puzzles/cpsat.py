@@ -1,10 +1,10 @@
-"""The rules of the night, and clues, as a CP-SAT model (OR-Tools): what puzzles are certified with.
+"""The rules of the night, and clues, as a CP-SAT model (OR-Tools), used to certify puzzles.
 
 This is the independent view of a clue. Puzzles are made with SAT clauses (`cnf.py`); here the same rules are stated again from
 scratch, with integer variables, tables and elements, so that a puzzle is certified by code that had no part in making it.
 
 `effort` limits a proof in CP-SAT's deterministic time, which counts the solver's steps, weighted so that a unit is one or two
-seconds. It is not the clock's time, so that every machine, however slow or busy, comes to the same verdict.
+seconds. It is not wall-clock time, so every machine, however slow or busy, reaches the same verdict.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _solve(model: cp_model.CpModel, effort: float, presolve: bool = True) -> tup
 def redundant(
     setting: Setting, groups: Sequence[Sequence[Clue]], statements: Sequence[Clue], effort: float = EFFORT
 ) -> Iterator[int]:
-    """The indices of the groups of clues that are redundant: without which the other groups still entail all of `statements`.
+    """The indices of the redundant groups of clues: those without which the others still entail all of `statements`.
 
     The model is built once, and solved without presolve, which costs more than it saves where there are many solutions.
 
@@ -191,7 +191,7 @@ class _Model(cp_model.CpModel):
         return self._literal(("xor", a.index, b.index), lambda literal: self.add_bool_xor(a, b, ~literal))
 
     def bearers(self, reference: str) -> list[tuple[str, cp_model.IntVar]]:
-        """Each piece that a reference may stand for, with the literal that it does."""
+        """Each piece that a reference may stand for, with the literal that it does so."""
         s = self.s
         if reference == MURDERER:
             return [(x, self.equals(self.murderer, s.suspects, x)) for x in s.suspects]
@@ -205,7 +205,7 @@ class _Model(cp_model.CpModel):
         return self.equals(self.at[piece, time], self.s.rooms, room)
 
     def literal(self, clue: Clue) -> cp_model.IntVar:
-        """A literal that is true exactly on the nights on which `clue` holds."""
+        """A literal that is true on exactly the nights where `clue` holds."""
         s, at, place = self.s, self.at, self.place
         match clue:
             case At(who, room, time):

@@ -1,21 +1,20 @@
-"""How deep one has to think for an answer, whatever the size of the puzzle.
+"""How deep one has to think for an answer, regardless of the size of the puzzle.
 
-The depth of a question is the first of these ways that settles its answer:
+The depth of a question is the first of these that settles its answer:
 
     0  one clue: a single clue, together with the rules, entails it
     1  propagation: unit propagation over the rules and all clues derives it, without any supposition
     2  look-ahead: suppose that a cell of the night has some value, and propagate; if that leads to a contradiction, rule the
        value out; repeat until nothing changes
-    3  search: it takes suppositions within suppositions
+    3  search: suppositions within suppositions are needed
 
 A cell is where a piece was at some time, a suspect's motive, or an aspect of the murder.
 
 Depths 1 and 2 are the reductions r₁ (unit propagation) and r₂ (failed-literal elimination) of Kullmann's hierarchy of
 resolution hardness (O. Kullmann, "Investigating a general hierarchy of polynomially decidable classes of CNF's based on
 short tree-like resolution proofs", ECCC TR99-041, 1999), with suppositions about cells of the night only. They also
-depend on how the clauses in `cnf.py` are written, which are meant to propagate what a person sees at a glance: a piece is not
-in a room that it cannot have reached, a clue about two pieces constrains either one, a time without a possible murder scene is
-ruled out.
+depend on the clauses in `cnf.py`, which are written to propagate what a person sees at a glance: a piece is not in a room that
+it cannot have reached, a clue about two pieces constrains either one, a time without a possible murder scene is ruled out.
 
 A puzzle is as difficult as its deepest question: `easy` up to propagation, `medium` with look-ahead, `hard` with search.
 """
@@ -76,8 +75,8 @@ def depths(puzzle: Puzzle, night: Night) -> list[int]:
 def _given_away(puzzle: Puzzle, night: Night) -> list[bool]:
     """Whether some single clue, together with the rules, entails each answer.
 
-    A night on which a clue holds and several answers are false shows for all of them at once that this clue does not entail
-    them, and the same for every other clue that holds on that night.
+    A night on which a clue holds and several answers are false shows that the clue entails none of those answers. The same
+    goes for every other clue that holds on that night.
     """
     nights = search(puzzle.setting)
     literal = nights.cnf.literal

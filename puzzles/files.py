@@ -26,7 +26,7 @@ def sha256(path: Path) -> str:
 
 
 def lock_folder(folder: Path) -> int:
-    """Keep all other processes out of a folder until this one ends, however it ends, or closes the file that is returned.
+    """Lock a folder against all other processes until this one ends, however it ends, or closes the returned file.
 
     Raises:
         ValueError: if another process has locked it.
@@ -40,7 +40,7 @@ def lock_folder(folder: Path) -> int:
         raise ValueError(
             f"{folder} is in use by process {pid}: wait for it, or end it (a killed launcher may leave its workers running)."
         ) from None
-    except OSError:  # a network disk that has no locks
+    except OSError:  # a network disk without locks
         return lock
     os.truncate(lock, 0)
     os.write(lock, str(os.getpid()).encode())

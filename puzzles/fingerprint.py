@@ -14,14 +14,14 @@ from collections.abc import Iterable, Iterator
 from puzzles.clues import Clue, Iff, Or, SameRoom, Together
 from puzzles.scenario import Setting
 
-ROUNDS = 3  # of refinement: how many statements away from a name one looks
+ROUNDS = 3  # of refinement: how many statements away from a name to look
 
 
 def split_fingerprint(setting: Setting, statements: Iterable[Clue]) -> str:
     """32 hexadecimal digits that stay the same under any renaming and any order of the statements.
 
     A room is represented by its position in the mansion, a time by its position in the night, and suspects, weapons and motives
-    by what is said of them. The two sides of a symmetric statement may be swapped.
+    by what is said about them. The two sides of a symmetric statement may be swapped.
     """
     s, statements = setting, list(statements)
     fixed = {room: f"room {i}" for i, room in enumerate(s.rooms)} | {time: f"time {i}" for i, time in enumerate(s.times)}
@@ -44,7 +44,7 @@ def _names(statement: Clue) -> Iterator[str]:
 
 
 def _outline(statement: Clue, known: dict[str, str]) -> str:
-    """A statement with each name replaced by what is known of it."""
+    """A statement with each name replaced by what is known about it."""
     values = [known.get(v, v) if isinstance(v, str) else _outline(v, known) for v in vars(statement).values()]
     if isinstance(statement, (Or, Iff, SameRoom, Together)):
         values[:2] = sorted(values[:2])

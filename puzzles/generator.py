@@ -6,7 +6,7 @@ unsatisfiable together with the rules and the clues that remain. The result is m
 
 The rules are encoded once (`cnf.py`), each candidate gets one literal, and an incremental SAT solver takes the remaining
 literals as assumptions. Each time it finds them unsatisfiable it names a core, the assumptions that it used. A clue outside the
-last core can be left out without another call, since the core stays complete; so the result is that of one call for each clue.
+last core can be left out without another call, since the core stays complete; so the result is that of one call per clue.
 The last candidates are assumed first, so that a core holds late candidates and most of the early ones are left out at once.
 """
 
@@ -52,7 +52,7 @@ BIAS_OF_UNKNOWN = {  # added if the statement is about "the murderer" or "the mu
     Carried: 0.15,
 }
 BIAS_OF_PAIR = {Or: 0.1, Iff: 0.2}  # added to the mean of the two sides
-MAX_QUESTIONS = 8  # of a puzzle, bonus questions included
+MAX_QUESTIONS = 8  # per puzzle, bonus questions included
 DETERMINE = ("world", "answers")
 # Raised whenever the same arguments would give a different puzzle than before.
 VERSION = 1
@@ -101,7 +101,7 @@ def generate(
             clues are such statements, and the puzzle is easy.
         determine: what the clues determine: the whole night ("world", as published), or only the answers ("answers": fewer
             clues, and harder).
-        min_depth: leave out questions of a smaller depth (see `difficulty.py`); 1 leaves out those that one clue answers.
+        min_depth: leave out questions below this depth (see `difficulty.py`); 1 leaves out those that a single clue answers.
 
     Raises:
         NothingToAskError: if no question is left.
@@ -144,7 +144,7 @@ def minimal(night: Night, clues: list[Clue], statements: list[Clue] | None = Non
     """Leave out clues, first to last, wherever the rest still entails `statements` (default: the whole night).
 
     Raises:
-        ValueError: if not even all the clues together entail them.
+        ValueError: if even all the clues together do not entail them.
     """
     nights = search(night.setting)
     literals = [nights.cnf.literal(clue) for clue in clues]
@@ -231,7 +231,7 @@ def _pairs(rng: random.Random, night: Night, count: int) -> Iterator[Or | Iff]:
 
 
 def _meetings(rng: random.Random, night: Night) -> Iterator[SameRoom | Together]:
-    """For each room and time with at least two pieces, two of them; one perhaps not by its name."""
+    """For each room and time with at least two pieces, two of them; one may be referred to other than by its name."""
     s = night.setting
     for time in _shuffled(rng, s.times):
         for room in _shuffled(rng, s.rooms):
@@ -274,7 +274,7 @@ def _carries(rng: random.Random, night: Night) -> Iterator[Carried]:
 
 
 def _neighbours(rng: random.Random, night: Night, tries: int) -> Iterator[Beside]:
-    """Two pieces in neighbouring rooms, found in `tries` draws of two rooms that are not empty."""
+    """Two pieces in neighbouring rooms, found in `tries` draws of two non-empty rooms."""
     s = night.setting
     for _ in range(tries):
         time = rng.choice(s.times)

@@ -1,19 +1,19 @@
-"""The text of a prompt or a completion, in whatever form a dataset or a server gives it: a string, a message or a chat."""
+"""The text of a prompt or a completion, in whatever form a dataset or a server provides it: a string, a message or a chat."""
 
 from __future__ import annotations
 
 from typing import Any
 
-TEXT_PARTS = ("text", "input_text", "output_text")  # the types under which Hugging Face and OpenAI send a part that is text
+TEXT_PARTS = ("text", "input_text", "output_text")  # the types that Hugging Face and OpenAI give to parts that are text
 
 
 def text_of(message: Any, role: str | None = None, *, text_only: bool = False) -> str | None:
     """The text of a string, of a message {"role": …, "content": …}, or of the last message of a chat; None if there is none.
 
-    A message's content is a string or a list of parts. A tool's result counts as no text.
+    A message's content is a string or a list of parts. A tool's result does not count as text.
 
     Args:
-        role: of a chat, use the last message of this role (one without a role counts as that).
+        role: in a chat, use the last message with this role (one without a role counts too).
         text_only: return None if a part is anything but text, such as an image; otherwise such parts are skipped.
     """
     if isinstance(message, list):

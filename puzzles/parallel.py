@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
-AHEAD = 16  # pieces of work in hand for each process, so that none is idle while another is slow
+AHEAD = 16  # items of work queued per process, so that none is idle while another is slow
 
 
 def in_order(function: Callable, work: Iterable, num_proc: int) -> Iterator[Any]:
-    """`function` of each piece of work, in the order of the work, whatever `num_proc` is; `work` may be endless.
+    """`function` of each item of `work`, in order, whatever `num_proc` is; `work` may be endless.
 
     The processes end when this one does, however it ends.
     """

@@ -14,10 +14,10 @@ The depth of a step is that of `difficulty.py`. From what it rests on, a step fo
        can say, such as "Mrs. White was not in the Hall"
 
 and a deeper step is taken only where no shallower one yields anything new. Whatever propagates from a step of depth 1 also
-propagates from what that step rests on. So every step is an answer, or took look-ahead or search.
+propagates from what that step rests on. So every step is an answer, or needed look-ahead or search.
 
 The number of steps is small, but not proved to be the smallest: no step can be left out without a later one becoming deeper. As
-each answer is a step, a proof that has no other steps is a shortest one.
+each answer is a step, a proof with no other steps is as short as possible.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from puzzles.generator import generate
 from puzzles.scenario import Night, Size
 from puzzles.sentences import render
 
-CONFLICTS = 2_000  # of the search in a unit of effort; the largest published size needs 2,700 in all
+CONFLICTS = 2_000  # of the search per unit of effort; the largest published size needs 2,700 in total
 BECAUSE = {  # by depth
     1: "because of {}",
     2: "since anything else would contradict {}",
@@ -68,7 +68,7 @@ def prove(puzzle: Puzzle, night: Night, effort: float = EFFORT) -> list[ProofSte
     Where a step can rest either on an earlier step or on clues, it rests on the step, which says more in fewer words.
 
     Args:
-        night: one that fits the clues, as from `puzzles.cpsat.find_night`, so that what is true need not be supposed.
+        night: one that fits the clues, such as `puzzles.cpsat.find_night` returns, so that what is true need not be supposed.
         effort: limit of the search, and again of the check of each step: about seconds, but counted in steps of the solvers,
             so that the same puzzles have a proof on every machine.
 
@@ -190,7 +190,7 @@ class _Prover:
         return kept
 
     def chain(self) -> dict[int, int]:
-        """Statements with their depths that lead from the clues to the answers, each from those before it."""
+        """Statements with their depths that lead from the clues to the answers, each following from those before it."""
         for goal, question in self.goals.items():
             if not self.entailed(list(self.clues), goal):
                 raise ValueError(f"the clues do not determine: {render(question, self.setting)}")

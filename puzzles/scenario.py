@@ -1,7 +1,7 @@
 """The night: who and what is in Tudor Mansion, and what happened there.
 
 A `Setting` is what the detective knows from the start (people, weapons, rooms on a grid, times, motives); a `Night` is what
-happened. `night(seed, index, size)` is a pure function: the same arguments give the same night on every machine, whatever
+happened. `night(seed, index, size)` is a pure function: the same arguments give the same night on every machine, for any
 PYTHONHASHSEED, because every choice is drawn from one `random.Random` over ordered sequences.
 
 The names, the mix of sizes, the movement probabilities and the grid shapes are those of the published experiment.
@@ -33,7 +33,7 @@ BODDY = "Mr. Boddy"
 MURDERER, MURDER_WEAPON = "the murderer", "the murder weapon"
 
 STEP_PROBABILITY = 0.5  # a person walks to a neighbouring room between two times
-CARRY_PROBABILITY = 0.8  # a suspect who walks takes the weapon in hand along
+CARRY_PROBABILITY = 0.8  # a suspect who walks takes the weapon along
 SPACINGS = (15, 30, 60)  # minutes between two times
 DIRECTIONS = {"north": (-1, 0), "south": (1, 0), "east": (0, 1), "west": (0, -1)}  # (row, column) steps
 
@@ -182,7 +182,7 @@ class Night:
     time: str
 
     def bearers(self, reference: str) -> tuple[str, ...]:
-        """The pieces that a reference stands for: itself, the murderer, or everyone with that motive."""
+        """The pieces that a reference stands for: itself, the murderer or murder weapon, or everyone with that motive."""
         if reference == MURDERER:
             return (self.murderer,)
         if reference == MURDER_WEAPON:
@@ -196,12 +196,12 @@ def night(seed: int, index: int, size: Size | None = None, players: tuple[int, i
     """Night `index` of the series `seed`. Without a `size`, one is drawn from the published mix for `players`.
 
     Raises:
-        ValueError: if no murder is possible in so crowded a mansion.
+        ValueError: if the mansion is too crowded for a murder.
     """
     rng = random.Random(f"night {seed} {index}")
     size = size or published_size(rng, players)
     setting, motive = _setting(rng, size)
-    for _ in range(10_000):  # a crowded mansion may need many tries until someone is alone with a weapon
+    for _ in range(10_000):  # a crowded mansion may need many tries before someone is alone with a weapon
         place = _walks(rng, setting)
         if murder := _murder(rng, setting, place):
             murderer, weapon, time = murder
@@ -215,7 +215,7 @@ def _setting(rng: random.Random, size: Size) -> tuple[Setting, dict[str, str]]:
     suspects = tuple(rng.sample(SUSPECTS, size.suspects))
     names = rng.sample(MOTIVES, size.motives)
     motive: dict[str, str] = {}
-    if names:  # every motive is someone's; the suspects left over draw freely
+    if names:  # every motive is someone's; the remaining suspects draw freely
         drawn = names + rng.choices(names, k=size.suspects - size.motives)
         motive = dict(zip(suspects, rng.sample(drawn, len(drawn)), strict=True))
     counts = tuple((name, list(motive.values()).count(name)) for name in names)
@@ -293,7 +293,7 @@ def _murder(rng: random.Random, setting: Setting, place: dict[tuple[str, str], s
 
 
 def _boddys_places(rng: random.Random, setting: Setting, room: str, time: str) -> dict[tuple[str, str], str]:
-    """Mr. Boddy's places: a random walk that ends where he is murdered; there he stays."""
+    """Mr. Boddy's places: a random walk that ends where he is murdered, where he then stays."""
     murdered = setting.times.index(time)
     place = {(BODDY, t): room for t in setting.times[murdered:]}
     for t in reversed(setting.times[:murdered]):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A Markdown table, one line per row. Cells are not escaped: they must not hold a `|` or a line break."""
+    """A Markdown table, one line per row. Cells are not escaped: they must not contain a `|` or a line break."""
     lines = ["|" + "".join(f" {cell} |" if cell != "" else " |" for cell in row) for row in (header, *rows)]
     return "\n".join([lines[0], "|" + "---|" * len(header), *lines[1:]])
 

@@ -5,7 +5,7 @@
   python -m puzzles.verify test.parquet --sample 20          twenty rows, drawn at random
   python -m puzzles.verify published_val.json                a JSON list of rows; rows.jsonl has one on each line
 
-Each prompt is read back into a puzzle, and the whole text has to be the text of that puzzle, word for word, in one of the
+Each prompt is read back into a puzzle, and the whole text has to match the text of that puzzle, word for word, in one of the
 wordings of `prompts.py` (the row's own, if it has a column `wording`) or in that of the published prompts. Only line ends,
 blank lines and space at the end of a line may differ, and the order of suspects, weapons, motives and clues, which carries no
 meaning. Names have to be those of the published game, since a misspelled name that no clue mentions would go unnoticed
@@ -13,7 +13,7 @@ otherwise. In a chat the puzzle is the last message of the user.
 
 Then CP-SAT, which had no part in making the puzzle, proves that a night fits the clues, that no other does (or none with other
 answers, where a row has `determine: answers`), that the recorded answers are that night's, and that no clue can be left out.
-Each faulty row is a line of output, with a night that shows the problem where there is one, and the exit code is then 1.
+Each faulty row gets a line of output, with a night that shows the problem where there is one; the exit code is then 1.
 
 The published generator reads "a suspect motivated by M moved from R to S" so loosely that with a shared motive one suspect
 may have been in R and another in S (`--reading published`). In plain English it is one suspect who moved (`--reading plain`).
@@ -49,7 +49,7 @@ SHOWN = 4  # how many differences between two nights are named, and how many clu
 
 
 def row_problems(row: Any, reading: str | None = None) -> list[str]:
-    """What is wrong with a row, a phrase for each problem; [] if it is sound.
+    """What is wrong with a row, one phrase per problem; [] if it is sound.
 
     Args:
         row: with the columns `prompt` and `solution`, perhaps `determine` and `wording`; any others are ignored.
@@ -72,7 +72,7 @@ def row_problems(row: Any, reading: str | None = None) -> list[str]:
 
 
 def text_problems(text: str, puzzle: Puzzle, wording: str, determine: Any = None) -> Iterator[str]:
-    """What can be wrong with a row before anything is proved: its text, its names, its questions."""
+    """What is wrong with a row before anything is proved: its text, its names, its questions."""
     s = puzzle.setting
     if found := first_difference(text, puzzle, wording):
         yield found
@@ -94,7 +94,7 @@ def text_problems(text: str, puzzle: Puzzle, wording: str, determine: Any = None
 
 
 def _puzzle_problems(puzzle: Puzzle, groups: list[list[Clue]], row: dict) -> Iterator[str]:
-    """What CP-SAT finds wrong with a puzzle, each group of whose statements is what a clue states."""
+    """What CP-SAT finds wrong with a puzzle; each group holds what one clue states."""
     s, statements = puzzle.setting, [*chain(*groups)]
     night = find_night(s, statements)
     if night is None:
@@ -178,7 +178,7 @@ def main() -> int:
     parser.add_argument("source", help="a Parquet, JSON or JSON Lines file, a folder, or a dataset's id on the Hub")
     parser.add_argument("--sample", type=int, metavar="N", help="certify only N rows of each split, drawn at random")
     parser.add_argument(
-        "--reading", choices=READINGS, help="how a move by one of several with a motive is read (default: by the wording)"
+        "--reading", choices=READINGS, help="how to read a move by one of several with a motive (default: by the wording)"
     )
     parser.add_argument("--num-proc", type=int, default=os.cpu_count(), help="processes (default: one per core)")
     args = parser.parse_args()
@@ -202,7 +202,7 @@ def main() -> int:
             if problems:
                 tqdm.write(f"{name}: {'; '.join(problems)}.")
     except (OSError, ValueError) as error:
-        parser.error(f"{args.source} cannot be read to its end: {error}")
+        parser.error(f"{args.source} cannot be read to the end: {error}")
     print(f"{total - faulty} of {total} puzzles are satisfiable, unique, minimal and correctly answered.")
     return 1 if faulty or not total else 0
 

@@ -1,6 +1,6 @@
 """Alarms that stop a bad run from wasting money: each one's threshold (`AlarmArguments`) and rule (`alarms`).
 
-A rule looks at nothing but the trainer's log, which is saved in checkpoints, so a resumed run remembers earlier generations.
+A rule looks only at the trainer's log, which is saved in checkpoints, so a resumed run remembers earlier generations.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def alarms(history: list[dict], args: AlarmArguments) -> dict[str, str]:
         return len(values) == args.alarm_window and all(value is not None and is_bad(value) for value in values)
 
     in_a_row = f"in {args.alarm_window} generations in a row"
-    if all_recent("frac_reward_zero_std", lambda x: x >= 1):  # reward_std is no use: it is taken over all puzzles together
+    if all_recent("frac_reward_zero_std", lambda x: x >= 1):  # reward_std does not help: it is over all puzzles
         found["reward_std"] = (
             f"within every group all rewards were equal {in_a_row}: there is nothing to learn from. Look at the completions "
             "(log_completions): is the answer sheet there, are they truncated, is every puzzle too hard or too easy?"
@@ -94,7 +94,7 @@ def alarms(history: list[dict], args: AlarmArguments) -> dict[str, str]:
 
 
 def first_without_gradient(history: list[dict]) -> bool:
-    """Whether the latest log is of the first generation in which no group has two different rewards, so nothing teaches."""
+    """Whether the latest log is of the first generation in which no group has two different rewards: nothing to learn from."""
     *earlier, latest = [log.get("frac_reward_zero_std", 0) >= 1 for log in history]
     return latest and not any(earlier)
 

@@ -34,21 +34,21 @@ class SizeArguments:
 
 @dataclass
 class PuzzleArguments(SizeArguments):
-    """Which puzzles to train on and to be scored on."""
+    """Which puzzles to train on and to score on."""
 
     dataset: str | None = field(
         default=None,
         metadata={
             "help": "Hub id or folder of a dataset with the splits `train` and `validation`, and the columns `prompt` (a text, "
             "or messages of text) and `solution` (the answers in order, or by letter). Leave it out to generate puzzles on "
-            "the spot; `seed` then says which."
+            "the fly; `seed` then selects them."
         },
     )
     num_train_puzzles: int | None = field(default=None, metadata={"help": "How many to train on. Default: all, or 1024."})
-    num_eval_puzzles: int = field(default=64, metadata={"help": "How many held-out puzzles to be scored on."})
+    num_eval_puzzles: int = field(default=64, metadata={"help": "How many held-out puzzles to score on."})
     difficulty: list[str] | None = field(
         default=None,
-        metadata={"help": f"Train on puzzles of these bands only, out of {', '.join(BANDS)}. Held-out ones stay of all bands."},
+        metadata={"help": f"Train only on puzzles of these bands ({', '.join(BANDS)}). Held-out puzzles come from all bands."},
     )
     curriculum: str | None = field(
         default=None,
@@ -59,7 +59,7 @@ class PuzzleArguments(SizeArguments):
     )
     wording: str = field(default="clear", metadata={"help": f"How generated prompts are framed: {', '.join(WORDINGS)}."})
     directness: float = field(
-        default=0.0, metadata={"help": "0 as published; towards 2, ever more clues state a fact outright (easier puzzles)."}
+        default=0.0, metadata={"help": "0 as published; the closer to 2, the more clues state a fact outright (easier)."}
     )
     players: list[int] = field(
         default_factory=lambda: [1, 6],
@@ -74,28 +74,28 @@ class RunArguments:
     optimizer_steps: int | None = field(
         default=None,
         metadata={
-            "help": "Optimizer steps per generation batch. Given, it sets gradient_accumulation_steps for whatever number of "
-            "processes there is, so that a recipe needs no change from 4 GPUs to 16."
+            "help": "Optimizer steps per generation batch. If given, it sets gradient_accumulation_steps for any number of "
+            "processes, so that a recipe needs no change from 4 GPUs to 16."
         },
     )
     packing: bool = field(
         default=True,
         metadata={
-            "help": "Compute the prompt of a puzzle once for all of its samples, no padding, and no samples without an "
+            "help": "Compute a puzzle's prompt once for all of its samples, and skip padding and samples without an "
             "advantage: the same gradients in less time (recipes/packing.py). false: stock TRL."
         },
     )
     packed_tokens: int = field(
         default=16384,
         metadata={
-            "help": "With packing: most tokens that go forward and backward at once on a GPU. It, and not "
-            "per_device_train_batch_size, says what memory training takes; a longer row goes alone."
+            "help": "With packing: the most tokens that go forward and backward at once on a GPU. This, not "
+            "per_device_train_batch_size, determines the memory that training needs; a longer row goes alone."
         },
     )
     deduction_weight: float = field(
         default=0.0,
         metadata={
-            "help": "Weight of the reward for stated deductions that are justified (rewards/deductions/judge.py), beside 1 "
+            "help": "Weight of the reward for stated deductions that are justified (rewards/deductions/judge.py), next to 1 "
             "for the answers. 0: measured and logged, not trained on."
         },
     )
@@ -108,7 +108,7 @@ class RunArguments:
     )
     start_anyway: bool = field(
         default=False,
-        metadata={"help": "Start even if, by the plan's estimate, memory or disk will not suffice."},
+        metadata={"help": "Start even if the plan estimates that memory or disk will not suffice."},
     )
 
 
@@ -134,7 +134,7 @@ def parse(types: tuple[type, ...], description: str) -> tuple:
         formatter_class=RawDescriptionHelpFormatter,
     )
     try:
-        if "--config" in sys.argv[:-1]:  # name unknown keys before anything is made of the known ones
+        if "--config" in sys.argv[:-1]:  # report unknown keys before using the known ones
             recipe = Path(sys.argv[sys.argv.index("--config") + 1])
             if not recipe.exists():
                 others = sorted(str(path) for path in recipe.parent.glob("*.yaml") if "output_dir:" in path.read_text())
@@ -150,6 +150,6 @@ def parse(types: tuple[type, ...], description: str) -> tuple:
     except (ValueError, OSError, yaml.YAMLError) as error:
         if "bf16/gpu" in str(error):
             error = "no GPU with bf16 was found. Use recipes/tiny-cpu.yaml, or --use_cpu true (and mind the size)."
-        if os.environ.get("RANK", "0") != "0":  # one process tells it
+        if os.environ.get("RANK", "0") != "0":  # only one process prints it
             sys.exit(2)
         parser.error(str(error))

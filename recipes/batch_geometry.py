@@ -57,7 +57,7 @@ def divided_by_tokens(run_args: RunArguments, args: GRPOConfig) -> bool:
 
 
 def batch_geometry(run_args: RunArguments, args: GRPOConfig, processes: int) -> BatchGeometry:
-    """The geometry of a run on so many processes. Changes none of its arguments.
+    """The geometry of a run on this many processes. Does not change its arguments.
 
     Raises:
         ValueError: if the completions of an optimizer step don't divide evenly over the processes and their micro-batches.
@@ -66,7 +66,7 @@ def batch_geometry(run_args: RunArguments, args: GRPOConfig, processes: int) -> 
     if run_args.optimizer_steps is None:
         steps, accumulation = args.steps_per_generation, args.gradient_accumulation_steps
         return BatchGeometry(processes, args.per_device_train_batch_size, steps, accumulation, by_tokens)
-    micro_batch = 1 if by_tokens else args.per_device_train_batch_size  # by tokens, any number of rows will do
+    micro_batch = 1 if by_tokens else args.per_device_train_batch_size  # by tokens, any number of rows works
     rows = args.generation_batch_size / run_args.optimizer_steps
     if rows % (micro_batch * processes):
         fitting = ", ".join(str(n) for n in range(1, 65) if rows % (n * micro_batch) == 0)
@@ -81,7 +81,7 @@ def batch_geometry(run_args: RunArguments, args: GRPOConfig, processes: int) -> 
 
 
 def merged_micro_batches(args: GRPOConfig) -> dict[str, int]:
-    """The fields of GRPOConfig that make one micro-batch of those of an optimizer step, which packing divides by tokens."""
+    """The fields of GRPOConfig that merge the micro-batches of an optimizer step into one, which packing divides by tokens."""
     merged = math.gcd(args.steps_per_generation, args.gradient_accumulation_steps)
     return {
         "per_device_train_batch_size": args.per_device_train_batch_size * merged,
@@ -91,7 +91,7 @@ def merged_micro_batches(args: GRPOConfig) -> dict[str, int]:
 
 
 def eval_batches(args: GRPOConfig, processes: int, held_out: int) -> tuple[int, int]:
-    """Completions of an evaluation of so many held-out puzzles, and how many of them make a batch on all processes."""
+    """Completions of an evaluation of this many held-out puzzles, and how many of them make a batch on all processes."""
     return held_out * (args.num_generations_eval or args.num_generations), args.per_device_eval_batch_size * processes
 
 
@@ -109,7 +109,7 @@ def geometry_problems(geometry: BatchGeometry, run_args: RunArguments, args: GRP
     completions, eval_batch = eval_batches(args, processes, held_out)
     if eval_batch % (samples := args.num_generations_eval or args.num_generations):
         problems.append(
-            f"per_device_eval_batch_size × processes = {eval_batch} does not divide by the {samples} samples of a held-out "
+            f"per_device_eval_batch_size × processes = {eval_batch} is not divisible by the {samples} samples of a held-out "
             "puzzle: change per_device_eval_batch_size or num_generations_eval."
         )
     elif completions % eval_batch:

@@ -30,7 +30,7 @@ def check_same_run(output_dir: Path, arguments: dict) -> None:
             changes = ", ".join(f"{k} was {recorded.get(k)!r}, now {arguments.get(k)!r}" for k in changed[:3])
             raise ValueError(f"{output_dir} holds another run ({changes}). Choose another folder, or delete that one.")
     elif output_dir.exists() and any(output_dir.iterdir()):
-        raise ValueError(f"{output_dir} is not empty and holds no run of this kind. Choose another folder.")
+        raise ValueError(f"{output_dir} is not empty and does not hold a run of this kind. Choose another folder.")
     write_json(record, arguments)
 
 
@@ -70,7 +70,7 @@ def best_checkpoint(output_dir: Path, log_history: list[dict]) -> dict:
 
 
 def delete_checkpoints_except(steps: set[int], output_dir: Path) -> None:
-    """Delete all checkpoints but those of these steps, unfinished ones too."""
+    """Delete all checkpoints except those of these steps, unfinished ones too."""
     for folder in output_dir.glob("checkpoint-*"):
         if int(folder.name.rpartition("-")[2]) not in steps:
             (folder / COMPLETE).unlink(missing_ok=True)  # first, so that a partly deleted checkpoint never looks complete
@@ -78,7 +78,7 @@ def delete_checkpoints_except(steps: set[int], output_dir: Path) -> None:
 
 
 def read_log_history(output_dir: Path) -> list[dict]:
-    """All that a run has logged, evaluations too, up to its newest complete checkpoint.
+    """Everything that a run has logged, evaluations too, up to its newest complete checkpoint.
 
     Raises:
         ValueError: if there is none.

@@ -1,4 +1,4 @@
-"""What is checked before a run starts, each problem with its fix: nothing is loaded or written until all of it is right.
+"""What is checked before a run starts, each problem with its fix: nothing is loaded or written until every check passes.
 
 recipes/grpo.py checks the machine it is on; the planner checks the machines it is asked about.
 """
@@ -23,7 +23,7 @@ from recipes.planner.memory import disk, memory
 from recipes.pretrained import count_parameters, hub_is_unreachable, load_config, load_tokenizer, weight_dtype
 
 SET_BY_TRAINER = ("conversation", "tools", "chat_template", "add_generation_prompt", "tokenize", "return_dict")
-CHARACTERS_PER_TOKEN = 2.5  # of a prompt, at least: 2.88 was the least of 5,500 with Qwen2.5's vocabulary, 3.23 the mean
+CHARACTERS_PER_TOKEN = 2.5  # of a prompt, at least: of 5,500 with Qwen2.5's vocabulary, 2.88 was the minimum, 3.23 the mean
 
 
 def check_run(
@@ -70,7 +70,7 @@ def recipe_problems(
     lengths: list[int],
     held_out: int,
 ) -> list[str]:
-    """What is wrong with a recipe for this model on this machine, batches, memory and disk aside."""
+    """What is wrong with a recipe for this model on this machine, apart from batches, memory and disk."""
     return [
         *reserved_option_problems(run_args, args),
         *too_long_prompts(args, config, lengths, held_out),
@@ -82,7 +82,7 @@ def recipe_problems(
 
 
 def reserved_option_problems(run_args: RunArguments, args: GRPOConfig) -> list[str]:
-    """Options of TRL that were given although this recipe sets them itself: none is overridden silently."""
+    """Options of TRL that were given although this recipe sets them itself: none is silently overridden."""
     reserved = {
         "reward_weights": (args.reward_weights is not None, "the weights are 1 for the answers and deduction_weight"),
         "save_total_limit": (args.save_total_limit is not None, "the latest and the best checkpoint are kept, no others"),
@@ -155,7 +155,7 @@ def prompt_lengths(args: GRPOConfig, tokenizer: PreTrainedTokenizerBase | None, 
 
 
 def row_name(row: int, train: int) -> str:
-    """What messages call a row, where training rows come first and held-out rows after them."""
+    """How messages refer to a row, where training rows come first and held-out rows after them."""
     return f"row {row}" if row < train else f"held-out row {row - train}"
 
 

@@ -1,4 +1,4 @@
-"""The puzzles of a run: loaded from a dataset, or generated on the spot.
+"""The puzzles of a run: loaded from a dataset, or generated on the fly.
 
 Whatever a dataset looks like, `load_puzzles` returns rows like those of `make dataset`: the prompt is a list of messages, each
 with a text, and the solution a list of answers in the order of the questions.
@@ -21,7 +21,7 @@ from puzzles.scenario import Size
 from recipes.arguments import PuzzleArguments
 
 FRESH_OFFSET = 10_000  # fresh puzzles start this many indices after a run's held-out ones
-SEARCH_LIMIT = 20  # puzzles to generate per wanted one of the chosen bands before giving up
+SEARCH_LIMIT = 20  # puzzles to generate for each wanted one of the chosen bands before giving up
 
 
 def load_puzzles(args: PuzzleArguments, seed: int) -> tuple[Dataset, Dataset]:
@@ -87,7 +87,7 @@ def load_from_dataset(args: PuzzleArguments) -> tuple[Dataset, Dataset]:
     if Path(args.dataset).is_file():
         raise ValueError(
             f"dataset {args.dataset!r} is one file: put it into a folder as train{Path(args.dataset).suffix}, held-out "
-            f"puzzles beside it as validation{Path(args.dataset).suffix}, and name the folder."
+            f"puzzles beside it as validation{Path(args.dataset).suffix}, and pass the folder."
         )
     try:
         splits = load_every_split(args.dataset)
@@ -206,7 +206,7 @@ def normalize_prompt(prompt: object) -> list[dict[str, str]]:
             raise ValueError(f"its {message['role']} message is {message.get('content')!r:.80}: only text can be trained on")
         messages.append({"role": message["role"], "content": content})
     if messages[-1]["role"] != "user" or not messages[-1]["content"].strip():
-        raise ValueError(f"its last message is {messages[-1]!s:.80}: it must be a user message that is not empty")
+        raise ValueError(f"its last message is {messages[-1]!s:.80}: it must be a non-empty user message")
     return messages
 
 

@@ -108,7 +108,7 @@ def checked_puzzles(
             rows.map(lambda row: {"prompt": as_text(row["prompt"])}, keep_in_memory=True, load_from_cache_file=False)
             for rows in (train, held_out)
         )
-    # With fewer puzzles than prompts in a generation batch, each puzzle comes several times.
+    # With fewer puzzles than prompts in a generation batch, each puzzle appears several times.
     times = -(-training_args.generation_batch_size // (training_args.num_generations * len(train)))
     return train.select([*range(len(train))] * times), held_out
 
@@ -120,7 +120,7 @@ def claim_folder(
     training_args: GRPOConfig,
     model_args: ModelConfig,
 ) -> str | None:
-    """Make the folder this run's own, and return the checkpoint to resume from, if there is one.
+    """Claim the folder for this run, and return the checkpoint to resume from, if there is one.
 
     Raises:
         ValueError: if the folder holds another run, or another process works in it.
@@ -136,7 +136,7 @@ def claim_folder(
 
 
 def identity(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args: GRPOConfig, model_args: ModelConfig) -> dict:
-    """The arguments that define a run: all but those that MAY_CHANGE. ZeRO-3's checkpoints belong to a number of processes."""
+    """The arguments that define a run: all but those that MAY_CHANGE. ZeRO-3's checkpoints fit only one number of processes."""
     machine = this_machine(training_args)
     training = {k: v for k, v in training_args.to_dict().items() if not k.startswith(MAY_CHANGE)}
     steps_per_generation = training_args.steps_per_generation / training_args.gradient_accumulation_steps
@@ -149,7 +149,7 @@ def identity(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args
 
 
 def print_start(checkpoint: str | None, repo: str | None) -> None:
-    """Report where the run starts, and what `make_trainer` makes of eval_on_start and push_to_hub."""
+    """Report where the run starts, and what `make_trainer` does with eval_on_start and push_to_hub."""
     if checkpoint:
         print(f"Resuming from {checkpoint}, without another evaluation first (eval_on_start is set here).")
     else:
@@ -186,12 +186,12 @@ def make_trainer(
     }
     training_args.reward_weights = [1.0, 0.0, run_args.deduction_weight]  # the published grader is logged, never trained on
     training_args.eval_on_start = checkpoint is None  # the score before training
-    training_args.push_to_hub = False  # Trainer would upload all that lies in output_dir, at each checkpoint: see save_result
+    training_args.push_to_hub = False  # Trainer would upload all of output_dir at each checkpoint: see save_result
     repetition_detection = None
-    if not (training_args.use_vllm and training_args.vllm_mode == "server"):  # a vLLM server takes it as it is
+    if not (training_args.use_vllm and training_args.vllm_mode == "server"):  # a vLLM server accepts it as it is
         repetition_detection = (training_args.generation_kwargs or {}).pop("repetition_detection", None)
         if repetition_detection and not training_args.use_vllm and training_args.process_index == 0:
-            print("generation_kwargs: repetition_detection is vLLM's, and use_vllm is false: it has no effect.")
+            print("generation_kwargs: repetition_detection is an option of vLLM and has no effect with use_vllm: false.")
     trainer = PuzzleTrainer(
         model=model_args.model_name_or_path,
         reward_funcs=[accuracy, published_accuracy, deductions],
@@ -203,7 +203,7 @@ def make_trainer(
         packed_tokens=run_args.packed_tokens if run_args.packing else None,
         callbacks=[AlarmCallback(alarm_args)],
     )
-    if repetition_detection and training_args.use_vllm:  # a colocated vLLM takes it as a class
+    if repetition_detection and training_args.use_vllm:  # a colocated vLLM expects it as a class
         from vllm.sampling_params import RepetitionDetectionParams
 
         trainer.vllm_generation.generation_kwargs["repetition_detection"] = RepetitionDetectionParams(**repetition_detection)
@@ -211,7 +211,7 @@ def make_trainer(
 
 
 def save_result(trainer: PuzzleTrainer, output_dir: Path, repo: str | None) -> None:
-    """Save the model and the held-out scores before and after training, and upload the model if that is asked for."""
+    """Save the model and the held-out scores before and after training, and upload the model if requested."""
     history, last = trainer.state.log_history, trainer.state.global_step
     evaluations = {log["step"]: scores(log) for log in history if HELD_OUT_ACCURACY in log}
     if last not in evaluations:
@@ -230,7 +230,7 @@ def save_result(trainer: PuzzleTrainer, output_dir: Path, repo: str | None) -> N
         print(f"model: {output_dir / 'model'}; best checkpoint: {best['folder']}")
         if repo:
             upload(trainer, output_dir / "model", repo)
-    trainer.accelerator.wait_for_everyone()  # a process that fails while it ends makes the launcher stop all others
+    trainer.accelerator.wait_for_everyone()  # a process that fails while exiting makes the launcher stop all others
 
 
 def scores(log: dict[str, float]) -> dict[str, float]:

@@ -30,7 +30,7 @@ def create_repository(args: TrainingArguments) -> str | None:
     api, name = HfApi(token=args.hub_token), args.hub_model_id or Path(args.output_dir).absolute().name
     try:
         made = api.create_repo(name, private=args.hub_private_repo, exist_ok=True)
-        if args.hub_revision:  # the Hub does not create branches by itself
+        if args.hub_revision:  # the Hub does not create branches automatically
             api.create_branch(made.repo_id, branch=args.hub_revision, exist_ok=True)
     except HFValidationError as error:
         raise ValueError(f"hub_model_id {name!r}: {error}") from None

@@ -9,9 +9,9 @@ completions of a prompt share one sequence, in which each attends to the prompt 
       P P P P P P c c . . . . . .                                                   b   ■       ◣
       3 × 14 = 42 positions               5 + 3 + 8 + 2 = 18 positions              c   ■           ◣
 
-Computed once is the prompt, up to its last token; that one predicts the first token of a completion, so each completion starts
+The prompt is computed once, up to its last token; that one predicts the first token of a completion, so each completion starts
 with a copy of it (and leaves out its own last token, which predicts nothing). Position ids continue from the prompt's in each
-completion. An optimizer step then goes like this:
+completion. An optimizer step then looks like this:
 
     rows of all processes ─► drop those with no gradient ─► sort by prompt ─► cut into packed sequences of about equal length,
     at most `packed_tokens` each, the same number on each process ─► forward and backward, one sequence after the other
@@ -44,14 +44,14 @@ import recipes.attention  # noqa: F401, registers the attention "packed"
 from recipes.batch_geometry import can_regroup_rows, merged_micro_batches
 
 NO_LABEL = -100  # at positions whose next token is not scored
-MEAN_OVER_ROWS = ("grpo", "sapo", "dr_grpo", "luspo")  # losses divided by the rows of a batch; others are by a constant
+MEAN_OVER_ROWS = ("grpo", "sapo", "dr_grpo", "luspo")  # losses divided by the rows of a batch; the others by a constant
 # Padded / packed tokens, below which the padding costs less than packing. With nothing to save, packing took 7 % longer on an
 # H100 for 10,000 tokens and 23 % for 2,600, probably by kernel launches; at 1.14 and 9,600 tokens it was 6 % faster (LOG.md).
 MIN_PADDING_RATIO = 1.25
 
 
 def packing_problems(config: PreTrainedConfig, args: GRPOConfig, attn_implementation: str | None = None) -> list[str]:
-    """What a model or a run needs that packing does not support, a sentence each."""
+    """What a model or a run needs that packing does not support, one sentence each."""
     text, attention = config.get_text_config(), attn_implementation or config._attn_implementation or "sdpa"
     layers = {*(getattr(text, "layer_types", None) or ["sliding" if getattr(text, "sliding_window", 0) else "full_attention"])}
     balancing = getattr(text, "router_aux_loss_coef", 0) if args.router_aux_loss_coef is None else args.router_aux_loss_coef
@@ -90,7 +90,7 @@ class SequencePacker:
     def pack(self, rows: list[int], max_tokens: int, multiple: int = 1, at_least: int = 1) -> list[list[int]]:
         """Cut rows, sorted by prompt, into packed sequences of `max_tokens` at most (a longer row gets its own sequence).
 
-        The number of sequences is the smallest possible, but a `multiple` and no less than `at_least` (some may be empty).
+        The number of sequences is the smallest possible multiple of `multiple` that is at least `at_least` (some may be empty).
         With that number, the longest sequence is as short as this order of rows allows.
         """
         by_prompt = sorted(rows, key=lambda row: self.prompt[row])
@@ -161,7 +161,7 @@ class PackedGRPOTrainer(GRPOTrainer):
             sequences = packer.pack(rows, self.packed_tokens, at_least=int(self.accelerator.gather(count).max()))
         results = []
         for sequence in sequences:
-            chosen = sequence or [0]  # with nothing left to compute, take part in the collective calls all the same
+            chosen = sequence or [0]  # with nothing left to compute, still take part in the collective calls
             prompt = max(packer.prompt_length[row] for row in chosen)
             completion = max([1, *(packer.completion_length[row] for row in chosen)])
             if len(chosen) * (prompt + completion) < MIN_PADDING_RATIO * packer.packed_length(chosen):
@@ -274,7 +274,7 @@ class PackedGRPOTrainer(GRPOTrainer):
         return loss + total
 
     def _merge_metrics(self, known: dict[str, int], batches: list[dict]) -> None:
-        """Replace the values that the batches of a step have added to a metric by one: their mean, minimum or maximum.
+        """Replace the values that the batches of a step have added to a metric with one: their mean, minimum or maximum.
 
         Args:
             known: for each metric, how many values it had before the step.

@@ -19,7 +19,7 @@ from trl import ModelConfig
 
 
 def hub_is_unreachable() -> bool:
-    """Whether the Hub can't be reached: known within three seconds, where its own client would try for half a minute."""
+    """Whether the Hub can't be reached: known within three seconds, while its own client would try for half a minute."""
     if constants.is_offline_mode():
         return True
     endpoint = urlparse(constants.ENDPOINT)
@@ -44,7 +44,7 @@ def load_config(model_args: ModelConfig, offline: bool) -> PreTrainedConfig:
     except (OSError, ValueError) as error:
         why = "the Hub is unreachable, and it is not in the cache" if offline else str(error).splitlines()[0]
         raise ValueError(
-            f"model_name_or_path {name!r} is neither a folder with a model nor one that the Hub gives ({why}). Check the "
+            f"model_name_or_path {name!r} is neither a folder with a model nor one that the Hub has ({why}). Check the "
             "spelling; for a private one: hf auth login."
         ) from None
 
@@ -62,7 +62,7 @@ def weight_dtype(config: PreTrainedConfig, model_args: ModelConfig) -> torch.dty
     """The dtype that the weights are loaded in: TRL's default is float32, and "auto" is the checkpoint's own."""
     dtype = model_args.dtype or "float32"
     if dtype == "auto":
-        dtype = config.dtype or "bfloat16"  # nearly every config without a dtype is of a bfloat16 checkpoint
+        dtype = config.dtype or "bfloat16"  # nearly every config without a dtype belongs to a bfloat16 checkpoint
     return dtype if isinstance(dtype, torch.dtype) else getattr(torch, dtype)
 
 

@@ -43,7 +43,7 @@ class SftArguments(SizeArguments):
     stages: list[str] = field(
         default_factory=lambda: ["1000:0:0:0"],
         metadata={
-            "help": "What is learned in turn, each stage as STEPS:LOW:HIGH:SLIPS, such as 60:0:1:0.6. Each puzzle's directness "
+            "help": "Stages to learn in order, each as STEPS:LOW:HIGH:SLIPS, such as 60:0:1:0.6. Each puzzle's directness "
             "(puzzles/generator.py) is drawn between LOW and HIGH, and SLIPS is the share of answers demonstrated wrong."
         },
     )
@@ -81,7 +81,7 @@ def main(args: SftArguments, training_args: SFTConfig) -> None:
             os.replace(unfinished / "model", output_dir)
     except (OSError, SafetensorError) as error:
         free = shutil.disk_usage(unfinished).free / 2**20
-        sys.exit(f"recipes/sft.py: could not write {output_dir} ({error}). {free:,.0f} MiB are free: make room, start again.")
+        sys.exit(f"recipes/sft.py: could not write {output_dir} ({error}). {free:,.0f} MiB are free: make room and retry.")
     if repo:
         upload(trainer, output_dir, repo)
     if is_main_process:
@@ -131,7 +131,7 @@ def check_lengths(lengths: list[int], proofs: bool, max_length: int | None, cont
 
     Args:
         lengths: tokens in each demonstration, prompt included.
-        context: the most tokens the model can take.
+        context: the most tokens the model can process.
 
     Raises:
         ValueError: if one is longer than `max_length` or the model's context.

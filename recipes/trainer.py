@@ -25,7 +25,7 @@ from rewards.thinking import opens_thinking, without_thinking
 
 
 class EpochSampler(RepeatSampler):
-    """TRL's RepeatSampler, except that the order of an epoch depends on nothing but the seed and the epoch.
+    """TRL's RepeatSampler, except that the order of an epoch depends only on the seed and the epoch.
 
     TRL 1.16.0 draws the orders of all epochs from one generator, so a run resumed in epoch 1 sees epoch 0's order again.
     """

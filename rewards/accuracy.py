@@ -5,9 +5,8 @@
     A. Mrs. White
     B. Lounge
 
-in any of the forms in rewards/answer_sheet.py. A question is answered if the text behind its letter names exactly one of the
-options that the puzzle in the prompt leaves for it. Thinking does not count, only what is said after it
-(rewards/thinking.py).
+in any of the forms in rewards/answer_sheet.py. A question is answered if the text after its letter names exactly one of the
+options that the puzzle in the prompt has for it. Thinking does not count, only what is said after it (rewards/thinking.py).
 
 `published_accuracy` is the grader of the published results, for comparison with them. Its pattern has no digits, so it never
 accepts a time: a perfect sheet scores 0.926 on the published validation puzzles.
@@ -50,7 +49,7 @@ def accuracy(
             question are all names in the game of the right answer's kind; a right answer that is not one of them has to be
             written exactly.
         unfinished_thought: for each completion whether it never ends the thinking that its chat template opened, and so gives
-            no answer. PuzzleTrainer finds this out; for a prompt that itself ends in `<think>` it is not needed.
+            no answer. PuzzleTrainer determines this; it is not needed for a prompt that itself ends in `<think>`.
         log_metric: TRL's hook; receives `solved`, the share of completions with every answer right, and `unread_answers`, the
             share of questions without a readable answer: no line has that letter, or its line does not clearly name one option.
 
@@ -67,7 +66,7 @@ def accuracy(
 
 
 def published_accuracy(completions: Sequence[Completion], solution: Sequence[Solution], **_) -> list[float]:
-    """The published experiment's grader: for each letter, the last text behind it that consists of letters, spaces and . : -"""
+    """The published experiment's grader: for each letter, the last text after it that consists of letters, spaces and . : -"""
     scores = []
     for completion, answers in zip(completions, map(answers_of, solution), strict=True):
         text, right = text_of(completion) or "", 0

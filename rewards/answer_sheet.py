@@ -9,11 +9,11 @@ letters counts. A letter without a line of its own is looked for in the line of 
 the answer of a line that has none on the lines below it, up to the next letter.
 
 **Which answer a line gives.** A line answers its question if, after an optional label or the question itself, it names one
-option and ends there, or goes on with a reason behind a comma, full stop, dash or bracket. It gives no answer if it also
+option and ends there, or continues with a reason after a comma, full stop, dash or bracket. It gives no answer if it also
 names another option, except in a reason; if anything in it takes the answer back or leaves it open ("X or Y", "not X", "maybe
 X", "X?", "X, or so"); or if a line below it, before the next letter, gives another answer (a list, "or Y", "Second guess:
-Y"). What is not certainly an answer is none. How a text is read never depends on what is right, so no text earns more than
-one guess a question.
+Y"). Anything that is not clearly an answer is not one. How a text is read never depends on what is right, so no text earns
+more than one guess per question.
 
 Time is linear in the length of the text.
 """
@@ -52,7 +52,7 @@ class Question:
 
 
 def _spaced_words(text: str) -> str:
-    """A pattern of the words of a text, whatever stands between them."""
+    """A pattern of the words of a text, whatever comes between them."""
     return "[^a-z0-9]+".join(map(re.escape, WORD.findall(text)))
 
 
@@ -68,7 +68,7 @@ def read_answers(text: str, questions: Sequence[Question]) -> list[str | None]:
 
 # ---------------------------------------------------------------- which lines are answers
 
-LEAD_WORDS = (  # may stand before the letter
+LEAD_WORDS = (  # may come before the letter
     "final|answers?|answering|questions?|q|sheet|solutions?|conclusions?|results?|summary|here|the|my|our|are|is|to|for|in|as|"
     "order|follows|letter|id|option|part|item|key|name|arguments|parameters|assistant|response|output|"
     "boxed|fbox|text|textbf|textit|mathbf|mathrm|begin|aligned|array|json|so,? the"
@@ -103,7 +103,7 @@ INLINE_TAG = re.compile(r"</?(?:b|i|u|em|strong|span|font|code|mark|center|sub|s
 LIST_ITEM = re.compile(r"[^\w.:?!]*(?:\d+[.)]\s*)?[\w\s.'’:]*[^\w?!:]*$")
 INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]+")
 HTML_SPACE = re.compile("&(?:nbsp|ensp|emsp|thinsp|#160|#xa0);", re.IGNORECASE)
-FULL_WIDTH = re.compile("[\uff01-\uff5e]")  # Latin letters and signs as wide as Chinese ones
+FULL_WIDTH = re.compile("[\uff01-\uff5e]")  # full-width Latin letters and signs
 
 
 @dataclass(slots=True)
@@ -120,7 +120,7 @@ class AnswerLine:
 def final_sheet(text: str, questions: int) -> dict[int, list[str]]:
     """The sheet that counts: for each question's number its entries, usually one.
 
-    An entry is what stands behind the letter together with the lines below, up to the next letter; below the last letter, up
+    An entry is what follows the letter together with the lines below, up to the next letter; below the last letter, up
     to the end of the paragraph and of a list that follows it. A sheet that lacks some letters is completed by the sheet before
     it if that has exactly those ("Bonus answers first: F. …").
     """
@@ -133,7 +133,7 @@ def final_sheet(text: str, questions: int) -> dict[int, list[str]]:
             sheets = _sheets(tail, questions)
             best: dict[int, list[str]] = {}
             stop = len(tail)
-            for i in range(len(sheets) - 1, 0 if first else -1, -1):  # the first one may have begun before
+            for i in range(len(sheets) - 1, 0 if first else -1, -1):  # the first one may have begun earlier
                 sheet = _entries(tail, sheets[i], stop, questions)
                 stop = sheets[i][0].begin
                 if len(sheet) > len(best):
@@ -171,7 +171,7 @@ def _entries(text: str, sheet: list[AnswerLine], stop: int, questions: int) -> d
     entries: dict[int, list[str]] = {}
     for line, after in zip(sheet, [*sheet[1:], None], strict=True):
         number, start, last = line.number, line.start, after.number if after else questions
-        if last > number + 1:  # the letters between this line's and the next one's may stand within it
+        if last > number + 1:  # the letters between this line's and the next one's may be within it
             for inner in INLINE_LETTER.finditer(text, line.start, line.end):
                 found = ord(inner[1]) - ord(line.letter) + line.number
                 if number < found == number + 1 < last or line.number == found < number:  # the next one, or all once more
@@ -223,7 +223,7 @@ def _transposed(table: re.Match) -> str:
 # ---------------------------------------------------------------- which answer a line gives
 
 FILLER = rf"[^\w{DOUBT_SIGNS}!+/]*"
-# What may stand before a name: a label, the question, "in the"; and after it: "is the murderer", and a reason.
+# What may come before a name: a label, the question, "in the"; and after it: "is the murderer", and a reason.
 LEAD_IN = re.compile(
     rf"{FILLER}(?:(?:"
     r"(?:who (?:murdered|killed|is motivated by)|what (?:weapon|motivates)|where was|when did|why did)\b[^?\n]{0,100}?"
@@ -290,7 +290,7 @@ ANSWER_LABEL = re.compile(r"\W*(?:final |the |my |correct )*answer(?: is\b|\W{0,
 
 
 def _answer_start(text: str, question: Question) -> int:
-    """Where in a normalized text the name of an answer would begin: behind labels, the question and the words of a sentence."""
+    """Where in a normalized text the name of an answer would begin: after labels, the question and the words of a sentence."""
     start = LEAD_IN.match(text).end()
     if question.label and (label := question.label.match(text, start) or question.label.match(text)):
         start = LEAD_IN.match(text, label.end()).end()

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 
-TITLES = {  # and how else each may be written; the surname alone will do if no other option has it
+TITLES = {  # and how else each may be written; the surname alone is enough if no other option has it
     "mr": ("mister",), "mrs": ("missus",), "miss": (), "ms": (), "colonel": ("col",), "professor": ("prof",),
     "sgt": ("sergeant",), "monsieur": (), "madame": ("mme",), "dr": ("doctor",), "captain": ("capt",), "reverend": ("rev",),
 }  # fmt: skip
@@ -69,7 +69,7 @@ class Options:
         return found
 
     def others(self, text: str, name: str) -> Iterator[int]:
-        """Where in a normalized text the names of other options than `name` end, including times that may be another."""
+        """Where in a normalized text the names of options other than `name` end, including times that may be another."""
         if self.by_minute:
             for match in TIME.finditer(text):
                 if any(self.by_minute.get(minute, name) != name for minute in minutes_of(match)):

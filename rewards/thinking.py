@@ -21,8 +21,8 @@ ALIASES = (
 
 
 def without_thinking(text: str, opened: bool = False) -> str:
-    """A text without what stands between thinking tags, behind a tag that is never closed, or before a closing tag that was
-    never opened (the chat template opened it).
+    """A text without what is between thinking tags, after a tag that is never closed, or before a closing tag that was never
+    opened (the chat template opened it).
 
     Args:
         opened: whether the prompt ended with an open tag, so that all of a text that never closes it is thinking.

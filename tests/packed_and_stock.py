@@ -135,5 +135,5 @@ if __name__ == "__main__":
             torch.save(result, folder / f"{name}.pt")
     torch.distributed.barrier()
     # Skip the interpreter's shutdown: a gloo thread that releases a collective's last tensor during it aborts the process
-    # ( (https://github.com/pytorch/pytorch/issues/190489), whether or not the process groups were destroyed.
+    # (https://github.com/pytorch/pytorch/issues/190489), whether or not the process groups were destroyed.
     os._exit(0)

@@ -35,7 +35,7 @@ def test_an_iteration_is_the_same_on_any_number_of_gpus(processes):
         ({"save_steps": 24}, 8, "save_steps=24 falls in the middle of a generation"),
         ({"eval_steps": 1}, 8, "eval_steps=1 falls in the middle of a generation"),
         ({"per_device_eval_batch_size": 10}, 8, "128 held-out completions are not a multiple"),
-        ({"num_generations_eval": 3, "eval_strategy": "no"}, 8, "does not divide by the 3 samples of a held-out puzzle"),
+        ({"num_generations_eval": 3, "eval_strategy": "no"}, 8, "is not divisible by the 3 samples of a held-out puzzle"),
     ],
 )
 def test_what_does_not_divide_evenly_is_named_with_a_fix(changes, processes, complaint):

@@ -186,7 +186,7 @@ def test_rate_limits_truncations_refusals_and_errors_are_counted_and_not_scored_
             "repeated_requests": server.statuses.count(429),
         }  # fmt: skip
         assert server.statuses.count(429) > 0
-        assert (found["accuracy"]["n"], found["accuracy"]["mean"]) == (18, pytest.approx(12 / 18))  # the failed are no zeros
+        assert (found["accuracy"]["n"], found["accuracy"]["mean"]) == (18, pytest.approx(12 / 18))  # the failed are not zeros
         assert found["dollars"] is None
         for warning in ("3 of 18 responses were truncated", "3 responses are refusals", "6 responses are missing"):
             assert warning in first.stdout

@@ -36,7 +36,7 @@ def test_a_folder_belongs_to_one_run(tmp_path):
         check_same_run(tmp_path / "run", {"seed": 2})
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").touch()
-    with pytest.raises(ValueError, match="is not empty and holds no run"):
+    with pytest.raises(ValueError, match="is not empty and does not hold a run"):
         check_same_run(tmp_path / "mine", {"seed": 1})
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
 

@@ -164,15 +164,15 @@ def test_a_prompt_that_is_too_long_is_refused_in_any_shape(tmp_path, rows, train
     [
         (None, "its prompt is None: use a text or a list of messages"),
         ([], r"its prompt is \[\]"),
-        ("", "its last message is .*'content': ''.*: it must be a user message that is not empty"),
-        (" \n", "must be a user message that is not empty"),
+        ("", "its last message is .*'content': ''.*: it must be a non-empty user message"),
+        (" \n", "must be a non-empty user message"),
         ([{"role": "user", "content": None}], "its user message is None: only text"),
         ([{"role": "user", "content": []}], "its last message is .*'content': ''"),
         (
             [{"role": "user", "content": [{"type": "image", "image": "x.png"}]}],
             "message is .*'image': .*: only text",
         ),
-        ([USER, BOT], "its last message is {'role': 'assistant', .*: it must be a user message"),
+        ([USER, BOT], "its last message is {'role': 'assistant', .*: it must be a non-empty user message"),
         ([SYSTEM], "its last message is {'role': 'system'"),
         (["Who?"], "its prompt holds 'Who.': use messages with a `role` and a `content`"),
         ([{"from": "human", "value": "Who?"}], "use messages with a `role`"),

@@ -109,7 +109,7 @@ def test_it_loads_with_the_columns_that_trl_expects(made, tmp_path):
 
 
 def test_parquet_has_no_metadata_that_older_datasets_cannot_read(made):
-    """Version 3.6 of datasets does not know `List`, which 4 and 5 write into the metadata; the Arrow types are enough."""
+    """datasets 3.6 does not know `List`, which versions 4 and 5 write into the metadata; the Arrow types are enough."""
     for split in SPLITS:
         schema = pq.read_schema(made / "data" / f"{split}.parquet")
         assert b"huggingface" not in (schema.metadata or {})
@@ -188,7 +188,7 @@ def test_no_split_shares_a_prompt_a_night_or_a_clue_set(made, tmp_path):
 
 
 def test_check_disjoint_takes_a_few_bytes_per_row(monkeypatch, tmp_path):
-    """24 for the digests and as much again to compare them; a row itself takes thousands."""
+    """24 for the digests and as much again to compare them; a row itself needs thousands."""
     n = 20_000
     monkeypatch.setattr(folders, "read_split", lambda folder, split, columns: ({"split": split, "i": i} for i in range(n)))
     monkeypatch.setattr(
@@ -253,7 +253,7 @@ def test_leftovers_of_a_process_killed_at_its_start_are_not_another_dataset(tmp_
 
 
 def test_a_dataset_made_by_another_process_meanwhile_is_found(made, tmp_path):
-    """The first look finds nothing; once the lock is acquired, the dataset is there."""
+    """The first check finds nothing; once the lock is acquired, the dataset is there."""
     output, unfinished = tmp_path / "clue", tmp_path / "clue.partial"
 
     def appears(folder):
@@ -375,7 +375,7 @@ def test_another_dataset_is_never_touched(made, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "diary.txt").write_text("dear diary")
     assert "was not made by this command" in make(tmp_path / "mine", *COUNTS).stderr
-    with pytest.raises(ValueError, match="holds no finished dataset"):
+    with pytest.raises(ValueError, match="does not hold a finished dataset"):
         check_complete(tmp_path / "mine")
 
 

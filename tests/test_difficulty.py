@@ -1,4 +1,4 @@
-"""Depths, compared with a second implementation that is slow and plain: CP-SAT for one clue, unit propagation in Python."""
+"""Depths, compared with a second, slow and simple implementation: CP-SAT for one clue, unit propagation in Python."""
 
 from collections import Counter
 

@@ -65,7 +65,7 @@ def test_the_command_line_prints_a_puzzle_and_its_solution():
     assert prompt(case.puzzle) in output
     assert output.endswith("\n".join(f"{k}. {v}" for k, v in case.solution.items()) + "\n")
     assert len(read_prompt(run(main, "--suspects", "4", "--rooms", "6").stdout.partition("\nSolution")[0]).setting.rooms) == 6
-    proof = run(main, "--seed", "7", "--proof").stdout.partition("\nProof, with clues numbered as they come:\n")[2]
+    proof = run(main, "--seed", "7", "--proof").stdout.partition("\nProof, with the clues numbered in order:\n")[2]
     assert "1. Mr. Boddy was murdered by Mrs. White, because of clues 3, 8 and 11.\n" in proof
     assert "\n\n7 steps, 4 by propagation, 3 by look-ahead. CP-SAT has checked every one.\n" in proof
     for args, complaint in (

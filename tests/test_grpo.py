@@ -214,7 +214,7 @@ def test_a_missing_gpu_is_named(monkeypatch, capsys):
     ("overrides", "complaint"),
     [
         (("--model_name_or_path", ""), "model_name_or_path is missing"),
-        (("--eval_strategy", "no", "--num_generations_eval", "3"), "does not divide by the 3 samples of a held-out puzzle"),
+        (("--eval_strategy", "no", "--num_generations_eval", "3"), "is not divisible by the 3 samples of a held-out puzzle"),
         (("--suspects", "1"), "suspects=1 is impossible"),
         (("--motives", "5"), "motives=5 is impossible with 3 suspects"),
         (("--wording", "verbose"), "wording='verbose' is unknown: choose one of clear"),
@@ -330,7 +330,8 @@ def test_folders_of_one_name_are_not_mixed_up(tmp_path):
 def test_a_full_disk_is_seen_before_the_model_is_loaded(monkeypatch, tmp_path):
     monkeypatch.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=1e6))
     recipe = ("--config", ROOT / "recipes" / "tiny-cpu.yaml", "--output_dir", tmp_path / "run", "--num_train_puzzles", "8")
-    with pytest.raises(SystemExit, match=r"output_dir takes 0.02 GiB of disk, 0.00 are free: put it elsewhere.*--start_anyway"):
+    problem = r"output_dir needs 0.02 GiB of disk, but 0.00 are free: put it elsewhere.*--start_anyway"
+    with pytest.raises(SystemExit, match=problem):
         grpo.main(*parsed(monkeypatch, *recipe))
     assert not list(tmp_path.iterdir())
 

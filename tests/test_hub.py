@@ -99,7 +99,7 @@ def test_obstacles_are_reported_before_any_work(hub, folder, tmp_path):
     hub.role = "read"
     assert "the token may only read" in push(hub, folder, "me/clue").stderr
     hub.role = "write"
-    assert "holds no finished dataset" in push(hub, tmp_path, "me/clue").stderr
+    assert "does not hold a finished dataset" in push(hub, tmp_path, "me/clue").stderr
     assert list(hub.repos) == ["me/taken"]
     assert hub.repos["me/taken"]["README.md"] == b"somebody's work"
     assert push(hub, folder, "me/taken", "--replace").returncode == 0

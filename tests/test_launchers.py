@@ -26,7 +26,7 @@ def script(path, text):
 
 @pytest.fixture
 def place(tmp_path):
-    """A folder with commands that say how they were called, in the places of Slurm's and accelerate's."""
+    """A folder with commands that say how they were called, in place of Slurm's and accelerate's."""
     script(tmp_path / "bin" / "srun", TWO_NODES)
     script(tmp_path / "bin" / "scontrol", "printf 'node7\\nnode8\\n'")
     script(tmp_path / ".venv" / "bin" / "accelerate", "printf '%s|' \"$@\"; echo")

@@ -80,9 +80,9 @@ def test_memory_grows_with_what_it_should():
     assert kl["model states"].startswith("37.3 GiB")  # 33.9, and 27.5 / 8 of the reference model
     assert memory(shape, lora, NODE, packed, config(beta=0.04), [9], 9) == memory(shape, lora, NODE, packed, config(), [9], 9)
     (awake,) = memory(shape, p, NODE, packed, config(vllm_enable_sleep_mode=False), [1000, 4000], 1200)[1]
-    assert "training takes" in awake
+    assert "training needs" in awake
     (crowded,) = memory(shape, p, NODE, packed, config(vllm_gpu_memory_utilization=0.9), [1000, 4000], 1200)[1]
-    assert "generating takes" in crowded
+    assert "generating needs" in crowded
     assert "lower vllm_gpu_memory_utilization" in crowded
     (narrow,) = memory(shape, p, NODE, packed, config(vllm_gpu_memory_utilization=0.1), [1000, 4000], 1200)[1]
     assert "vLLM's cache holds" in narrow
@@ -185,7 +185,7 @@ def test_shipped_recipes_fit_where_they_say(plan, dataset, recipe, machines, ver
     assert code == 0, said
     last = next(line for line in said.splitlines() if line.startswith("verdict"))
     assert last.split()[1:] == verdicts.split()
-    assert ("NOT OK, zero3: training takes" in said) == ("NOT OK" in verdicts)
+    assert ("NOT OK, zero3: training needs" in said) == ("NOT OK" in verdicts)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from recipes.evaluation.power_law import describe_power_law, fit_power_law
 
 
 def series(rng, n=50, exponent=0.2, break_at=None, after=-1.0, noise=0.03):
-    """Noisy accuracies of a known law at iterations 1, 3, 5 …, with another exponent after the break."""
+    """Noisy accuracies of a known law at iterations 1, 3, 5 …, with a different exponent after the break."""
     x = np.arange(1, 2 * n, 2)
     y = 0.3 * x**exponent
     if break_at:

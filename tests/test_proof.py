@@ -178,7 +178,7 @@ def test_puzzles_without_a_proof_are_refused():
 
 
 def test_the_effort_is_counted_in_steps_and_not_by_the_clock(monkeypatch):
-    """A machine whose clock stands still, or races ahead by hours, comes to the same proof."""
+    """A machine whose clock stands still, or jumps ahead by hours, finds the same proof."""
     case = generate(7, 0, Size())
     expected = prove(case.puzzle, case.night)
     solve = cpsat.cp_model.CpSolver.solve

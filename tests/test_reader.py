@@ -206,7 +206,7 @@ def test_what_is_rejected_or_only_supposed_is_not_asserted(lead):
 
 
 def test_what_is_not_rejected_is_asserted():
-    """The same words where they reject something else, or nothing."""
+    """The same words in places where they reject something else, or nothing."""
     x, y = filled("X", STATEMENTS[0]), OTHER
     (this,), (other,) = stated(f"{x}."), stated(f"{y}.")
     opposite = (this[0], not this[1])

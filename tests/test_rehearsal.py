@@ -102,7 +102,7 @@ def weights(output_dir):
 
 
 def kill_after(step, *args, **kwargs):
-    """Start a run, and kill -9 all of its processes once the checkpoint of a step is whole."""
+    """Start a run, and kill -9 all of its processes once the checkpoint of a step is complete."""
     output_dir = args[1]
     with (output_dir.parent / "killed.log").open("w") as log:
         run = subprocess.Popen(command(*args, **kwargs), cwd=ROOT, env=ENVIRONMENT, stdout=log, stderr=log)
@@ -136,7 +136,7 @@ def assert_same(cut, whole, after):
 @pytest.mark.slow
 @needs_deepspeed
 def test_zero3_on_two_processes_trains_saves_and_after_kill_9_goes_on_as_if_uninterrupted(dataset, tmp_path):
-    """Killed in epoch 1, where TRL's own sampler would replay epoch 0, with a unfinished checkpoint left behind."""
+    """Killed in epoch 1, where TRL's own sampler would replay epoch 0, with an unfinished checkpoint left behind."""
     overrides = (*NO_VLLM, "--max_steps", "10")
     rehearse(dataset, tmp_path / "whole", *overrides)
     kill_after(6, dataset, tmp_path / "cut", *overrides)
@@ -293,7 +293,7 @@ def test_kl_holds_the_model_back(dataset, tmp_path):
 @pytest.mark.slow
 @needs_vllm
 def test_a_completion_that_goes_round_in_circles_is_ended(dataset, tmp_path):
-    """Allowed one token only, the model says it for ever; the recipe's own setting ends it after 24 of the 160."""
+    """Allowed one token only, the model repeats it forever; the recipe's own setting ends it after 24 of the 160."""
     recipe = yaml.safe_load((ROOT / "recipes" / "qwen2.5-14b.yaml").read_text())
     stuck = json.dumps(recipe["generation_kwargs"] | {"allowed_token_ids": [300]})
     one = {"config": "cpu", "script": "tests/on_cpu.py"}
@@ -326,7 +326,7 @@ print(json.dumps({
 @pytest.mark.slow
 @needs_vllm
 def test_the_server_gives_what_the_trainer_asks_of_it(tmp_path):
-    """`make serve-14b`, its flags word by word, with the tiny model on the CPU, and TRL's own client: all but the transfer of
+    """`make serve-14b`, its flags word for word, with the tiny model on the CPU, and TRL's own client: all but the transfer of
     weights, for which vLLM has NCCL alone.
     """
     port = str(free_port())

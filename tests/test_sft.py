@@ -52,7 +52,7 @@ def imitate(monkeypatch, tmp_path):
         (("--stages", "2.5:0:1:0"), r"'2.5:0:1:0' is not STEPS:LOW:HIGH:SLIPS"),
         (("--num_train_epochs", "0"), r"num_train_epochs=0 leaves nothing to learn"),
         (("--packing", "true"), r"packing: true would change which demonstrations a step sees"),
-        (("--model_name_or_path", "no/such"), r"'no/such' is neither a folder with a model nor one that the Hub gives"),
+        (("--model_name_or_path", "no/such"), r"'no/such' is neither a folder with a model nor one that the Hub has"),
         (("--push_to_hub", "true"), r"push_to_hub: there is no token"),
     ],
 )

@@ -17,7 +17,7 @@ ROWS = Dataset.from_dict({"prompt": list("abcdefg"), "difficulty": BANDS})
 
 
 def trainer(epoch=None, curriculum=None, history=()):
-    """A trainer with no more than what the sampler uses."""
+    """A trainer with only what the sampler uses."""
     this = PuzzleTrainer.__new__(PuzzleTrainer)
     this.num_generations, this.curriculum = 2, curriculum
     this.args = SimpleNamespace(seed=42)

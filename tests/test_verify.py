@@ -465,7 +465,7 @@ def test_a_source_that_is_not_a_dataset_is_refused(tmp_path, certify):
         "text.json": "not a list of rows",
         "lines.json": "it is JSON Lines: name it .jsonl",
         "no.parquet": "",
-        "rows.csv": "its name ends in '.csv', and should end in .parquet, .json, .jsonl",
+        "rows.csv": "its name ends in '.csv', but should end in .parquet, .json, .jsonl",
     }.items():
         code, said = certify(tmp_path / name)
         assert code == 2

@@ -1,9 +1,9 @@
-"""Puzzles as a Hugging Face dataset: rows that TRL's trainers take, and complete dataset folders.
+"""Puzzles as a Hugging Face dataset: rows that TRL's trainers accept, and complete dataset folders.
 
-rows.py      a row: its columns, how to make it (`build`) and to make it again (`regenerate`), the puzzle it describes
+rows.py      a row: its columns, how to make it (`build`) and remake it (`regenerate`), the puzzle it describes
 load.py      rows of any Parquet, JSON or JSON Lines file, folder or Hub dataset
 collect.py   search the series for puzzles of the wanted splits and bands, with a journal to resume from
-folder.py    make a dataset folder: locked, resumable, checked, and there only when complete
+folder.py    make a dataset folder: locked, resumable, checked, and present only when complete
 hub.py       the dataset card, and publishing to the Hub
 __main__.py  the command line: `python -m puzzles.dataset --help`
 """

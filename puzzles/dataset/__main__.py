@@ -1,13 +1,13 @@
 """Make a dataset of puzzles: a folder that `load_dataset` reads, with the columns that TRL's trainers expect.
 
   python -m puzzles.dataset                                          5,000 to train on, 250 + 250 held out
-  python -m puzzles.dataset --mix easy=2000,medium=2000,hard=1000    so many of each band (puzzles/difficulty.py)
+  python -m puzzles.dataset --mix easy=2000,medium=2000,hard=1000    this many of each band (puzzles/difficulty.py)
   python -m puzzles.dataset --players 1-2 --exclude test.json        small ones, none of them in test.json
   python -m puzzles.dataset --proofs                                 with a proof of each puzzle's answers
   python -m puzzles.dataset --format published                       JSON lists, as the published code reads them
 
 The same arguments give the same bytes. After an interruption the same command resumes where it stopped. No two splits share a
-night or a clue set, even under other names, and each row can be made again from its own columns.
+night or a clue set, even under other names, and each row can be rebuilt from its own columns.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from puzzles.fingerprint import split_fingerprint
 from puzzles.generator import VERSION
 from puzzles.scenario import night
 
-LAYOUT = 2  # raised whenever a row gets other columns
+LAYOUT = 2  # raise it whenever the columns of a row change
 
 
 def main() -> None:
@@ -69,7 +69,7 @@ def main() -> None:
     except (ValueError, OutOfReachError) as error:
         sys.exit(f"python -m puzzles.dataset: {error}")
     except OSError as error:
-        sys.exit(f"python -m puzzles.dataset: {error}. What was made is kept: fix that, and the same command resumes.")
+        sys.exit(f"python -m puzzles.dataset: {error}. What was made so far is kept: fix that, and the same command resumes.")
     except KeyboardInterrupt:
         sys.exit("Interrupted. The same command resumes where it stopped.")
 
@@ -92,7 +92,7 @@ def argument_parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[],
         metavar="FILE",
-        help="keep out these puzzles and their nights, even under other names",
+        help="exclude these puzzles and their nights, even under other names",
     )
     parser.add_argument(
         "--proofs", action="store_true", help="add a column `proof`: numbered steps from the clues to the answers"
@@ -110,10 +110,10 @@ def argument_parser() -> argparse.ArgumentParser:
 
 
 def wanted_counts(args: argparse.Namespace) -> dict[str, dict[str, int]]:
-    """How many puzzles of each band, or of "any", each split is to have.
+    """How many puzzles of each band, or of "any", each split should have.
 
     Raises:
-        ValueError: if the options contradict each other, or ask for no puzzle.
+        ValueError: if the options contradict each other, or ask for no puzzles.
     """
     bands = parse_mix(args.mix) if args.mix is not None else {"any": 5_000 if args.train is None else args.train}
     if args.mix is not None and args.train is not None:
@@ -142,7 +142,7 @@ def parse_mix(mix: str) -> dict[str, int]:
 
 
 def apportion(total: int, proportions: dict[str, int]) -> dict[str, int]:
-    """`total` in these proportions, in whole numbers (largest remainders first)."""
+    """`total` divided in these proportions into whole numbers (largest remainders first)."""
     exact = {name: total * n / sum(proportions.values()) for name, n in proportions.items()}
     parts = {name: int(x) for name, x in exact.items()}
     for name in sorted(exact, key=lambda name: parts[name] - exact[name])[: total - sum(parts.values())]:
@@ -172,7 +172,7 @@ def fingerprints_of(sources: list[str]) -> set[str]:
 
 
 def command_line(parser: argparse.ArgumentParser, args: argparse.Namespace) -> str:
-    """The command that makes these very bytes, with excluded files by their names, not their paths on this machine."""
+    """The command that makes exactly these bytes; excluded files are given by name, not by their paths on this machine."""
     words = ["python", "-m", "puzzles.dataset"]
     for action in parser._actions:
         value = getattr(args, action.dest, None)

@@ -1,7 +1,7 @@
-"""Search a series for the puzzles of a dataset: so many of each band for each split, no two of them alike.
+"""Search a series for the puzzles of a dataset: a given number of each band for each split, no two of them alike.
 
-A night belongs to one split by its fingerprint, which is the same under any renaming: so no two splits share a night, whatever
-the names. What was found at each index is a line of a journal, from which a later call resumes.
+A night's fingerprint, which no renaming changes, decides which split it belongs to, so no two splits share a night under any
+names. What was found at each index is written to a line of a journal, from which a later call resumes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from puzzles.proof import explain, prove
 from puzzles.scenario import night
 
 JOURNAL, EARLIER = "journal.jsonl", "earlier.jsonl"  # what was found at each index; the same, from a run with other counts
-PATIENCE = 5_000  # indices in a row without a wanted puzzle before the search is given up
+PATIENCE = 5_000  # consecutive indices without a wanted puzzle before the search gives up
 
 
 class OutOfReachError(Exception):
@@ -34,13 +34,13 @@ class OutOfReachError(Exception):
 
 
 def collect(journal: Path, counts: dict, excluded: set[str], try_one: Callable, num_proc: int) -> Collection:
-    """Try index after index until nothing is missing, or resume where the journal ends; it gets a line for each index.
+    """Try index after index until nothing is missing, starting where the journal ends; each index adds a line to it.
 
-    What an earlier journal holds for an index (see `set_aside`) is not made again.
+    What an earlier journal holds for an index (see `set_aside`) is reused.
 
     Args:
-        counts: the wanted number of each band ("any" for whatever comes), by split.
-        excluded: fingerprints of nights and clue sets that are kept out.
+        counts: the wanted number of each band ("any" for any band), by split.
+        excluded: fingerprints of nights and clue sets to leave out.
         try_one: `try_index`, given all but its first argument.
 
     Raises:
@@ -84,8 +84,8 @@ class Collection:
         return {split: {kind for kind, n in bands.items() if n} for split, bands in self.missing.items() if bands.total()}
 
     def add(self, found: dict) -> bool:
-        """Count what was found at an index. Returns whether it is kept: not if its split or band is full, or a puzzle that is
-        the same under other names was kept before or is excluded."""
+        """Count what was found at an index. Returns whether it is kept: it is not if its split or band is full, or if the same
+        puzzle under other names was kept before or is excluded."""
         self.tried += 1
         self.since_last_kept += 1
         if "row" not in found:
@@ -106,7 +106,7 @@ class Collection:
         return True
 
     def describe_shortage(self) -> str:
-        """What is missing after so long a search, and what was found instead."""
+        """What is still missing after a long search, and what was found instead."""
         missing = ", ".join(
             f"{n} {kind} for {split}" for split, bands in self.missing.items() for kind, n in bands.items() if n
         )
@@ -124,7 +124,7 @@ class Collection:
 
 
 def split_of(night_fingerprint: str) -> str:
-    """The split that a night belongs to under any names: half of the nights to train, a quarter each held out."""
+    """The split that a night belongs to under any names: half of all nights to train, a quarter to each held-out split."""
     return ("test", "validation", "train", "train")[int(night_fingerprint[-1], 16) % 4]
 
 
@@ -132,7 +132,7 @@ def try_index(work: tuple[int, dict, dict | None], seed: int, wording: str, opti
     """The puzzle at an index, as a line of the journal: its split and, if that split is wanted, its row and its `marks`, the
     fingerprints of its night and of its clue set.
 
-    There is no row either if the puzzle leaves nothing to ask, or if it should have a proof and none was found within the
+    There is also no row if the puzzle leaves nothing to ask, or if it should have a proof and none was found within the
     effort that `prove` allows.
 
     Args:
@@ -176,7 +176,7 @@ def read_journal(journal: Path) -> Iterator[dict]:
     """The lines of a journal; an unfinished last line is deleted.
 
     Raises:
-        ValueError: if it is not one line for each index from 0 on, as after a power failure; it names the line.
+        ValueError: if it does not have one line for each index from 0 on, as after a power failure; the message names the line.
     """
     if not journal.exists():
         return
@@ -201,7 +201,7 @@ def read_journal(journal: Path) -> Iterator[dict]:
 
 
 def set_aside(journal: Path) -> None:
-    """Turn a journal into the earlier one of a run with other counts: what it holds for an index stays valid, but not which
+    """Keep a journal as the earlier one of a run with other counts: what it holds for an index stays valid, but not which
     rows were kept."""
     earlier = journal.with_name(EARLIER)
     merged = earlier.with_name(EARLIER + ".partial")

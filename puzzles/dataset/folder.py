@@ -1,7 +1,7 @@
 """Make a dataset folder: it appears under its name only when complete, and an interrupted run resumes where it stopped.
 
 While it is being made, everything is in `NAME.partial`, locked against other processes: `dataset.json` (what is asked for), the
-journal (collect.py), then one file a split, a picture and the dataset card. The same arguments give the same bytes.
+journal (collect.py), then one file per split, a picture and the dataset card. The same arguments give the same bytes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from puzzles.prompts import read_prompt
 from puzzles.scenario import night
 from puzzles.viewer.picture import picture
 
-PARTIAL = ".partial"  # ends the name of the folder in which a dataset is made
+PARTIAL = ".partial"  # suffix of the folder in which a dataset is being made
 PUBLISHED = {  # the columns of the published format
     "num_clues": "how many clues",
     "prompt": "the puzzle",
@@ -51,12 +51,12 @@ def make(output: Path, spec: dict, options: dict, excluded: set[str], num_proc: 
     Args:
         spec: what is asked for, as it is recorded in dataset.json; see `puzzles/dataset/__main__.py`.
         options: keyword arguments of `generate`.
-        excluded: fingerprints of nights and clue sets that are kept out.
+        excluded: fingerprints of nights and clue sets to leave out.
 
     Raises:
-        ValueError: if `output`, or the unfinished folder beside it, holds something else, or another process uses it.
-        OutOfReachError: if the puzzles of a band are not found; what was made until then is kept, also for other counts.
-        OSError: if a file cannot be written; what was made until then is kept.
+        ValueError: if `output`, or the unfinished folder beside it, holds something else, or another process is using it.
+        OutOfReachError: if the puzzles of a band are not found; what was made so far is kept, even for other counts.
+        OSError: if a file cannot be written; what was made so far is kept.
     """
     unfinished = output.with_name(output.name + PARTIAL)
     if is_made(output, unfinished, spec):
@@ -64,7 +64,7 @@ def make(output: Path, spec: dict, options: dict, excluded: set[str], num_proc: 
     unfinished.mkdir(parents=True, exist_ok=True)
     lock = lock_folder(unfinished)
     try:
-        if is_made(output, unfinished, spec):  # by another process since the first look
+        if is_made(output, unfinished, spec):  # by another process since the first check
             (unfinished / "lock").unlink()
             unfinished.rmdir()
             return
@@ -109,7 +109,7 @@ def _make(output: Path, unfinished: Path, spec: dict, options: dict, excluded: s
 
 
 def resolve_output(output: Path) -> Path:
-    """The folder that a dataset of this name goes to, links followed.
+    """The folder for a dataset of this name, with links resolved.
 
     Raises:
         ValueError: if no folder can be made there, or none can replace what is there.
@@ -134,7 +134,7 @@ def resolve_output(output: Path) -> Path:
                 raise refused(f"Not a directory: {there}")
             if not os.access(there, os.W_OK | os.X_OK):
                 raise refused(f"nothing can be written in {there}")
-    except (OSError, RuntimeError) as error:  # links in a circle, a name that is too long
+    except (OSError, RuntimeError) as error:  # circular links, or a name that is too long
         raise refused(getattr(error, "strerror", None) or str(error)) from None
     return folder
 
@@ -146,7 +146,7 @@ def is_made(output: Path, unfinished: Path, spec: dict) -> bool:
         ValueError: if one of the folders holds something else, or the dataset is incomplete.
     """
     for folder, may_differ in ((output, ()), (unfinished, ("counts",))):
-        just_begun = {"lock", "dataset.json.partial"}  # all that a process has written that was killed at the start
+        just_begun = {"lock", "dataset.json.partial"}  # all that a process killed at the start has written
         if folder.exists() and {path.name for path in folder.iterdir()} - just_begun:
             check_same_dataset(folder, spec, may_differ)
     if not (output / "dataset.json").exists():
@@ -171,7 +171,7 @@ def check_same_dataset(folder: Path, spec: dict, may_differ: tuple[str, ...] = (
 
 
 def remove_working_files(output: Path) -> None:
-    """Delete what is needed only while a dataset is made."""
+    """Delete what is needed only while a dataset is being made."""
     for name in (JOURNAL, EARLIER, "lock"):
         (output / name).unlink(missing_ok=True)
 
@@ -211,7 +211,7 @@ def write_published_format(folder: Path) -> None:
 
 
 def read_split(folder: Path, split: str, columns: Iterable[str]) -> Iterator[dict]:
-    """Some columns of the rows of a split, with no more than a batch in memory."""
+    """Some columns of the rows of a split, with at most one batch in memory."""
     with pq.ParquetFile(folder / "data" / f"{split}.parquet") as file:
         for batch in file.iter_batches(1_000, columns=list(columns)):
             yield from batch.to_pylist()
@@ -230,13 +230,13 @@ def count_values(folder: Path) -> tuple[dict[str, dict[str, Counter]], dict]:
     return counts, smallest
 
 
-# ---------------------------------------------------------------- a second look at the splits
+# ---------------------------------------------------------------- a final check of the splits
 
 COMPARED = ("prompts", "clue sets", "nights")
 
 
 def check_disjoint(folder: Path, options: dict, num_proc: int = 1) -> None:
-    """Check from the finished files that no two splits share anything. Takes 24 bytes a row, and as much again to compare two.
+    """Check from the finished files that no two splits share anything. Needs 24 bytes a row, and as much again to compare two.
 
     Raises:
         RuntimeError: if two splits share a prompt, or a night or clue set up to renaming: that would be a bug in this package.
@@ -255,9 +255,9 @@ def check_disjoint(folder: Path, options: dict, num_proc: int = 1) -> None:
 
 
 def digests_of(work: tuple[str, dict], options: dict) -> tuple[str, tuple[int, ...]]:
-    """For a split and a row of it: the split, and 64 bits for each of `COMPARED`.
+    """For a split and one of its rows: the split, and 64 bits for each of `COMPARED`.
 
-    They are of the prompt, and of the fingerprints of the clue set, read back from it, and of the night, made again.
+    They come from the prompt, and from the fingerprints of the clue set, read back from it, and of the regenerated night.
     """
     split, row = work
     text = row["prompt"][0]["content"]

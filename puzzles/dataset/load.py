@@ -1,7 +1,6 @@
 """Load rows: of any Parquet, JSON or JSON Lines file, any folder, any dataset on the Hub; and the splits of our own folders.
 
-`read_rows` reads rows as they are needed, so that a million take no more memory than a thousand; only a JSON list is read at
-once.
+`read_rows` reads rows as they are needed, so a million need no more memory than a thousand; only a JSON list is read whole.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ class Rows:
 
     Args:
         count: how many there are.
-        read: yields the rows of ascending indices as pairs, with the number by which a row is found in its file: the index,
-            from 0, or in a file of lines the line, from 1. What is not a JSON object is yielded as it is.
+        read: yields the rows at ascending indices, each in a pair with the number that locates it in its file: its index, from
+            0, or in JSON Lines its line, from 1. Anything that is not a JSON object is yielded as it is.
     """
 
     def __init__(self, count: int, read: Callable[[Sequence[int]], Iterator[tuple[int, Any]]]):
@@ -40,7 +39,7 @@ class Rows:
         return (row for _, row in self.numbered())
 
     def numbered(self, indices: Sequence[int] | None = None) -> Iterator[tuple[int, Any]]:
-        """The rows of these ascending indices, or all of them, each with its number."""
+        """The rows at these ascending indices, or all of them, each with its number."""
         return self.read(range(self.count) if indices is None else indices)
 
 
@@ -48,7 +47,7 @@ def read_rows(source: str) -> dict[str, Rows]:
     """The rows of a JSON, JSON Lines or Parquet file, of a folder, or of a dataset on the Hub, by split.
 
     Raises:
-        ValueError: if there is nothing of that name, or it cannot be read.
+        ValueError: if there is nothing by that name, or it cannot be read.
     """
     path = Path(source)
     try:
@@ -56,8 +55,8 @@ def read_rows(source: str) -> dict[str, Rows]:
             name, rows = FORMATS[path.suffix](path)
             return {name: rows}
         if path.is_file():
-            raise ValueError(f"its name ends in {path.suffix!r}, and should end in {', '.join(FORMATS)}")
-        # Parquet directly: `load_dataset` caches a folder by its name, and may return what an earlier one of that name held.
+            raise ValueError(f"its name ends in {path.suffix!r}, but should end in {', '.join(FORMATS)}")
+        # Parquet directly: `load_dataset` caches a folder by its name, and may return what an earlier one with that name held.
         if files := sorted(path.glob("data/*.parquet")):
             return dict(map(_parquet, files))
         if not path.is_dir() and source.count("/") != 1:
@@ -127,7 +126,7 @@ FORMATS = {".parquet": _parquet, ".json": _json, ".jsonl": _jsonl}
 def load_splits(source: str) -> dict[str, Dataset]:
     """The splits of a folder that `python -m puzzles.dataset` made, or of any dataset that `load_dataset` knows.
 
-    Ours are read directly: `load_dataset` caches a folder by its name, and may return what an earlier one of that name held.
+    Ours are read directly: `load_dataset` caches a folder by its name, and may return what an earlier one with that name held.
 
     Raises:
         ValueError: if a folder of ours is incomplete or was changed.
@@ -141,7 +140,7 @@ def load_splits(source: str) -> dict[str, Dataset]:
 
 
 def check_complete(folder: Path) -> dict:
-    """The record (dataset.json) of a dataset folder, after a check that the folder is complete and as it was made.
+    """The record (dataset.json) of a dataset folder, after a check that the folder is complete and unchanged.
 
     Raises:
         ValueError: naming the file that is missing or was changed.
@@ -150,7 +149,7 @@ def check_complete(folder: Path) -> dict:
         record = json.loads((folder / "dataset.json").read_text())
         sums = record["sha256"]
     except (OSError, ValueError, KeyError):
-        raise ValueError(f"{folder} holds no finished dataset: make one with `make dataset`.") from None
+        raise ValueError(f"{folder} does not hold a finished dataset: make one with `make dataset`.") from None
     for name, expected in sums.items():
         if not (folder / name).is_file() or sha256(folder / name) != expected:
             raise ValueError(f"{folder / name} is missing or was changed since it was made: delete {folder} and make it again.")

@@ -1,4 +1,4 @@
-"""A row of the dataset: its columns, made from a puzzle, made again from its own columns, and read back into a puzzle."""
+"""A row of the dataset: its columns, made from a puzzle, remade from themselves, and read back into a puzzle."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def address_of(row: dict) -> dict:
 
 
 def regenerate(columns: dict) -> dict:
-    """A row made again from its own address, with a proof if it has one: equal to the row.
+    """A row rebuilt from its own address, with a proof if it has one; it equals the original.
 
     Raises:
         ValueError: if a column of the address is missing, or another version of the generator made the row.
@@ -174,7 +174,7 @@ def reading_of(wording: str) -> str:
 
 
 def stated(puzzle: Puzzle, reading: str) -> list[list[Clue]]:
-    """What each clue states: itself, or in the published reading two places for a move, each perhaps of another suspect."""
+    """What each clue states: itself, or in the published reading two places for a move, perhaps of two different suspects."""
     return [_loosely(clue, puzzle) if reading == "published" else [clue] for clue in puzzle.clues]
 
 

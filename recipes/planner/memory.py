@@ -1,9 +1,9 @@
-"""How much memory and disk a run takes, by arithmetic.
+"""How much memory and disk a run needs, by arithmetic.
 
 Model states are counted as in DeepSpeed's estimator (deepspeed/runtime/zero/stage3.py,
 estimate_zero3_model_states_mem_needs): 18 bytes per trained parameter (2 weight, 4 gradient, 12 AdamW in float32), 2 per frozen
 one, and 4 per parameter of the largest module, gathered with its gradient. A test compares the two. Without DeepSpeed a trained
-parameter takes 18 too (4 weight, 2 its copy under autocast, 4 gradient, 8 AdamW), a frozen one what its dtype takes.
+parameter also takes 18 (4 weight, 2 its copy under autocast, 4 gradient, 8 AdamW), a frozen one what its dtype takes.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def tokens_at_once(run_args: RunArguments, args: GRPOConfig, longest: int) -> in
 
 
 def activations(config: PreTrainedConfig, args: GRPOConfig, tokens: int, length: int) -> float:
-    """Bytes of the activations of so many tokens at their peak, in rows of this length.
+    """Peak bytes of the activations of this many tokens, in rows of this length.
 
     With activation checkpointing: the input of each layer in bf16, and what the backward of one layer needs, which is two
     norms' inputs and outputs, q, k, v and the attention's output, and the four tensors of the gated MLP. Attention itself
@@ -99,7 +99,7 @@ def memory(
         fix = f"lower {smaller}" if training - activation_bytes / 2 < machine.gpu else "use more nodes"
         if machine.zero3 and not machine.offload_optimizer:
             fix += ", or offload the optimizer (accelerate_configs/zero3_offload.yaml)"
-        problems.append(f"training takes {training / GiB:.1f} GiB, a GPU has {machine.gpu / GiB:.1f}: {fix}.")
+        problems.append(f"training needs {training / GiB:.1f} GiB, but a GPU has {machine.gpu / GiB:.1f}: {fix}.")
     if colocated:
         tp = args.vllm_tensor_parallel_size
         weights = 2 * p.total / tp
@@ -113,17 +113,17 @@ def memory(
         rows["memory, generating"] = f"{generating / GiB:.1f} of {limit}"
         if generating > machine.gpu:
             problems.append(
-                f"generating takes {generating / GiB:.1f} GiB, a GPU has {machine.gpu / GiB:.1f}: lower "
+                f"generating needs {generating / GiB:.1f} GiB, but a GPU has {machine.gpu / GiB:.1f}: lower "
                 "vllm_gpu_memory_utilization, offload the optimizer (accelerate_configs/zero3_offload.yaml), or use more nodes."
             )
         if tokens < longest:
             problems.append(
-                f"vLLM's cache holds {tokens:,.0f} tokens, and the longest prompt with its completion has {longest:,}: raise "
+                f"vLLM's cache holds {tokens:,.0f} tokens, but the longest prompt with its completion has {longest:,}: raise "
                 "vllm_gpu_memory_utilization or vllm_tensor_parallel_size."
             )
     if on_cpu > machine.cpu:
         problems.append(
-            f"offloading takes {on_cpu / GiB:.0f} GiB of a node's memory, which has {machine.cpu / GiB:.0f}: use more nodes, "
+            f"offloading needs {on_cpu / GiB:.0f} GiB of memory, but a node has {machine.cpu / GiB:.0f}: use more nodes, "
             "or offload less."
         )
     return rows, problems
@@ -135,6 +135,6 @@ def disk(p: Parameters, machine: Machine) -> tuple[dict[str, str], list[str]]:
     need = (3 * checkpoint + weight) * p.trained
     rows = {"disk": f"{need / GiB:,.0f} GiB: 3 checkpoints and the model"}
     if machine.disk is not None and need > machine.disk:
-        problem = f"output_dir takes {need / GiB:,.2f} GiB of disk, {machine.disk / GiB:,.2f} are free: put it elsewhere."
+        problem = f"output_dir needs {need / GiB:,.2f} GiB of disk, but {machine.disk / GiB:,.2f} are free: put it elsewhere."
         return rows, [problem]
     return rows, []

@@ -3,9 +3,9 @@
   python recipes/planner/plan.py --config recipes/qwen2.5-14b.yaml
   python recipes/planner/plan.py --config recipes/qwen2.5-14b.yaml --machines accelerate_configs/zero3.yaml --num_processes 6
 
-Takes every option of recipes/grpo.py, and one or more accelerate configs (--machines), each a column of the table. Anything
+Accepts every option of recipes/grpo.py, and one or more accelerate configs (--machines), each a column of the table. Anything
 that won't work is marked NOT OK, with a fix; recipes/grpo.py makes the same checks on its own machine before it loads anything.
-Times and dollars are only as good as the throughput that you state: put in your own after the first iterations.
+Times and dollars are only as good as the throughput that you state: use your own after the first iterations.
 """
 
 from __future__ import annotations
@@ -80,11 +80,11 @@ def geometry_rows(geometry: BatchGeometry, run_args: RunArguments, args: GRPOCon
 def estimate(
     plan: PlanArguments, p: Parameters, machine: Machine, geometry: BatchGeometry, args: GRPOConfig, prompt: float
 ) -> dict[str, str]:
-    """Rows of the table: tokens, hours and dollars of an iteration, that is a generation and its optimizer steps.
+    """Rows of the table: tokens, hours and dollars of an iteration, that is, a generation and its optimizer steps.
 
     FLOPs per parameter and token: 2 for a forward, 4 for a backward (2 where the weights are frozen; Kaplan et al. 2020,
     arXiv:2001.08361), and one more forward each for the old log-probabilities and for activation checkpointing. With packing a
-    prompt counts once in each optimizer step that has samples of it, and no sample is taken to have no advantage; without,
+    prompt counts once in each optimizer step that has samples of it, and every sample is assumed to have an advantage; without,
     padding comes on top. Evaluations come on top of both.
     """
     prompts = args.generation_batch_size
@@ -98,9 +98,9 @@ def estimate(
     iterations = args.max_steps * geometry.gradient_accumulation_steps / geometry.steps_per_generation
     dollars = hours * machine.processes * plan.price
     rows = {
-        "tokens an iteration": f"{tokens / 1e6:.2f} million",
-        "time an iteration": f"{training / 60:.1f} min training + {generating / 60:.1f} min generating",
-        "dollars an iteration": f"{dollars:,.2f}",
+        "tokens per iteration": f"{tokens / 1e6:.2f} million",
+        "time per iteration": f"{training / 60:.1f} min training + {generating / 60:.1f} min generating",
+        "dollars per iteration": f"{dollars:,.2f}",
     }
     if iterations > 0:
         rows["the whole run"] = f"{iterations:,.0f} iterations, {iterations * hours:,.0f} h, ${iterations * dollars:,.0f}"
@@ -116,7 +116,7 @@ def main(
     model_args: ModelConfig,
 ) -> None:
     offline, name = hub_is_unreachable(), model_args.model_name_or_path
-    if sampled := dataset_not_made_yet(puzzle_args):  # a plan needs no more than a sample of it
+    if sampled := dataset_not_made_yet(puzzle_args):  # a sample of it is enough for a plan
         puzzle_args.dataset, puzzle_args.num_train_puzzles = None, 200
     try:
         config = KNOWN_CONFIGS[name] if offline and name in KNOWN_CONFIGS else load_config(model_args, offline)

@@ -17,7 +17,7 @@ from rewards.deductions.grammar import ADVERB, DENIAL, LEAD_IN
 from rewards.deductions.names import Names
 
 MAX_CHARS_PER_NAME = 150  # a clause with fewer names is about something else
-MAX_STATEMENTS = 40  # of a clause
+MAX_STATEMENTS = 40  # per clause
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Assertion:
 
     @property
     def key(self) -> tuple[Clue, bool]:
-        """The same for all assertions that mean the same."""
+        """A key that all assertions with the same meaning share."""
         return canonical(self.statement), self.holds
 
     @property
@@ -39,7 +39,7 @@ class Assertion:
 
 
 def canonical(statement: Clue) -> Clue:
-    """The same one of all statements that mean the same by symmetry ("A north of B" for "B south of A")."""
+    """The canonical one of all statements that mean the same by symmetry ("A north of B" for "B south of A")."""
     match statement:
         case Or(a, b) | Iff(a, b):
             return type(statement)(*sorted((a, b), key=repr))
@@ -53,7 +53,7 @@ def canonical(statement: Clue) -> Clue:
 
 
 def may_be_read(clause: str) -> bool:
-    """Whether a clause contains enough names for a statement: a quick look, since most clauses do not."""
+    """Whether a clause contains enough names for a statement: a quick check, since most clauses do not."""
     names = clause.count("<")
     return len(clause) <= MAX_CHARS_PER_NAME * names and (names > 1 or bool(forms.OF_ONE_NAME.search(clause)))
 
@@ -99,7 +99,7 @@ class ClauseReader:
         return [*chain(*(self.read(f"{i['piece']} was in {i['room']} at {match['time']}") or [] for i in items))]
 
     def read_cell(self, label: str, head: str, cell: str) -> list[Assertion] | None:
-        """What a cell of a table asserts, in the row with this label and the column with this head."""
+        """What a cell of a table asserts, given the label of its row and the head of its column."""
         for piece, time in ((label, head), (head, label)):
             if (
                 re.fullmatch(r"(?:the )?<[SWB]\d+>", piece)
@@ -211,7 +211,7 @@ class ClauseReader:
         return None
 
     def _pair(self, pieces: list[str]) -> list[str] | None:
-        """Two pieces for a statement about both, of which only the first may be one that the detective has to find out."""
+        """Two pieces for a statement about both, of which only the first may be one that the detective has to identify."""
         if len(set(pieces)) != 2 or len(pieces) != 2 or set(pieces).isdisjoint(self.setting.pieces):
             return None
         return sorted(pieces, key=self.setting.pieces.__contains__)

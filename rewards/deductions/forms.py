@@ -5,7 +5,7 @@ assert nothing. Forms are matched against text in lower case in which names have
 Mr. Boddy (B), rooms, times and motives. <?> only looks like a name, and fits no form.
 
 No pattern here takes more than linear time, so that no text can stall a training step: repetitions are possessive (`*+`), or
-there is only one way to divide a text into their items; and nothing like `.*` stands where a search can begin in many places.
+there is only one way to divide a text into their items; and nothing like `.*` occurs where a search can begin in many places.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PIECE = r"(?:(?:the )?<[SWB]\d+>|the murderer|the murder weapon|(?:the|a) suspec
 A_PIECE = re.compile(PIECE)
 PIECES = rf"{PIECE}(?:(?:, and |, | and | nor ){PIECE})*+"
 TIMES = r" at <T\d+>(?:(?:, and |, | and |, at | and at )<T\d+>)*+"
-GROUPS = {  # what a group of a form can be
+GROUPS = {  # what a group of a form can match
     "piece": PIECE,
     "pieces": PIECES,
     "suspect": r"(?:<S\d+>|(?:the|a) suspect motivated by <M\d+>)",
@@ -115,7 +115,7 @@ EITHER = re.compile(
 )
 NEITHER_NOR = re.compile(rf"neither ({PIECE}) nor ({PIECE}) (?:is|was|were|are) (.+)")
 NO_MOTIVES = re.compile(rf"(<S\d+>) {IS_NOT} motivated by (<M\d+>(?:(?:, | or |, or )<M\d+>)++)")
-ANY_FORM = re.compile(  # a quick look: most clauses have none
+ANY_FORM = re.compile(  # a quick check: most clauses have none
     "|".join(re.sub(r"\(\?P<\w+>", "(?:", form.pattern) for form in (*(form for _, form in FORMS), NO_MOTIVES, NEITHER_NOR))
 )
 SO_WAS = re.compile(rf"(?P<first>.+?),? and so (?:was|were) (?P<pieces>{PIECES})")
@@ -123,9 +123,9 @@ TIMED_LIST = re.compile(r"(?:at )?(?P<time><T\d+>) ?[:,-] (?P<items>.+?)\.?")  #
 LIST_ITEM = re.compile(rf"(?P<piece>{PIECE}) ?(?:-|–|—|:|=|@|→|->|(?:was |is )?(?:in|at)(?: the)?) ?(?P<room>(?:the )?<R\d+>)")
 
 OF_ONE_NAME = re.compile("murder|kill|culprit|crime|death|died|guilty|innocent|did it|weapon|room|time|motive")  # one is enough
-TIME_OF_ALL = re.compile(r"[a-z, ]*+(?<=\bat )(<T\d+>),? (?=[^<]*+<)")  # a time that stands before all clauses
+TIME_OF_ALL = re.compile(r"[a-z, ]*+(?<=\bat )(<T\d+>),? (?=[^<]*+<)")  # a time that precedes all clauses
 
-# ---------------------------------------------------------------- other wordings, put into those that the forms have
+# ---------------------------------------------------------------- other wordings, rewritten as those that the forms have
 
 CONTRACTIONS = tuple(
     (re.compile(pattern), new)
@@ -146,7 +146,7 @@ REWORDINGS = tuple(
         (r"\b(?:killer|culprit)\b", "murderer"),
         (r"\b(?:the |mr\.? )(?=<B0>)", ""),
         (r"\b(?:directly|immediately|right) (north|south|east|west) of\b", r"just \1 of"),
-        (r" ?\([^()]*\)", ""),  # a remark in brackets: those that take something back have been seen before
+        (r" ?\([^()]*\)", ""),  # a remark in brackets: those that take something back were handled earlier
         (r",? (?:either|too|as well)(?=[.!]?$)", ""),
         # names of the murderer, the scene and the suspect with a motive
         (r"\bthe (?:one|person|suspect) who (?:murdered|killed) <B0>", "the murderer"),
@@ -200,10 +200,10 @@ REWORDINGS = tuple(
 
 
 def _any_of(patterns: list[str]) -> re.Pattern:
-    """One pattern for all of them, which tests only once what those that begin alike have in common."""
+    """One pattern for all of them, which tests a shared beginning only once."""
     by_start = {start: [p.removeprefix(start) for p in patterns if p.startswith(start)] for start in (r"\b", "^", "")}
     by_start[""] = [p for p in patterns if not p.startswith((r"\b", "^"))]
     return re.compile("|".join(f"{start}(?:{'|'.join(rest)})" for start, rest in by_start.items() if rest))
 
 
-ANY_REWORDING = _any_of([pattern.pattern for pattern, _ in REWORDINGS])  # a quick look: most sentences have none
+ANY_REWORDING = _any_of([pattern.pattern for pattern, _ in REWORDINGS])  # a quick check: most sentences have none

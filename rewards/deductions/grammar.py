@@ -1,4 +1,4 @@
-"""What a sentence does with the statements in it, as patterns made of the phrases in rewards/deductions/phrases.py.
+"""What a sentence does with the statements in it, as patterns built from the phrases in rewards/deductions/phrases.py.
 
 Like the forms of statements (rewards/deductions/forms.py), they match in linear time, against text in lower case in which names
 are marks such as <S0>.
@@ -12,14 +12,14 @@ from rewards.deductions import phrases
 
 
 def one_of(lines: str) -> str:
-    """A group of phrases, one a line."""
+    """A group of phrases, one per line."""
     return f"(?:{'|'.join(lines.strip().splitlines())})"
 
 
 NUMBERS = r"\d+(?:(?:, and |, | and | )\d+)*+"  # of clues or steps
 NAME_NEXT = "(?:the |a )?(?:<|murder|suspect motivated)"
 
-# ---------------------------------------------------------------- what stands around a statement
+# ---------------------------------------------------------------- what surrounds a statement
 
 SOURCE = (
     r"(?:the(?= (?:above|clues?|steps?|rules?|facts?|deductions?|same|previous|last|first)\b)|what we know|previous|this|that"
@@ -45,7 +45,7 @@ LEAD_IN = re.compile(
 DENIAL = re.compile(f"{one_of(phrases.DENIALS)} ")
 ADVERB = re.compile(rf"\b(?<!not )(?:{one_of(phrases.ADVERBS)}|by (?:clues?|steps?) {NUMBERS})\b ?")
 VERB_NEXT = "(?:is|was|must|cannot|could|has|killed|took|happened|moved|are|were)"
-JOINT = re.compile(  # parts a sentence into clauses
+JOINT = re.compile(  # splits a sentence into clauses
     "|".join(
         (
             rf"(?:^|,? ){one_of(phrases.JOINTS)},? ",
@@ -132,7 +132,7 @@ CLOSES_CASES = re.compile(
 # ---------------------------------------------------------------- a rejection of what is said, there or before
 
 CONTRADICTION, REFUSAL = one_of(phrases.CONTRADICTIONS), one_of(phrases.REFUSALS)
-DROPPED = one_of(phrases.DROPPED)  # rejects what stands before it, unless a name follows
+DROPPED = one_of(phrases.DROPPED)  # rejects what comes before it, unless a name follows
 CROSS_SIGN = re.compile(r"[✗✘✖✕❌❎☒⨯×🚫⛔👎↯⊥⚡💥🛑☠]|⇒⇐|→←|(?:^|[-•.)] )\[ \] ")
 REJECTS = re.compile(
     rf"\b(?:(?P<contradiction>{CONTRADICTION})|{REFUSAL}|{DROPPED}(?! (?:that |the )?<))\b|{CROSS_SIGN.pattern}"
@@ -146,13 +146,13 @@ NO_REJECTION = re.compile(  # "no contradiction", "by contradiction"
     r"\b(?:no|any|without|never|avoid\w*|nor|not) (?:a |any |other |further |direct |the )*"
     r"(?:contradict\w*|conflict\w*|violat\w*|inconsisten\w*|fail|clash)|\b(?:for|towards?|by)(?: a)? contradiction"
 )
-BRACKETED_REJECTION = re.compile(  # behind a statement, in brackets
+BRACKETED_REJECTION = re.compile(  # after a statement, in brackets
     r"\((?:not|or|no|so not|then)\b"
     r"|\((?:[^()]*\b)?(?:suppos\w+|assum\w+|trial|test|tentative\w*|unverified|unconfirmed|to be|guess\w*|hypothe\w+)\b"
 )
 BOUNDARY = re.compile(r"[,;:—–→⇒(]|->|=>| - |, as\b|\b(?:but|which|because|since|and (?:this|that|it|so))\b")  # of clauses
-REASONS = ("because", "since", ", as")  # what is rejected behind one of these is a reason for what stands before it
-AFTER_REJECTION = re.compile(  # begins what is asserted again
+REASONS = ("because", "since", ", as")  # what is rejected after one of these is a reason for what comes before it
+AFTER_REJECTION = re.compile(  # what follows it is asserted again
     r"(?:^|[,;:—–]? )(?:and )?(?:so(?! that)|hence|therefore|thus|consequently|which means|meaning)\b|→|⇒|->|=>|∴"
 )
 DISCHARGES = re.compile(  # "so the assumption is false"

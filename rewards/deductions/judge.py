@@ -25,7 +25,7 @@ from puzzles.prompts import read_prompt
 from rewards.deductions.clause import Assertion
 from rewards.deductions.reader import Sentence, read
 
-MAX_CONFLICTS = 20_000  # of the solver for one verdict: far beyond any published size, and under a second
+MAX_CONFLICTS = 20_000  # of the solver for one verdict: far more than any published size needs, and under a second
 MAX_CHARS = 500_000  # of a completion; what follows is not read
 DECIDED = ("proved", "refuted", "undecided")  # the verdicts that count; a timeout counts neither for nor against
 
@@ -114,7 +114,7 @@ class Judge:
         """The deductions of a text with their verdicts."""
         sentences = read(text[:MAX_CHARS], self.puzzle.setting, self._clues)
         proved: list[int] = []  # literals of statements so far, without those from which nothing more follows
-        implied_by_one: set[int] = set()  # what propagates from a single one of all proved so far
+        implied_by_one: set[int] = set()  # what propagates from any single one of those proved so far
         seen: set[tuple[Clue, bool]] = set()
         deductions = []
         for sentence in sentences:
@@ -126,7 +126,7 @@ class Judge:
                 justified = verdict == "proved" and (self._follows(literal) or not self._all.propagate([*proved, -literal])[0])
                 if verdict == "proved" and not repeated:
                     implied_by_one |= self._implied(literal)
-                    if self._all.propagate([literal]) != (True, []):  # something follows from it beside the clues
+                    if self._all.propagate([literal]) != (True, []):  # something follows from it in addition to the clues
                         proved.append(literal)
                 deductions.append(Deduction(sentence, assertion, verdict, repeated, justified, at_hand))
         return JudgedCompletion(tuple(sentences), tuple(deductions))
@@ -146,7 +146,7 @@ class Judge:
     def deciding_clues(self, assertion: Assertion) -> list[Clue] | None:
         """Clues that prove an assertion, or refute it, none of them redundant; None if the clues do neither.
 
-        For people who look at a completion: it has a solver of its own, so that it changes no verdict and slows no reward.
+        For people who look at a completion: it uses a separate solver, so it changes no verdicts and slows no rewards.
         """
         literal = self._literal(assertion)
         clue_of = dict(zip(self._clue_literals, self.puzzle.clues, strict=True))

@@ -80,7 +80,7 @@ class Extractor:
         self.model, self.folder = model, folder
 
     def __call__(self, text: str, setting: Setting) -> str:
-        """The model's answer for a text, one deduction a line.
+        """The model's answer for a text, one deduction per line.
 
         Raises:
             ExtractionError: if there is no answer, or it was truncated.
@@ -101,7 +101,7 @@ class Extractor:
 
 
 def known_sentences(answer: str, setting: Setting) -> tuple[str, int]:
-    """The sentences of known form in an extractor's answer, one a line, for `Judge.judge`; and how many lines are not one."""
+    """The sentences of known form in an extractor's answer, one per line, for `Judge.judge`; and how many lines are not one."""
     sentences, dropped = [], 0
     for line in filter(None, (re.sub(r"^[-*•]\s|[\s.]+$", "", line.strip()) for line in answer.splitlines())):
         if line == NOTHING:

@@ -1,4 +1,4 @@
-"""Names in a text: each becomes a mark such as <S0>, so that the grammar does not depend on the puzzle, and is found again.
+"""Names in a text: each becomes a mark such as <S0>, so that the grammar does not depend on the puzzle, and can be mapped back.
 
 A name may be written in full, without its title's dot, as a surname alone if only one suspect has it, and a time as "1:00am".
 """

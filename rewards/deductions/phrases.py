@@ -1,4 +1,4 @@
-"""The phrases around a statement that tell what a sentence does with it: one phrase a line, each to be extended.
+"""The phrases around a statement that show what a sentence does with it, in lists of one phrase per line, to be extended.
 
 To teach the reader a phrase, add a line to its list and, to tests/deduction_sentences.json, texts with what they assert. A
 phrase is in lower case, with names as marks such as <S0>. It is a regular expression: `\\w*` stands for any ending, `(?:a|b)`
@@ -316,7 +316,7 @@ split(?:ting)? (?:on|into)
 
 # ---------------------------------------------------------------- what was said is rejected or retracted
 
-# reject what stands before them, and end a supposition
+# reject what comes before them, and end a supposition
 CONTRADICTIONS = r"""
 contradict\w*
 conflict\w*
@@ -329,7 +329,7 @@ clash\w*
 at odds
 breaks?(?= (?:the |a )?(?:clue|rule))
 """
-# reject what stands before them
+# reject what comes before them
 REFUSALS = r"""
 impossible
 invalid
@@ -365,7 +365,7 @@ same (?:\w+ )?(?:problem|issue|trouble|story)
 (?:discarding|dropping|rejecting|eliminating)(?=$|[.;!])
 (?:that|this|it|which) (?:breaks|ruins|wrecks|spoils)
 """
-# reject what stands before them, unless a name follows
+# reject what comes before them, unless a name follows
 DROPPED = """
 eliminated
 ruled out

@@ -1,6 +1,6 @@
 """What free text asserts about a night: statements read from a model's own words. Precision comes before recall.
 
-A text is read line by line and sentence by sentence. Names become marks (names.py), a sentence is parsed by itself
+A text is read line by line and sentence by sentence. Names become marks (names.py), a sentence is parsed on its own
 (sentence.py), and its clauses become statements (clause.py), each only if all of it has a known form (forms.py):
 
     SUBJECT VERB in/at the ROOM at TIME       several subjects, rooms and times; the time may come first
@@ -13,7 +13,7 @@ A text is read line by line and sentence by sentence. Names become marks (names.
     SUBJECT  a piece, the murderer, the murder weapon, the suspect motivated by MOTIVE; joined by "and", or by "neither … nor"
     VERB     was, is, must be, has to have been, can only be …; denied: was not, cannot be, could not have been …
 
-This file follows what the sentences do to each other. Hedges, questions, plans, quotations, conditions with what hangs on
+This file follows what the sentences do to each other. Hedges, questions, plans, quotations, conditions with what depends on
 them, and lists of possibilities are set aside: they assert nothing. A later sentence can take back what was said: "X. But
 that fails." retracts the paragraph; "X. No, wait." retracts the argument that led to the last sentence. What is supposed
 ("suppose", "case 1", "trying: …") lasts until a contradiction lets its negation be stated or something be concluded, or until
@@ -101,7 +101,7 @@ class _TextReader:
         self.contradiction: int | None = None  # the line in which a contradiction to the innermost one was found
         self.doubted = self.unsure = False  # the last sentence (see `ParsedSentence`)
         self.condition: frozenset[tuple[Clue, bool]] = frozenset()  # of the last "if"
-        self.conditional = False  # the rest of the line hangs on a condition
+        self.conditional = False  # the rest of the line depends on a condition
         self.level = 0  # of the heading above
         self.in_code = False
         self.span = (0, 0)  # of the line
@@ -201,7 +201,7 @@ class _TextReader:
             self.previous_paragraph, self.paragraph = self.paragraph, len(self.sentences)
 
     def _end_item(self) -> None:
-        """Close a supposition that was made and contradicted in one and the same line."""
+        """Close a supposition that was made and contradicted in the same line."""
         if self.contradiction is not None:
             innermost = self.suppositions[-1] if self.suppositions else None
             if not (innermost and (innermost.splits or innermost.line != self.contradiction)):
@@ -290,7 +290,7 @@ class _TextReader:
         return tuple(a for a in asserted if not (a.holds and canonical(a.statement) in self.given))
 
     def _add(self, assertions: tuple[Assertion, ...], fate: str, continues: bool = False) -> None:
-        """Add a sentence; one that does not continue the argument before it begins another."""
+        """Add a sentence; one that does not continue the argument before it starts a new one."""
         if not continues:
             self.argument = len(self.sentences)
         self.standing.append(len(self.sentences))
@@ -299,7 +299,7 @@ class _TextReader:
     def _retract(self, start: int) -> None:
         """Take back what was asserted from the sentence `start` on, but nothing from before the supposition that is open.
 
-        Each sentence is retracted once at most, so that the time stays linear.
+        Each sentence is retracted at most once, so the time stays linear.
         """
         start = max(start, self.suppositions[-1].start) if self.suppositions else start
         while self.standing and self.standing[-1] >= start:

@@ -4,7 +4,7 @@ The reward pays for deductions that are justified, new and not at hand (see rewa
 as it excludes: 1 − 1/k for the value of a cell that has k possible values, 1/k for one value that it does not have, and
 nothing for a statement that is not about one cell. Every refuted or undecided statement costs 1. So guessing loses: a guess
 that is right with probability p earns at most 1 − p if it is right, and costs 1 if not: p (1 − p) − (1 − p) < 0. The sum is
-divided by what the questions are worth by the same measure, and cut to [0, 1].
+divided by what the questions are worth by the same measure, and clipped to [0, 1].
 """
 
 from __future__ import annotations

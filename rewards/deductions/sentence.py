@@ -1,8 +1,8 @@
-"""What one sentence does, by itself: assert statements, hedge, suppose, conclude, reject or retract what was said.
+"""What one sentence does on its own: assert statements, hedge, suppose, conclude, reject or retract what was said.
 
 It asserts what its clauses assert, which are joined by "so", "because", "which means", "but", "and", semicolons and the like. A
-sentence asserts nothing if it hedges, asks, plans, quotes or sets a condition, nor does the part of it that it rejects itself
-("X → contradiction", "✗ X"); what follows a "so" behind the rejection counts.
+sentence asserts nothing if it hedges, asks, plans, quotes or sets a condition. A part that the sentence itself rejects ("X →
+contradiction", "✗ X") asserts nothing either; what follows a "so" after the rejection counts.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from rewards.deductions import forms, grammar
 from rewards.deductions.clause import Assertion, ClauseReader, may_be_read
 from rewards.deductions.names import Names
 
-MAX_SENTENCE_CHARS = 1_000  # of a longer one only the beginning and the end are looked at, and it asserts nothing
+MAX_SENTENCE_CHARS = 1_000  # of a longer one only the beginning and the end are examined, and it asserts nothing
 OMITTED = " … "
 MAX_PARSED = 10_000  # sentences kept per puzzle
 
 
 @dataclass(frozen=True)
 class ParsedSentence:
-    """What a sentence does, whatever stands around it.
+    """What a sentence does, whatever its context.
 
     What it asserts:
         asserted: the assertions, without what it rejects itself.
         fate: "read", "unread" if a clause that names something has no known form, or "" if it names nothing.
         doubted: whether it hedges, asks or sets a condition, so that what elaborates it asserts nothing either.
         unsure: whether what follows from it asserts nothing either.
-        conditional: whether the rest of its line hangs on it ("If X, …", "Two cases: …").
-        condition: what stands behind its "if".
+        conditional: whether the rest of its line depends on it ("If X, …", "Two cases: …").
+        condition: what follows its "if".
 
     What it does with the sentence before:
         follows: it starts with "so" or the like; `elaborates`: with "then", "that means".
@@ -72,7 +72,7 @@ class ParsedSentence:
 
 
 class SentenceReader:
-    """Parses the sentences of one puzzle, each distinct one once: they repeat over the completions of a puzzle."""
+    """Parses the sentences of one puzzle, each distinct one once, since they repeat across its completions."""
 
     def __init__(self, setting: Setting):
         self.names = Names(setting)

@@ -132,7 +132,7 @@ def _joined(statements: list[Clue] | tuple[Clue, ...], judge: Judge) -> str:
 
 
 def _printable(text: str) -> str:
-    """A text that can neither move the cursor nor fail to be encoded."""
+    """A text without anything that moves the cursor or cannot be encoded."""
     return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in text)
 
 
@@ -180,7 +180,7 @@ def show(judge: Judge, text: str, console: Console, marks: bool) -> None:
 
 
 def page(completions: list[tuple[str, Judge, str]]) -> str:
-    """All completions, each given as its name, judge and text, as one page without other files."""
+    """All completions, each given as its name, judge and text, as one self-contained page."""
     parts = []
     for k, (name, judge, text) in enumerate(completions):
         judged, s = judge.judge(text), judge.puzzle.setting
@@ -316,7 +316,7 @@ def main() -> None:
     parser.add_argument("file", type=Path, help="JSON or JSONL with prompts and completions, or an Inspect log (.eval)")
     parser.add_argument("--index", type=int, help="which row, from 0 (default: 0; with --html all)")
     parser.add_argument(
-        "--plain", action="store_true", help="words in the margin instead of colours; the default where there is no terminal"
+        "--plain", action="store_true", help="words in the margin instead of colours; the default outside a terminal"
     )
     parser.add_argument("--html", type=Path, help="write a page to this file instead")
     args = parser.parse_args()
@@ -333,7 +333,7 @@ def main() -> None:
         else:
             index = args.index or 0
             judge, text = judge_and_text(rows[index], f"{args.file}, row {index}")
-            console, total = Console(), f"{len(rows)} row{'s' * (len(rows) > 1)} in all (--index)"
+            console, total = Console(), f"{len(rows)} row{'s' * (len(rows) > 1)} in total (--index)"
             heading = f"{args.file}, {title_of(rows[index], index, judge)}; {total}\n"
             console.print(heading, soft_wrap=True, highlight=False, markup=False)
             show(judge, text, console, args.plain or not console.is_terminal or console.no_color)
