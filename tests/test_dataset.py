@@ -390,7 +390,7 @@ def test_another_dataset_is_never_touched(made, tmp_path):
         (["--mix", "easy=many"], "'easy=many' should be"),
         (["--mix", "easy=²"], "'easy=²' should be"),
         (["--mix", ""], "'' should be easy or medium or hard"),
-        (["--seed", str(2**63)], "does not fit into 64 bits"),
+        (["--seed", str(2**63)], "does not fit in 64 bits"),
         (["--directness", "nan"], "--directness nan is impossible"),
         (["--directness", "inf"], "--directness inf is impossible"),
         (["--players", "²"], "--players '²' is not a range"),

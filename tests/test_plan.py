@@ -200,7 +200,7 @@ def test_shipped_recipes_fit_where_they_say(plan, dataset, recipe, machines, ver
             "gradient_accumulation_steps: 8 has no effect here (optimizer_steps 5 sets it)",
         ),
         (("--vllm_max_model_length", "8300"), "prompts are too long"),
-        (("--disk_gib", "10"), "GiB of disk, 10.00 are free"),
+        (("--disk_gib", "10"), "GiB of disk, but 10.00 are free"),
         (("--num_processes", "8", "--num_machines", "3"), "8 processes don't divide evenly over 3 nodes"),
         (("--model_name_or_path", "no/such-model"), "model_name_or_path 'no/such-model' is neither"),
         (("--machines", "accelerate_configs/none.yaml"), "accelerate_configs/none.yaml"),

@@ -81,7 +81,7 @@ def test_each_line_is_marked_and_the_summary_counts(tmp_path, capsys, monkeypatc
         tmp_path / "rows.jsonl", a_row(case, "other"), a_row(case, [{"role": "assistant", "content": "\n".join(said)}])
     )
     out = shown(capsys, monkeypatch, file, "--index", "1", "--plain")
-    assert "2 rows in all" in out.splitlines()[0]
+    assert "2 rows in total" in out.splitlines()[0]
     for line, mark in said.items():
         assert f"{f'[{mark}]' if mark else '':<12}{line}\n" in out
     assert out.count(f"    It is not the case that {render(false, s, capital=False)}: proved") == 1

@@ -123,7 +123,7 @@ def memory(
             )
     if on_cpu > machine.cpu:
         problems.append(
-            f"offloading needs {on_cpu / GiB:.0f} GiB of memory, but a node has {machine.cpu / GiB:.0f}: use more nodes, "
+            f"offloading needs {on_cpu / GiB:.0f} GiB of a node's memory, but it has {machine.cpu / GiB:.0f}: use more nodes, "
             "or offload less."
         )
     return rows, problems
