@@ -48,7 +48,7 @@ from recipes.checkpoints import (
     delete_checkpoints_except,
 )
 from recipes.checks import as_text, check_run
-from recipes.data import load_puzzles
+from recipes.data import load_puzzles, print_once
 from recipes.hub import create_repository, upload, upload_command
 from recipes.machine import this_machine
 from recipes.trainer import PuzzleTrainer
@@ -83,9 +83,10 @@ def main(
         sys.exit(f"recipes/grpo.py: {error}" if first else 1)
     if first:
         print_start(checkpoint, repo)
-    trainer = make_trainer(puzzle_args, run_args, alarm_args, training_args, model_args, train, held_out, checkpoint)
+    alarm = AlarmCallback(alarm_args)
+    trainer = make_trainer(puzzle_args, run_args, training_args, model_args, train, held_out, checkpoint, alarm)
     trainer.train(resume_from_checkpoint=checkpoint)
-    save_result(trainer, output_dir, repo)
+    save_result(trainer, alarm, output_dir, repo)
 
 
 def checked_puzzles(
@@ -102,8 +103,7 @@ def checked_puzzles(
     for name, value in geometry.training_arguments().items():
         setattr(training_args, name, value)
     if not tokenizer.chat_template:
-        if training_args.process_index == 0:
-            print(f"{model_args.model_name_or_path} has no chat template: it gets the prompts as text.")
+        print_once(f"{model_args.model_name_or_path} has no chat template: it gets the prompts as text.")
         train, held_out = (
             rows.map(lambda row: {"prompt": as_text(row["prompt"])}, keep_in_memory=True, load_from_cache_file=False)
             for rows in (train, held_out)
@@ -170,12 +170,12 @@ def print_finished(output_dir: Path, training_args: GRPOConfig) -> None:
 def make_trainer(
     puzzle_args: PuzzleArguments,
     run_args: RunArguments,
-    alarm_args: AlarmArguments,
     training_args: GRPOConfig,
     model_args: ModelConfig,
     train: Dataset,
     held_out: Dataset,
     checkpoint: str | None,
+    alarm: AlarmCallback,
 ) -> PuzzleTrainer:
     """The trainer, with the model loaded."""
     training_args.model_init_kwargs = {
@@ -190,8 +190,8 @@ def make_trainer(
     repetition_detection = None
     if not (training_args.use_vllm and training_args.vllm_mode == "server"):  # a vLLM server accepts it as it is
         repetition_detection = (training_args.generation_kwargs or {}).pop("repetition_detection", None)
-        if repetition_detection and not training_args.use_vllm and training_args.process_index == 0:
-            print("generation_kwargs: repetition_detection is an option of vLLM and has no effect with use_vllm: false.")
+        if repetition_detection and not training_args.use_vllm:
+            print_once("generation_kwargs: repetition_detection is an option of vLLM and has no effect with use_vllm: false.")
     trainer = PuzzleTrainer(
         model=model_args.model_name_or_path,
         reward_funcs=[accuracy, published_accuracy, deductions],
@@ -201,7 +201,7 @@ def make_trainer(
         peft_config=get_peft_config(model_args),
         curriculum=puzzle_args.curriculum,
         packed_tokens=run_args.packed_tokens if run_args.packing else None,
-        callbacks=[AlarmCallback(alarm_args)],
+        callbacks=[alarm],
     )
     if repetition_detection and training_args.use_vllm:  # a colocated vLLM expects it as a class
         from vllm.sampling_params import RepetitionDetectionParams
@@ -210,15 +210,14 @@ def make_trainer(
     return trainer
 
 
-def save_result(trainer: PuzzleTrainer, output_dir: Path, repo: str | None) -> None:
+def save_result(trainer: PuzzleTrainer, alarm: AlarmCallback, output_dir: Path, repo: str | None) -> None:
     """Save the model and the held-out scores before and after training, and upload the model if requested."""
     history, last = trainer.state.log_history, trainer.state.global_step
     evaluations = {log["step"]: scores(log) for log in history if HELD_OUT_ACCURACY in log}
     if last not in evaluations:
         evaluations[last] = scores(trainer.evaluate())
-    alarms = next(callback.active for callback in trainer.callback_handler.callbacks if isinstance(callback, AlarmCallback))
     best = best_checkpoint(output_dir, history)
-    result = {"before": evaluations[0], "after": evaluations[last], "best": best, "alarms": alarms}
+    result = {"before": evaluations[0], "after": evaluations[last], "best": best, "alarms": alarm.active}
     trainer.save_model(str(output_dir / "model.partial"))
     trainer.accelerator.wait_for_everyone()
     if trainer.accelerator.is_main_process:
