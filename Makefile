@@ -11,17 +11,18 @@ GRPO = $(BIN)/accelerate launch --config_file accelerate_configs/$(or $(CONFIG),
 # A local folder or a vllm/… model is served with vLLM: the GPU environment if there are GPUs, else the CPU build.
 SERVES = $(if $(or $(wildcard $(MODEL)),$(filter vllm/%,$(MODEL))),$(if $(shell command -v nvidia-smi),.venv/gpu,.venv/dev),.venv/cpu)
 PLAN = $(BIN)/python recipes/planner/plan.py --config recipes/$(2).yaml --machines $(1:%=accelerate_configs/%.yaml) $(3) $(ARGS)
+EXPERIMENTS := $(addprefix experiment-,16 tradeoff diversity curriculum excellence learning-rate deductions)
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-gpu train-tiny tiny-base plan-1.5b plan-14b plan-32b smoke-gpu train-1.5b train-14b train-32b serve-14b \
-  dashboard rehearse puzzle dataset push-dataset gallery show-deductions benchmark benchmark-view report experiment-16 \
-  experiment-tradeoff experiment-deductions bench-generate bench-proof bench-step bench-reward bench-deductions test test-slow \
+  dashboard rehearse puzzle dataset push-dataset gallery show-deductions benchmark benchmark-view report $(EXPERIMENTS) \
+  bench-generate bench-proof bench-step bench-reward bench-deductions test test-slow \
   quality format clean
 
 ##@ Start here
 
 help: ## Print this list
-	@awk -F ':.*## ' '/^##@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z0-9.-]+:.*## /{printf "  make %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^##@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z0-9.-]+:.*## /{printf "  make %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: .venv/cpu ## Set up .venv for a machine without a GPU
 	@echo "Ready: .venv ($$($(BIN)/python --version), torch $$($(BIN)/python -c 'import torch; print(torch.__version__)'))"
@@ -91,7 +92,7 @@ tiny-base: .venv/cpu ## Rebuild from scratch the base checkpoint that train-tiny
 ##@ Evaluation
 
 benchmark: $(SERVES) ## Score any local or API model: accuracy, tokens, dollars (MODEL=… RECIPE=tiny-cpu ARGS="--samples 4")
-	@test -n "$(MODEL)" || { echo "Which model? For example: make benchmark MODEL=recipes/tiny/tiny-warm-start RECIPE=tiny-cpu"; exit 1; }
+	@test -n "$(MODEL)" || { echo "Which model? For example: make benchmark MODEL=recipes/tiny/tiny-base RECIPE=tiny-cpu"; exit 1; }
 	$(BIN)/python recipes/evaluation/benchmark.py $(MODEL) --recipe recipes/$(or $(RECIPE),qwen2.5-14b).yaml $(ARGS)
 
 benchmark-view: .venv/cpu ## Browse every benchmark response in a browser
@@ -100,14 +101,15 @@ benchmark-view: .venv/cpu ## Browse every benchmark response in a browser
 report: .venv/cpu ## Write tables and plots of training runs and benchmarks to outputs/report (RUN=outputs/tiny-cpu/seed-0/grpo)
 	$(BIN)/python recipes/evaluation/report.py $(RUN:%=--run %) $(ARGS)
 
-experiment-16: .venv/cpu ## Does training on only 16 puzzles raise held-out accuracy? On the CPU (10 minutes; ARGS="--seeds 0 1 2")
-	OMP_NUM_THREADS=1 $(BIN)/python recipes/tiny/experiments.py 16 $(ARGS)
-
-experiment-tradeoff: .venv/cpu ## More puzzles or more samples per iteration, at the same total? On the CPU (20 minutes)
-	OMP_NUM_THREADS=1 $(BIN)/python recipes/tiny/experiments.py tradeoff $(ARGS)
-
-experiment-deductions: .venv/cpu ## Does rewarding justified deductions help? On the CPU (12 minutes; ARGS="--seeds 0 1 2")
-	OMP_NUM_THREADS=1 $(BIN)/python recipes/tiny/experiments.py deductions $(ARGS)
+experiment-16: ## Does training on only 16 puzzles help? Each experiment: 3 seeds on the CPU (ARGS="--seeds 3 4")
+experiment-tradeoff: ## More puzzles or more samples per iteration, at the same total?
+experiment-diversity: ## Does training on the best of k samples, or an entropy bonus, keep answers diverse?
+experiment-curriculum: ## Does it help to go from easy puzzles to hard ones, by depth or by pass rate?
+experiment-excellence: ## Does it help to reward solving the whole puzzle?
+experiment-learning-rate: ## Should the learning rate follow the number of rows that teach?
+experiment-deductions: ## Does it help to reward justified deductions?
+$(EXPERIMENTS): .venv/cpu
+	OMP_NUM_THREADS=1 $(BIN)/python recipes/tiny/experiments.py $(@:experiment-%=%) $(ARGS)
 
 ##@ Benchmarks of this code
 

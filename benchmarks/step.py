@@ -47,7 +47,7 @@ SHAPE |= {"num_hidden_layers": 2, "vocab_size": 1024}
 if GPU:
     SHAPE = {"hidden_size": 896, "num_attention_heads": 14, "num_key_value_heads": 2, "intermediate_size": 4864}
     SHAPE |= {"num_hidden_layers": 24, "vocab_size": 151936}
-TOKENIZER = Path(__file__).resolve().parents[1] / "recipes" / "tiny" / "tiny-warm-start"
+TOKENIZER = Path(__file__).resolve().parents[1] / "recipes" / "tiny" / "tiny-base"
 LONGEST = 8192  # tokens of a completion
 
 

@@ -99,6 +99,31 @@ class RunArguments:
             "for the answers. 0: measured and logged, not trained on."
         },
     )
+    solved_weight: float = field(
+        default=0.0,
+        metadata={
+            "help": "Share of the reward for answers that only a puzzle with every answer right earns, from 0 to 1. "
+            "0: the fraction of answers right, as published."
+        },
+    )
+    best_of_k: int = field(
+        default=1,
+        metadata={
+            "help": "Train on the expected best of k samples instead of their mean (recipes/advantages.py), from 1 to "
+            "num_generations - 1. 1: GRPO."
+        },
+    )
+    learning_rate_power: float = field(
+        default=0.0,
+        metadata={
+            "help": "Multiply the learning rate by (rows that teach / learning_rate_rows) ** power. Rows with an advantage "
+            "other than 0 teach. 0.5 and 1 are the usual rules for AdamW and SGD. 0: constant, as published."
+        },
+    )
+    learning_rate_rows: int | None = field(
+        default=None,
+        metadata={"help": "Rows of a generation at which learning_rate holds as given. Default: all, which it never exceeds."},
+    )
     resume: str = field(
         default="auto",
         metadata={

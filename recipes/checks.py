@@ -73,6 +73,7 @@ def recipe_problems(
     """What is wrong with a recipe for this model on this machine, apart from batches, memory and disk."""
     return [
         *reserved_option_problems(run_args, args),
+        *objective_problems(run_args, args),
         *too_long_prompts(args, config, lengths, held_out),
         *unreachable_server(args),
         *lost_updates(config, args, model_args, machine),
@@ -101,6 +102,23 @@ def reserved_option_problems(run_args: RunArguments, args: GRPOConfig) -> list[s
     options = {name: name for name in ("dtype", "attn_implementation")} | {"torch_dtype": "dtype", "revision": "model_revision"}
     given = [name for name in args.model_init_kwargs or {} if name in options]
     return problems + [f"model_init_kwargs holds {name}: set the option {options[name]} instead." for name in given]
+
+
+def objective_problems(run_args: RunArguments, args: GRPOConfig) -> list[str]:
+    """Impossible values of the options that vary the objective."""
+    possible = {
+        "deduction_weight": (run_args.deduction_weight >= 0, "0 or more"),
+        "solved_weight": (0 <= run_args.solved_weight <= 1, "a share, from 0 to 1"),
+        "best_of_k": (
+            run_args.best_of_k == 1 or 1 < run_args.best_of_k < args.num_generations,
+            "from 1 to num_generations - 1",
+        ),
+        "learning_rate_power": (0 <= run_args.learning_rate_power <= 1, "from 0 (constant) to 1 (linear)"),
+        "learning_rate_rows": ((run_args.learning_rate_rows or 1) >= 1, "1 or more, or leave it out"),
+    }
+    return [
+        f"{name} {getattr(run_args, name):g} is impossible: use {fix}." for name, (fits, fix) in possible.items() if not fits
+    ]
 
 
 def as_text(messages: list[dict[str, str]]) -> str:

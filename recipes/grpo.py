@@ -52,7 +52,7 @@ from recipes.data import load_puzzles, print_once
 from recipes.hub import create_repository, upload, upload_command
 from recipes.machine import this_machine
 from recipes.trainer import PuzzleTrainer
-from rewards.accuracy import accuracy, published_accuracy
+from rewards.accuracy import accuracy, published_accuracy, solved
 from rewards.deductions import deductions
 
 MAY_CHANGE = (  # when a run is resumed: options that begin like this
@@ -61,6 +61,7 @@ MAY_CHANGE = (  # when a run is resumed: options that begin like this
     *("per_device_", "gradient_accumulation", "steps_per_generation", "activation_checkpointing", "vllm_gpu_memory"),  # memory
     *("dataloader", "local_rank", "vllm_server"),  # the machine
 )
+OBJECTIVE = ("deduction_weight", "solved_weight", "best_of_k", "learning_rate_power", "learning_rate_rows")  # of RunArguments
 
 
 def main(
@@ -141,7 +142,7 @@ def identity(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args
     training = {k: v for k, v in training_args.to_dict().items() if not k.startswith(MAY_CHANGE)}
     steps_per_generation = training_args.steps_per_generation / training_args.gradient_accumulation_steps
     rest = {
-        "deduction_weight": run_args.deduction_weight,
+        **{name: getattr(run_args, name) for name in OBJECTIVE},
         "zero3_processes": machine.processes if machine.zero3 else None,
         "steps_per_iteration": training_args.num_iterations * steps_per_generation,  # optimizer steps
     }
@@ -184,7 +185,13 @@ def make_trainer(
         "attn_implementation": model_args.attn_implementation,
         **(training_args.model_init_kwargs or {}),
     }
-    training_args.reward_weights = [1.0, 0.0, run_args.deduction_weight]  # the published grader is logged, never trained on
+    weights = {  # the published grader is logged, never trained on
+        accuracy: 1 - run_args.solved_weight,
+        published_accuracy: 0.0,
+        deductions: run_args.deduction_weight,
+        solved: run_args.solved_weight,
+    }
+    training_args.reward_weights = [*weights.values()]
     training_args.eval_on_start = checkpoint is None  # the score before training
     training_args.push_to_hub = False  # Trainer would upload all of output_dir at each checkpoint: see save_result
     repetition_detection = None
@@ -194,12 +201,15 @@ def make_trainer(
             print_once("generation_kwargs: repetition_detection is an option of vLLM and has no effect with use_vllm: false.")
     trainer = PuzzleTrainer(
         model=model_args.model_name_or_path,
-        reward_funcs=[accuracy, published_accuracy, deductions],
+        reward_funcs=[*weights],
         args=training_args,
         train_dataset=train,
         eval_dataset=held_out,
         peft_config=get_peft_config(model_args),
         curriculum=puzzle_args.curriculum,
+        best_of_k=run_args.best_of_k,
+        learning_rate_power=run_args.learning_rate_power,
+        learning_rate_rows=run_args.learning_rate_rows,
         packed_tokens=run_args.packed_tokens if run_args.packing else None,
         callbacks=[alarm],
     )

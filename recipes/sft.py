@@ -1,11 +1,11 @@
 """Supervised fine-tuning: puzzles → solver-written demonstrations → TRL's SFTTrainer → a model that GRPO can start from.
 
-  python recipes/sft.py --config recipes/tiny-warm-start.yaml
+  python recipes/sft.py --config recipes/tiny-base.yaml
 
-A demonstration is a chain of statements and then the answer sheet (recipes/tiny/demonstrations.py): the whole night in small
-steps or, with `--proofs true`, a short proof of the answers. Demonstrations longer than `max_length` are refused before
-training starts. Without `model_name_or_path`, a new tiny Qwen2 is trained (recipes/tiny/model.py). Without a size, puzzles have
-3 suspects, 2 weapons, 3 rooms, 1 time and no motives.
+A demonstration reasons, one statement per line, and then gives the answer sheet (recipes/tiny/demonstrations.py). It derives
+the whole night or, with `--proofs true`, gives a short proof; `--reasoning` says how much of this it writes down.
+Demonstrations longer than `max_length` are refused before training starts. Without `model_name_or_path`, a new tiny Qwen2 is
+trained (recipes/tiny/model.py). Without a size, puzzles have 3 suspects, 2 weapons, 3 rooms, 1 time and no motives.
 """
 
 from __future__ import annotations
@@ -41,10 +41,17 @@ class SftArguments(SizeArguments):
         metadata={"help": "Learning rate of the hidden matrices (Muon). `learning_rate` is for all other weights (AdamW)."},
     )
     stages: list[str] = field(
-        default_factory=lambda: ["1000:0:0:0"],
+        default_factory=lambda: ["1000:0:0"],
         metadata={
-            "help": "Stages to learn in order, each as STEPS:LOW:HIGH:SLIPS, such as 60:0:1:0.6. Each puzzle's directness "
-            "(puzzles/generator.py) is drawn between LOW and HIGH, and SLIPS is the share of answers demonstrated wrong."
+            "help": "Stages to learn in order, each as STEPS:LOW:HIGH, such as 60:0:1. Each puzzle's directness "
+            "(puzzles/generator.py) is drawn between LOW and HIGH."
+        },
+    )
+    reasoning: list[str] = field(
+        default_factory=lambda: ["clues"],
+        metadata={
+            "help": "What demonstrations write before the answers: 'none' (nothing), 'facts' (each fact derived) or 'clues' "
+            "(each fact after the clues that it follows from). Of several, each is demonstrated equally often."
         },
     )
     proofs: bool = field(
@@ -110,7 +117,7 @@ def make_trainer(args: SftArguments, training_args: SFTConfig) -> tuple[SFTTrain
         raise ValueError(f"model_name_or_path {name!r} has no chat template: use a chat model, or set chat_template_path.")
     size = replace(TINY_SIZE, **args.given())
     batch_size = training_args.train_batch_size * training_args.world_size * training_args.gradient_accumulation_steps
-    rows = demonstrations(args.stages, size, args.proofs, training_args.seed, batch_size)
+    rows = demonstrations(args.stages, size, args.reasoning, args.proofs, training_args.seed, batch_size)
     if name:  # in float32: most updates are too small to change a 16-bit weight
         model = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
     else:

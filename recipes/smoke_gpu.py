@@ -94,7 +94,7 @@ def new_trainer(model, args, rollout: dict, scores: list[float], packed_tokens: 
     trainer = PackedGRPOTrainer(
         model, lambda completion_ids, **_: scores, args=config, packed_tokens=packed_tokens,
         train_dataset=Dataset.from_dict({"prompt": ["a puzzle"] * 16}), rollout_func=lambda prompts, trainer: {**rollout},
-        processing_class=AutoTokenizer.from_pretrained(ROOT / "recipes" / "tiny" / "tiny-warm-start"),
+        processing_class=AutoTokenizer.from_pretrained(ROOT / "recipes" / "tiny" / "tiny-base"),
     )  # fmt: skip
     trainer.remove_callback(PrinterCallback)
     return trainer

@@ -1,5 +1,6 @@
 """The packed GRPOTrainer with what a long run needs: an order of puzzles that survives resuming, a curriculum, held-out scores
-by difficulty, LoRA weights merged for vLLM layer by layer, and checkpoints that are complete or not there.
+by difficulty, variants of the objective, LoRA weights merged for vLLM layer by layer, and checkpoints that are complete or not
+there.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from trl.trainer.utils import RepeatSampler
 
 from puzzles.difficulty import BANDS
 from puzzles.messages import text_of
+from recipes.advantages import best_of_k_advantages
 from recipes.checkpoints import HELD_OUT_ACCURACY, best_checkpoint, delete_checkpoints_except, mark_complete
 from recipes.packing import PackedGRPOTrainer
 from rewards.thinking import opens_thinking, without_thinking
@@ -52,11 +54,21 @@ class PuzzleTrainer(PackedGRPOTrainer):
     """GRPOTrainer for puzzles, packed (recipes/packing.py).
 
     Args:
-        curriculum: None, "depth" or "pass_rate": see recipes/arguments.py.
+        curriculum, best_of_k, learning_rate_power, learning_rate_rows: see recipes/arguments.py.
     """
 
-    def __init__(self, *args, curriculum: str | None = None, **kwargs):
-        self.curriculum = curriculum
+    def __init__(
+        self,
+        *args,
+        curriculum: str | None = None,
+        best_of_k: int = 1,
+        learning_rate_power: float = 0.0,
+        learning_rate_rows: int | None = None,
+        **kwargs,
+    ):
+        self.curriculum, self.best_of_k = curriculum, best_of_k
+        self.learning_rate_power, self.learning_rate_rows = learning_rate_power, learning_rate_rows
+        self.learning_rate_factor = 1.0  # of the current generation
         self.held_out_scores: dict[str, list[float]] = defaultdict(list)  # band → accuracy on each puzzle of an evaluation
         super().__init__(*args, **kwargs)
         lora = self.model.active_peft_config if is_peft_model(self.model) else None
@@ -97,12 +109,34 @@ class PuzzleTrainer(PackedGRPOTrainer):
         before = next(log for log in self.state.log_history if HELD_OUT_ACCURACY in log)
         return sorted(BANDS, key=lambda band: -before.get(f"eval_accuracy/{band}", -1))
 
+    def _generate_and_score_completions(self, inputs):
+        """As stock TRL's, with the advantages and the factor of the learning rate that the options ask for."""
+        outputs = super()._generate_and_score_completions(inputs)
+        if self.model.training and self.best_of_k > 1:
+            advantages = best_of_k_advantages(self.rewards.view(-1, self.num_generations), self.best_of_k).flatten()
+            first = self.accelerator.process_index * len(outputs["advantages"])
+            outputs["advantages"] = advantages[first : first + len(outputs["advantages"])]
+        if self.model.training and self.learning_rate_power:
+            teach = self.accelerator.gather(outputs["advantages"] != 0)
+            rows = self.learning_rate_rows or len(teach)
+            self.learning_rate_factor = max(teach.sum().item() / rows, 1e-6) ** self.learning_rate_power
+            self._metrics["train"]["learning_rate_factor"].append(self.learning_rate_factor)
+        return outputs
+
+    def _prepare_inputs(self, generation_batch):
+        inputs = super()._prepare_inputs(generation_batch)
+        if self.model.training and self.learning_rate_power:  # the scheduler sets the rates anew after every step
+            for group, rate in zip(self.optimizer.param_groups, self.lr_scheduler.get_last_lr(), strict=True):
+                group["lr"] = rate * self.learning_rate_factor
+        return inputs
+
     def _calculate_rewards(self, inputs, prompts, completions, completion_ids_list):
         if isinstance(prompts[0], list) and prompts[0][-1]["role"] == "user" and self._template_begins_thought():
             unfinished = map(self._is_unfinished_thought, completions, completion_ids_list)
             # TRL passes columns of the dataset to the grader, so this becomes one.
             inputs = [row | {"unfinished_thought": value} for row, value in zip(inputs, unfinished, strict=True)]
         rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)  # of all processes
+        self.rewards = (rewards * self.reward_weights.to(rewards.device)).nansum(dim=1)
         if not self.model.training and "difficulty" in inputs[0]:
             scores = rewards[:, 0].view(-1, self.num_generations_eval).mean(dim=1).tolist()  # of each puzzle
             bands = gather_object([row["difficulty"] for row in inputs])[:: self.num_generations_eval]

@@ -65,6 +65,11 @@ def accuracy(
     return [sum(map(bool, g)) / len(g) for g in graded]
 
 
+def solved(completions: Sequence[Completion], solution: Sequence[Solution], **columns) -> list[float]:
+    """1.0 for each completion that answers every question correctly, else 0.0. Arguments and errors as of `accuracy`."""
+    return [float(score == 1) for score in accuracy(completions, solution, **(columns | {"log_metric": None}))]
+
+
 def published_accuracy(completions: Sequence[Completion], solution: Sequence[Solution], **_) -> list[float]:
     """The published experiment's grader: for each letter, the last text after it that consists of letters, spaces and . : -"""
     scores = []

@@ -92,7 +92,7 @@ def make(folder, packed_tokens, shape=None, equal_rewards=(), lora=False, sample
         args=GRPOConfig(**{**settings, **config}),
         train_dataset=Dataset.from_dict({"prompt": [str(i) for i in range(shape["prompts"])]}),
         eval_dataset=Dataset.from_dict({"prompt": ["7", "8"]}),
-        processing_class=AutoTokenizer.from_pretrained("recipes/tiny/tiny-warm-start"),
+        processing_class=AutoTokenizer.from_pretrained("recipes/tiny/tiny-base"),
         rollout_func=rollout(shape),
         peft_config=LoraConfig(r=4, target_modules="all-linear", lora_dropout=0.0) if lora else None,
         packed_tokens=packed_tokens,

@@ -465,7 +465,7 @@ def test_what_cannot_work_is_refused_and_leaves_nothing_behind(options, complain
 @needs_vllm
 def test_a_checkpoint_served_with_vllm_scores_as_with_transformers(tmp_path):
     count, seed = 150, 20261123
-    model = ROOT / "recipes" / "tiny" / "tiny-warm-start"
+    model = ROOT / "recipes" / "tiny" / "tiny-base"
     adapter = tmp_path / "adapter"
     lora = get_peft_model(AutoModelForCausalLM.from_pretrained(model), LoraConfig(r=8, target_modules="all-linear"))
     torch.manual_seed(0)
@@ -482,9 +482,9 @@ def test_a_checkpoint_served_with_vllm_scores_as_with_transformers(tmp_path):
         )
         assert done.returncode == 0, done.stdout + done.stderr
         results[folder.name] = json.loads((tmp_path / "out" / folder.name / "result.json").read_text())
-    full = results["tiny-warm-start"]
+    full = results["tiny-base"]
     rows = fresh_puzzles(puzzles_of(ROOT / "recipes" / "tiny-cpu.yaml"), seed, count)
-    expected = score(model, rows, "sampled", 0)
+    expected = score(model, rows, 0)
     half = (full["accuracy"]["high"] - full["accuracy"]["low"]) / 2
     assert abs(full["accuracy"]["mean"] - expected["sampled"]) < 1.5 * (half**2 + expected["sampled_interval"] ** 2) ** 0.5
     assert full["responses"]["answered"] == 2 * count

@@ -26,7 +26,7 @@ from recipes.pretrained import load_config
 from tests.hub import TOKEN, local_hub
 
 ROOT = Path(__file__).parents[1]
-TINY = ROOT / "recipes" / "tiny" / "tiny-warm-start"
+TINY = ROOT / "recipes" / "tiny" / "tiny-base"
 CLASHES = {"completions": "x", "prompts": "x", "completion_ids": 1, "trainer_state": 1, "log_metric": "x", "image": "x"}
 CLASHES |= {"images": "x", "tools": "x", "environment": "x", "completion": "x", "seed": 4}
 
@@ -286,7 +286,7 @@ def test_a_prompt_that_holds_the_chat_template_already_is_refused(tmp_path, rows
 
 
 def changed(folder):
-    """The share of the warm start's weights that training has changed."""
+    """The share of the base model's weights that training has changed."""
     before, after = load_file(TINY / "model.safetensors"), load_file(folder / "run" / "model" / "model.safetensors")
     return sum((after[name] != before[name].to(after[name].dtype)).sum() for name in before) / sum(
         map(torch.numel, before.values())

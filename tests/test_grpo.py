@@ -142,7 +142,7 @@ def test_packing_changes_nothing_but_the_time(tmp_path):
     def weights(folder):
         return AutoModelForCausalLM.from_pretrained(folder).state_dict()
 
-    stock, start = weights(tmp_path / "stock" / "model"), weights(ROOT / "recipes" / "tiny" / "tiny-warm-start")
+    stock, start = weights(tmp_path / "stock" / "model"), weights(ROOT / "recipes" / "tiny" / "tiny-base")
     for name in ("packed", "switched"):
         assert len(steps(name)) == 6
         for theirs, ours in zip(steps("stock"), steps(name), strict=True):
@@ -167,9 +167,9 @@ def test_every_recipe_parses(monkeypatch):
     recipes = sorted({*(ROOT / "recipes").glob("*.yaml")} - others)
     assert len(recipes) > 8
     for recipe in recipes:
-        if recipe.stem in ("tiny-base", "tiny-warm-start"):  # imitation, not GRPO
+        if recipe.stem == "tiny-base":  # imitation, not GRPO
             args, training_args = TrlParser((sft.SftArguments, SFTConfig)).parse_args_and_config(["--config", str(recipe)])
-            assert all(len(stage.split(":")) == 4 for stage in args.stages)
+            assert all(len(stage.split(":")) == 3 for stage in args.stages)
         else:
             *_, training_args, model_args = parsed(monkeypatch, "--config", recipe, "--use_cpu", "true")
             assert model_args.model_name_or_path
@@ -258,13 +258,13 @@ def test_impossible_arguments_end_the_program_before_anything_is_loaded(monkeypa
 @pytest.mark.parametrize(
     ("overrides", "complaint"),
     [
-        (("--stages", "100:0"), "stage '100:0' is not STEPS:LOW:HIGH:SLIPS"),
+        (("--stages", "100:0"), "stage '100:0' is not STEPS:LOW:HIGH"),
         (("--rooms", "99"), "rooms=99 is impossible"),
         (("--output_dir", "."), "already exists"),
     ],
 )
 def test_impossible_imitation_is_refused(monkeypatch, tmp_path, overrides, complaint):
-    recipe = ["--config", str(ROOT / "recipes" / "tiny-warm-start.yaml"), "--output_dir", str(tmp_path / "new")]
+    recipe = ["--config", str(ROOT / "recipes" / "tiny-base.yaml"), "--output_dir", str(tmp_path / "new")]
     monkeypatch.setattr(sys, "argv", ["sft.py", *recipe, *overrides])
     with pytest.raises(SystemExit, match=complaint):
         sft.main(*parse((sft.SftArguments, SFTConfig), sft.__doc__))

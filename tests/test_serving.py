@@ -18,7 +18,7 @@ from recipes.evaluation.serving import RANKS, base_and_rank, failure_reason, ser
 from tests.test_rehearsal import needs_vllm
 
 ROOT = Path(__file__).parents[1]
-BASE = ROOT / "recipes" / "tiny" / "tiny-warm-start"
+BASE = ROOT / "recipes" / "tiny" / "tiny-base"
 PATTERNS = {
     "rank_pattern": {"q_proj": 40, "layers.1.mlp.up_proj": 3},
     "alpha_pattern": {"q_proj": 7, "^model.layers.0.*v_proj": 90},

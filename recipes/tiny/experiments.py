@@ -1,12 +1,17 @@
-"""Questions put to the CPU recipe, over several seeds. The first two repeat published findings in miniature.
+"""Questions put to the CPU recipe, over several seeds: two published findings in miniature, and what was left open there.
 
-  python recipes/tiny/experiments.py 16            (make experiment-16)          does training on only 16 puzzles help?
-  python recipes/tiny/experiments.py tradeoff      (make experiment-tradeoff)    more puzzles, or more samples of each?
-  python recipes/tiny/experiments.py deductions    (make experiment-deductions)  does rewarding justified deductions help?
+  python recipes/tiny/experiments.py diversity         (make experiment-diversity)
 
-Each arm is `recipes/tiny-cpu.yaml` with one change, which its name gives, from the warm start of `make train-tiny`. It is
-scored before and after training on the same 400 fresh puzzles, sampled. Finished arms and seeds are not repeated, and
-experiments share them.
+16              does training on only 16 puzzles raise held-out accuracy?
+tradeoff        more puzzles or more samples of each, at the same total?
+diversity       does training on the best of k samples, or an entropy bonus, keep answers diverse (pass@16)?
+curriculum      does it help to go from easy to hard, by depth or by pass rate?
+excellence      does it help to reward solving the whole puzzle?
+learning-rate   should the learning rate follow the number of rows that teach?
+deductions      does it help to reward justified deductions?
+
+Each arm is `recipes/tiny-cpu.yaml` with one change, which its name gives, from the base of `make train-tiny`. It is scored on
+the same 400 fresh puzzles as there, 16 samples of each. Finished arms and seeds are not repeated, and experiments share them.
 """
 
 from __future__ import annotations
@@ -20,14 +25,31 @@ import numpy as np
 from puzzles.files import write_json
 from puzzles.tables import markdown_table
 from recipes.checkpoints import read_log_history
-from recipes.tiny.train_tiny import GRPO, ROOT, make_warm_start, run_once, score, scored_puzzles
+from recipes.tiny.train_tiny import BASE, GRPO, ROOT, run_once, score, scored_puzzles
 
 FOLDER = ROOT / "outputs" / "experiments"
-RECIPE: dict[str, tuple[str, ...]] = {"8 × 8 of 1024": ()}  # the recipe as it is: 8 puzzles × 8 samples, out of 1,024 puzzles
+RECIPE: dict[str, tuple[str, ...]] = {"recipe": ()}  # the recipe as it is: 32 puzzles × 16 samples, out of 1,024 puzzles
+HALF_OF_THE_ROWS = ("--learning_rate_rows", "256")
 EXPERIMENTS = {  # arm → what it changes; the first one is what the others are compared with
-    "16": RECIPE | {"8 × 8 of 16": ("--num_train_puzzles", "16")},
-    "tradeoff": RECIPE | {f"{64 // n} × {n} of 1024": ("--num_generations", f"{n}") for n in (2, 4, 16, 32)},
-    "deductions": RECIPE | {"8 × 8 of 1024 deductions 0.5": ("--deduction_weight", "0.5")},
+    "16": RECIPE | {"16 puzzles": ("--num_train_puzzles", "16")},
+    "tradeoff": RECIPE | {f"{512 // n} × {n}": ("--num_generations", f"{n}") for n in (4, 8, 32)},
+    "diversity": RECIPE
+    | {f"best of {k}": ("--best_of_k", f"{k}") for k in (4, 8)}
+    | {"adaptive entropy": ("--use_adaptive_entropy", "true", "--entropy_target", "0.15", "--entropy_coef_delta", "0.002")},
+    "curriculum": RECIPE | {by: ("--curriculum", by) for by in ("depth", "pass_rate")},
+    "excellence": RECIPE | {f"solved {weight}": ("--solved_weight", weight) for weight in ("0.5", "1")},
+    "learning-rate": RECIPE
+    | {"linear, at most 1": ("--learning_rate_power", "1"), "square root, at most 1": ("--learning_rate_power", "0.5")}
+    | {"linear": ("--learning_rate_power", "1", *HALF_OF_THE_ROWS)}
+    | {"square root": ("--learning_rate_power", "0.5", *HALF_OF_THE_ROWS)},
+    "deductions": RECIPE | {f"deductions {weight}": ("--deduction_weight", weight) for weight in ("0.25", "0.5", "1")},
+}
+MEASURES = {  # of recipes/tiny/train_tiny.py's `score`, in the table
+    "sampled": "answers right",
+    "sampled_solved": "solved",
+    "best_of_16": "best of 16",
+    "pass_at_16": "pass@16",
+    "sampled_soundness": "deductions proved",
 }
 # Student's t, 97.5 %, by degrees of freedom (any table of it): for a 95 % interval of a mean over a few seeds.
 STUDENT_T = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
@@ -40,47 +62,44 @@ def main() -> None:
     args = parser.parse_args()
     if not 2 <= len(set(args.seeds)) == len(args.seeds) <= 10:
         parser.error(f"--seeds {' '.join(map(str, args.seeds))}: an interval over seeds needs 2 to 10 different ones.")
+    base = [score_once("base", BASE, seed) for seed in args.seeds]
     arms = EXPERIMENTS[args.experiment]
     scores = {arm: [run_arm(arm, changes, seed) for seed in args.seeds] for arm, changes in arms.items()}
-    write_json(FOLDER / f"{args.experiment}.json", {"seeds": args.seeds, "arms": scores})
+    write_json(FOLDER / f"{args.experiment}.json", {"seeds": args.seeds, "base": base, "arms": scores})
     seeds = ", ".join(map(str, args.seeds))
-    print(f"\nHeld-out accuracy, seeds {seeds}; ± 95 % over seeds:\n\n{arms_table(scores)}")
-    print(f"\n{FOLDER / (args.experiment + '.json')}")
+    print(f"\nHeld-out puzzles, seeds {seeds}; in brackets the difference from the recipe ± 95 % over seeds:\n")
+    print(f"{arms_table(base, scores)}\n\n{FOLDER / (args.experiment + '.json')}")
 
 
-def run_arm(arm: str, changes: tuple[str, ...], seed: int) -> dict[str, float]:
-    """Train an arm unless that is done. Returns held-out accuracy and deductions before and after, and the training accuracy
-    of the last ten steps.
-    """
-    warm_start = make_warm_start(seed)
-    folder = FOLDER / f"seed-{seed}" / arm.replace(" × ", "x").replace(" ", "-")
-    file = folder / "scores.json"
+def run_arm(arm: str, changes: tuple[str, ...], seed: int) -> dict:
+    """Train an arm and score it, unless that is done. Adds the accuracy on the training puzzles of the last ten steps."""
+    name = arm.replace(",", "").replace(" × ", "x").replace(" ", "-")
+    folder = FOLDER / f"seed-{seed}" / name
+    run_once(folder, arm, *GRPO, "--seed", f"{seed}", "--output_dir", f"{folder / 'grpo'}", *changes)
+    rewards = [log["rewards/accuracy/mean"] for log in read_log_history(folder / "grpo") if "rewards/accuracy/mean" in log]
+    return score_once(name, folder / "grpo" / "model", seed) | {"trained_on": float(np.mean(rewards[-10:]))}
+
+
+def score_once(name: str, model, seed: int) -> dict:
+    """A model's scores on the held-out puzzles of a seed, from its file if there is one."""
+    file = FOLDER / f"seed-{seed}" / name / "scores.json"
     if not file.exists():
-        run = ("--seed", f"{seed}", "--model_name_or_path", f"{warm_start}", "--output_dir", f"{folder / 'grpo'}", *changes)
-        run_once(folder, arm, *GRPO, *run)
-        rewards = [log["rewards/accuracy/mean"] for log in read_log_history(folder / "grpo") if "rewards/accuracy/mean" in log]
-        rows = scored_puzzles(seed)
-        before, after = (score(model, rows, "sampled", seed) for model in (warm_start, folder / "grpo" / "model"))
-        scores = {"before": before["sampled"], "after": after["sampled"], "trained_on": sum(rewards[-10:]) / len(rewards[-10:])}
-        for measure in ("soundness", "deductions"):
-            scores |= {f"{measure}_before": before[f"sampled_{measure}"], f"{measure}_after": after[f"sampled_{measure}"]}
-        write_json(file, scores)
+        write_json(file, score(model, scored_puzzles(seed), seed))
     return json.loads(file.read_text())
 
 
-def arms_table(scores: dict[str, list[dict[str, float]]]) -> str:
-    """Markdown: one row per arm, with each seed's scores and the means over seeds."""
-    header = ("puzzles × samples, of how many", "before → after, by seed", "gain", "compared with the recipe as it is")
-    header += ("training puzzles", "deductions proved, before → after")
-    rows, recipe = [], next(iter(scores))
+def arms_table(base: list[dict], scores: dict[str, list[dict]]) -> str:
+    """Markdown: one row per arm, with the means over seeds and the differences from the first arm, paired by seed."""
+    recipe = next(iter(scores.values()))
+    rows = [("base", *(f"{np.mean([run[key] for run in base]):.3f}" for key in MEASURES), "")]
     for arm, runs in scores.items():
-        accuracy = ", ".join(f"{s['before']:.3f} → {s['after']:.3f}" for s in runs)
-        soundness = ", ".join(f"{s['soundness_before']:.3f} → {s['soundness_after']:.3f}" for s in runs)
-        gain = mean_over_seeds([s["after"] - s["before"] for s in runs])
-        pairs = zip(runs, scores[recipe], strict=True)
-        against_recipe = "" if arm == recipe else mean_over_seeds([s["after"] - r["after"] for s, r in pairs])
-        rows.append((arm, accuracy, gain, against_recipe, f"{np.mean([s['trained_on'] for s in runs]):.3f}", soundness))
-    return markdown_table(header, rows)
+        cells = []
+        for key in MEASURES:
+            mean = f"{np.mean([run[key] for run in runs]):.3f}"
+            against = mean_over_seeds([run[key] - other[key] for run, other in zip(runs, recipe, strict=True)])
+            cells.append(mean if runs is recipe else f"{mean} ({against})")
+        rows.append((arm, *cells, f"{np.mean([run['trained_on'] for run in runs]):.3f}"))
+    return markdown_table(("", *MEASURES.values(), "training puzzles"), rows)
 
 
 def mean_over_seeds(values: list[float]) -> str:

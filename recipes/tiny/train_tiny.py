@@ -1,11 +1,13 @@
-"""The whole method on a laptop: puzzles → warm start → GRPO → held-out scores before and after, and a control.
+"""The whole method on a laptop: puzzles → base model → GRPO → held-out scores before and after, and a control.
 
   python recipes/tiny/train_tiny.py --seed 0          (or: make train-tiny SEED=0)
 
-1. warm start   a little imitation of a teacher who deduces correctly but gets six answers in ten wrong
-2. GRPO         `accelerate launch recipes/grpo.py --config recipes/tiny-cpu.yaml`, from the reward alone
-3. control      the warm start's imitation continues for at least as long as GRPO took
-4. scores       fresh puzzles, sampled and greedy, with 95 % intervals: a table, a plot and result.json
+0. base         the committed checkpoint recipes/tiny/tiny-base: it imitated flawless demonstrations, most of which leave out
+                some or all of their reasoning (make tiny-base)
+1. GRPO         `accelerate launch recipes/grpo.py --config recipes/tiny-cpu.yaml`, from the base and the reward alone
+2. control      imitation from the base instead, of demonstrations that write out all of their reasoning, on the puzzles that
+                GRPO trains on, and for no less time
+3. scores       fresh puzzles, 16 samples of each and greedy, with 95 % intervals: a table, a plot and result.json
 
 A part that is finished is skipped, so after Ctrl-C the same command resumes.
 """
@@ -14,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import torch
 from datasets import Dataset
 from tqdm import tqdm
@@ -36,18 +38,23 @@ from recipes.arguments import puzzles_of
 from recipes.checkpoints import read_log_history
 from recipes.data import fresh_puzzles
 from recipes.evaluation.plots import learning_curve_plot, save
+from recipes.tiny.demonstrations import REASONING
 from rewards.accuracy import accuracy
 from rewards.deductions import cached_judge
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = ROOT / "outputs" / "tiny-cpu"
 BASE = ROOT / "recipes" / "tiny" / "tiny-base"
-SFT = ("recipes/sft.py", "--config", "recipes/tiny-warm-start.yaml")
+RECIPE = ROOT / "recipes" / "tiny-cpu.yaml"
 GRPO = ("-m", "accelerate.commands.launch", "--config_file", "accelerate_configs/cpu.yaml", "recipes/grpo.py")
 GRPO += ("--config", "recipes/tiny-cpu.yaml")
+CONTROL_STEPS = 700  # take no less time than GRPO
+CONTROL = ("recipes/sft.py", "--config", "recipes/tiny-base.yaml", "--model_name_or_path", "recipes/tiny/tiny-base")
+CONTROL += ("--reasoning", "clues", "--learning_rate", "5e-4", "--muon_learning_rate", "1e-3")
 SCORED_PUZZLES = 400  # in the table; none of them is among those that GRPO is evaluated on during training
-MAX_TOKENS = 160  # in a completion
-CONTROL_STAGE = "350:0.75:0.75:0.6"  # the warm start's stage with more steps, so that it takes no less time than GRPO
+SAMPLES = 16  # of each
+MAX_TOKENS = 240  # in a completion
+MODELS = {"base": "base model", "after": "after GRPO", "control": "control: more imitation"}
 
 
 def main() -> None:
@@ -55,38 +62,27 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the puzzles and of training (default 0)")
     seed = parser.parse_args().seed
     folder = RUNS / f"seed-{seed}"
-    warm, grpo, control = make_warm_start(seed), folder / "grpo", folder / "sft-control"
-    run_once(folder, "GRPO", *GRPO, "--seed", f"{seed}", "--model_name_or_path", f"{warm}", "--output_dir", f"{grpo}")
-    run_once(  # the other seed gives it other demonstrations than the warm start had
-        folder, "control", *SFT, "--seed", f"{seed + 1_000_000}", "--stages", CONTROL_STAGE,
-        "--model_name_or_path", f"{warm}", "--output_dir", f"{control}", output=control,
-    )  # fmt: skip
+    grpo, control = folder / "grpo", folder / "control"
+    run_once(folder, "GRPO", *GRPO, "--seed", f"{seed}", "--output_dir", f"{grpo}")
+    stage = f"{CONTROL_STEPS}:{puzzles_of(RECIPE).directness}:{puzzles_of(RECIPE).directness}"
+    # The base model's own seed is 42, so these are other demonstrations than it has seen.
+    arguments = ("--seed", f"{seed + 1_000_000}", "--stages", stage, "--output_dir", f"{control}")
+    run_once(folder, "control", *CONTROL, *arguments, output=control)
 
     rows = scored_puzzles(seed)
-    result: dict = {"seed": seed, "n": SCORED_PUZZLES, "chance": chance(rows)}
+    result: dict = {"seed": seed, "n": SCORED_PUZZLES, "samples": SAMPLES, "chance": chance(rows)}
     start = time.monotonic()
-    for key, model in (("base", BASE), ("before", warm), ("after", grpo / "model"), ("sft_control", control)):
-        result[key] = score(model, rows, "sampled", seed) | score(model, rows, "greedy", seed)
+    for key, model in zip(MODELS, (BASE, grpo / "model", control), strict=True):
+        result[key] = score(model, rows, seed)
     seconds = result["seconds"] = finished_parts(folder) | {"scores": round(time.monotonic() - start, 1)}
     result["wall_seconds"] = round(sum(seconds.values()), 1)
     for place in (folder, RUNS):
         save(learning_curve_plot(result, read_log_history(grpo)), place / "learning-curve.png")
         write_json(place / "result.json", result)
-    print(f"\nMean fraction of answers right ± 95 %, on {SCORED_PUZZLES} fresh puzzles of seed {seed}:\n")
+    print(f"\nAnswers right ± 95 %, on {SCORED_PUZZLES} fresh puzzles of seed {seed}, {SAMPLES} samples of each:\n")
     print(score_table(result))
     print(f"\nGRPO {seconds['GRPO']:.0f} s, control {seconds['control']:.0f} s, total {result['wall_seconds']:.0f} s")
     print(f"{RUNS / 'result.json'}\n{RUNS / 'learning-curve.png'}")
-
-
-# ---------------------------------------------------------------- training
-
-
-def make_warm_start(seed: int) -> Path:
-    """The model that GRPO starts from, trained if it is not there yet."""
-    folder = RUNS / f"seed-{seed}" / "warm-start"
-    arguments = ("--seed", f"{seed}", "--model_name_or_path", f"{BASE}", "--output_dir", f"{folder}")
-    run_once(folder.parent, "warm start", *SFT, *arguments, output=folder)
-    return folder
 
 
 def run_once(folder: Path, part: str, *command: str, output: Path | None = None) -> None:
@@ -121,45 +117,70 @@ def finished_parts(folder: Path) -> dict[str, float]:
 
 def scored_puzzles(seed: int) -> Dataset:
     """The puzzles of the table, of the recipe's size and kind."""
-    return fresh_puzzles(puzzles_of(ROOT / "recipes" / "tiny-cpu.yaml"), seed, SCORED_PUZZLES)
+    return fresh_puzzles(puzzles_of(RECIPE), seed, SCORED_PUZZLES)
 
 
-def score(folder: Path, rows: Dataset, decoding: str, seed: int) -> dict[str, float]:
-    """How well a model does on puzzles.
-
-    Args:
-        decoding: "sampled" (one completion per puzzle, at temperature 1) or "greedy".
+def score(folder: Path, rows: Dataset, seed: int) -> dict:
+    """How well a model does on puzzles: SAMPLES completions of each at temperature 1, and one greedy.
 
     Returns:
-        under the name of the decoding, the mean fraction of answers right; …_interval, half the width of its 95 % interval
-        over puzzles; …_solved, the share of puzzles with every answer right; …_soundness, the share of the distinct
-        deductions stated that are proved; …_deductions, how many of them a completion states.
+        sampled, greedy: the mean fraction of answers right; …_interval, half the width of its 95 % interval over puzzles;
+        …_solved, the share of completions with every answer right.
+        best_of_16, pass_at_16: the mean of each puzzle's best sample, and the share of puzzles that one of them solves.
+        sampled_soundness, sampled_deductions: of the first sample of each puzzle, the share of the distinct deductions stated
+        that are proved, and how many it states. sampled_tokens: the mean length of a sample.
+        by_reasoning: for each kind of recipes/tiny/demonstrations.py REASONING, the share of the samples that reason like
+        this, and their mean fraction of answers right.
     """
     tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
     model = AutoModelForCausalLM.from_pretrained(folder).eval()
     torch.manual_seed(seed)
-    sampling = {"do_sample": True, "temperature": 1.0, "top_k": 0} if decoding == "sampled" else {"do_sample": False}
-    scores: list[float] = []
+    sampling = {"do_sample": True, "temperature": 1.0, "top_k": 0, "num_return_sequences": SAMPLES}
+    scores: dict[str, list[list[float]]] = {"sampled": [], "greedy": []}  # of each puzzle's completions
     verdicts: Counter[str] = Counter()
-    for batch in tqdm(rows.batch(100), desc=f"{folder.parent.name}/{folder.name}, {decoding}", unit="batch"):
+    kinds: dict[str, list[float]] = {kind: [] for kind in REASONING}
+    tokens = 0
+    for batch in tqdm(rows.batch(25), desc=f"scoring {folder.relative_to(ROOT)}", unit="batch"):
         inputs = tokenizer.apply_chat_template(
             batch["prompt"], add_generation_prompt=True, padding=True, return_dict=True, return_tensors="pt"
         )
-        with torch.inference_mode():
-            tokens = model.generate(**inputs, max_new_tokens=MAX_TOKENS, **sampling)
-        texts = tokenizer.batch_decode(tokens[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-        scores += accuracy(texts, batch["solution"], prompts=batch["prompt"])
-        for prompt, text in zip(batch["prompt"], texts, strict=True):
-            verdicts.update(cached_judge(text_of(prompt)).judge(text).counts)
-    mean = sum(scores) / len(scores)
-    deviation = math.sqrt(sum((x - mean) ** 2 for x in scores) / (len(scores) - 1))
-    return {
-        decoding: mean,
-        f"{decoding}_interval": 1.96 * deviation / math.sqrt(len(scores)),
-        f"{decoding}_solved": sum(x == 1 for x in scores) / len(scores),
-        f"{decoding}_soundness": verdicts["proved"] / max(verdicts.total(), 1),
-        f"{decoding}_deductions": verdicts.total() / len(scores),
-    }
+        for decoding, options in (("sampled", sampling), ("greedy", {"do_sample": False})):
+            with torch.inference_mode():
+                ids = model.generate(**inputs, max_new_tokens=MAX_TOKENS, **options)[:, inputs["input_ids"].shape[1] :]
+            texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
+            each = len(texts) // len(batch["prompt"])  # puzzle
+            prompts, solutions = ([x for x in batch[name] for _ in range(each)] for name in ("prompt", "solution"))
+            right = accuracy(texts, solutions, prompts=prompts)
+            scores[decoding] += np.reshape(right, (-1, each)).tolist()
+            if decoding == "sampled":
+                tokens += int((ids != tokenizer.pad_token_id).sum())
+                for text, solution, fraction in zip(texts, solutions, right, strict=True):
+                    kinds[reasoning_of(text, len(solution))].append(fraction)
+                for prompt, text in zip(batch["prompt"], texts[::each], strict=True):
+                    verdicts.update(cached_judge(text_of(prompt)).judge(text).counts)
+    result: dict = {}
+    for decoding, values in scores.items():
+        of_puzzle = np.mean(values, axis=1)
+        result[decoding] = of_puzzle.mean()
+        result[f"{decoding}_interval"] = 1.96 * of_puzzle.std(ddof=1) / len(rows) ** 0.5
+        result[f"{decoding}_solved"] = np.mean(np.array(values) == 1)
+    best = np.max(scores["sampled"], axis=1)
+    result |= {"best_of_16": best.mean(), "pass_at_16": (best == 1).mean()}
+    result["sampled_soundness"] = verdicts["proved"] / max(verdicts.total(), 1)
+    result["sampled_deductions"] = verdicts.total() / len(rows)
+    result["sampled_tokens"] = tokens / (len(rows) * SAMPLES)
+    result = {name: float(value) for name, value in result.items()}
+    samples = len(rows) * SAMPLES
+    result["by_reasoning"] = {k: {"share": len(x) / samples, "accuracy": float(np.mean(x))} for k, x in kinds.items() if x}
+    return result
+
+
+def reasoning_of(text: str, questions: int) -> str:
+    """How a completion of the tiny model reasons: one of REASONING. Its sheet has two lines a question."""
+    lines = text.splitlines()
+    if any(line.startswith("- ") for line in lines):
+        return "clues"
+    return "facts" if len(lines) > 2 * questions else "none"
 
 
 def chance(rows: Dataset) -> float:
@@ -172,19 +193,14 @@ def chance(rows: Dataset) -> float:
 
 
 def score_table(result: dict) -> str:
-    names = {
-        "base": "base checkpoint",
-        "before": "before GRPO (warm start)",
-        "after": "after GRPO",
-        "sft_control": "control: more imitation",
-    }
     rows = []
-    for key, name in names.items():
+    for key, name in MODELS.items():
         scores = result[key]
         cells = [f"{scores[k]:.3f} ± {scores[f'{k}_interval']:.3f}" for k in ("sampled", "greedy")]
-        rows.append((name, *cells, f"{scores['sampled_solved']:.3f}"))
-    rows.append(("chance", f"{result['chance']:.3f}", "", ""))
-    return text_table(("", "sampled", "greedy", "all right"), rows)
+        cells += [f"{scores[k]:.3f}" for k in ("sampled_solved", "best_of_16", "pass_at_16", "sampled_soundness")]
+        rows.append((name, *cells, f"{scores['sampled_tokens']:.0f}"))
+    rows.append(("chance", f"{result['chance']:.3f}", *[""] * 6))
+    return text_table(("", "sampled", "greedy", "solved", "best of 16", "pass@16", "proved", "tokens"), rows)
 
 
 if __name__ == "__main__":
