@@ -124,6 +124,13 @@ class RunArguments:
         default=None,
         metadata={"help": "Rows of a generation at which learning_rate holds as given. Default: all, which it never exceeds."},
     )
+    muon_learning_rate: float | None = field(
+        default=None,
+        metadata={
+            "help": "Train the hidden matrices with Muon (recipes/muon.py) at this learning rate, and only the other weights "
+            "with AdamW at learning_rate. Not with ZeRO-3. Default: AdamW for all."
+        },
+    )
     resume: str = field(
         default="auto",
         metadata={

@@ -73,7 +73,7 @@ def recipe_problems(
     """What is wrong with a recipe for this model on this machine, apart from batches, memory and disk."""
     return [
         *reserved_option_problems(run_args, args),
-        *objective_problems(run_args, args),
+        *objective_problems(run_args, args, machine),
         *too_long_prompts(args, config, lengths, held_out),
         *unreachable_server(args),
         *lost_updates(config, args, model_args, machine),
@@ -104,8 +104,9 @@ def reserved_option_problems(run_args: RunArguments, args: GRPOConfig) -> list[s
     return problems + [f"model_init_kwargs holds {name}: set the option {options[name]} instead." for name in given]
 
 
-def objective_problems(run_args: RunArguments, args: GRPOConfig) -> list[str]:
-    """Impossible values of the options that vary the objective."""
+def objective_problems(run_args: RunArguments, args: GRPOConfig, machine: Machine) -> list[str]:
+    """Impossible values of the options that vary the objective and the optimizer."""
+    muon = run_args.muon_learning_rate
     possible = {
         "deduction_weight": (run_args.deduction_weight >= 0, "0 or more"),
         "solved_weight": (0 <= run_args.solved_weight <= 1, "a share, from 0 to 1"),
@@ -114,7 +115,14 @@ def objective_problems(run_args: RunArguments, args: GRPOConfig) -> list[str]:
             "from 1 to num_generations - 1",
         ),
         "learning_rate_power": (0 <= run_args.learning_rate_power <= 1, "from 0 (constant) to 1 (linear)"),
-        "learning_rate_rows": ((run_args.learning_rate_rows or 1) >= 1, "1 or more, or leave it out"),
+        "learning_rate_rows": (
+            run_args.learning_rate_rows is None or run_args.learning_rate_rows >= 1,
+            "1 or more, or leave it out",
+        ),
+        "muon_learning_rate": (
+            muon is None or (muon > 0 and not machine.zero3),
+            "more than 0 and a launch configuration without ZeRO-3, or leave it out",
+        ),
     }
     return [
         f"{name} {getattr(run_args, name):g} is impossible: use {fix}." for name, (fits, fix) in possible.items() if not fits

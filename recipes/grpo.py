@@ -61,7 +61,8 @@ MAY_CHANGE = (  # when a run is resumed: options that begin like this
     *("per_device_", "gradient_accumulation", "steps_per_generation", "activation_checkpointing", "vllm_gpu_memory"),  # memory
     *("dataloader", "local_rank", "vllm_server"),  # the machine
 )
-OBJECTIVE = ("deduction_weight", "solved_weight", "best_of_k", "learning_rate_power", "learning_rate_rows")  # of RunArguments
+OBJECTIVE = ("deduction_weight", "solved_weight", "best_of_k")  # of RunArguments
+OPTIMIZER = ("learning_rate_power", "learning_rate_rows", "muon_learning_rate")  # of RunArguments
 
 
 def main(
@@ -142,7 +143,7 @@ def identity(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args
     training = {k: v for k, v in training_args.to_dict().items() if not k.startswith(MAY_CHANGE)}
     steps_per_generation = training_args.steps_per_generation / training_args.gradient_accumulation_steps
     rest = {
-        **{name: getattr(run_args, name) for name in OBJECTIVE},
+        **{name: getattr(run_args, name) for name in OBJECTIVE + OPTIMIZER},
         "zero3_processes": machine.processes if machine.zero3 else None,
         "steps_per_iteration": training_args.num_iterations * steps_per_generation,  # optimizer steps
     }
@@ -210,6 +211,7 @@ def make_trainer(
         best_of_k=run_args.best_of_k,
         learning_rate_power=run_args.learning_rate_power,
         learning_rate_rows=run_args.learning_rate_rows,
+        muon_learning_rate=run_args.muon_learning_rate,
         packed_tokens=run_args.packed_tokens if run_args.packing else None,
         callbacks=[alarm],
     )

@@ -2,10 +2,10 @@
 
   python recipes/sft.py --config recipes/tiny-base.yaml
 
-A demonstration reasons, one statement per line, and then gives the answer sheet (recipes/tiny/demonstrations.py). It derives
-the whole night or, with `--proofs true`, gives a short proof; `--reasoning` says how much of this it writes down.
-Demonstrations longer than `max_length` are refused before training starts. Without `model_name_or_path`, a new tiny Qwen2 is
-trained (recipes/tiny/model.py). Without a size, puzzles have 3 suspects, 2 weapons, 3 rooms, 1 time and no motives.
+A demonstration is a chain of statements and then the answer sheet (recipes/tiny/demonstrations.py): the whole night in small
+steps or, with `--proofs true`, a short proof of the answers. Demonstrations longer than `max_length` are refused before
+training starts. Without `model_name_or_path`, a new tiny Qwen2 is trained (recipes/tiny/model.py). Without a size, puzzles have
+3 suspects, 2 weapons, 3 rooms, 1 time and no motives.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from trl import ModelConfig, SFTConfig, SFTTrainer
 from puzzles.files import lock_folder
 from recipes.arguments import SizeArguments, parse
 from recipes.hub import create_repository, upload
+from recipes.muon import MuonAdamW
 from recipes.pretrained import hub_is_unreachable, load_config
 from recipes.tiny.demonstrations import demonstrations
 from recipes.tiny.model import TINY_SIZE, tiny_model, tiny_tokenizer
@@ -41,17 +42,11 @@ class SftArguments(SizeArguments):
         metadata={"help": "Learning rate of the hidden matrices (Muon). `learning_rate` is for all other weights (AdamW)."},
     )
     stages: list[str] = field(
-        default_factory=lambda: ["1000:0:0"],
+        default_factory=lambda: ["1000:0:0:0"],
         metadata={
-            "help": "Stages to learn in order, each as STEPS:LOW:HIGH, such as 60:0:1. Each puzzle's directness "
-            "(puzzles/generator.py) is drawn between LOW and HIGH."
-        },
-    )
-    reasoning: list[str] = field(
-        default_factory=lambda: ["clues"],
-        metadata={
-            "help": "What demonstrations write before the answers: 'none' (nothing), 'facts' (each fact derived) or 'clues' "
-            "(each fact after the clues that it follows from). Of several, each is demonstrated equally often."
+            "help": "Stages to learn in order, each as STEPS:LOW:HIGH:SKIPS, such as 60:0:1:1. Each puzzle's directness "
+            "(puzzles/generator.py) is drawn between LOW and HIGH, and the share of steps that its demonstration leaves out "
+            "between 0 and SKIPS."
         },
     )
     proofs: bool = field(
@@ -117,7 +112,7 @@ def make_trainer(args: SftArguments, training_args: SFTConfig) -> tuple[SFTTrain
         raise ValueError(f"model_name_or_path {name!r} has no chat template: use a chat model, or set chat_template_path.")
     size = replace(TINY_SIZE, **args.given())
     batch_size = training_args.train_batch_size * training_args.world_size * training_args.gradient_accumulation_steps
-    rows = demonstrations(args.stages, size, args.reasoning, args.proofs, training_args.seed, batch_size)
+    rows = demonstrations(args.stages, size, args.proofs, training_args.seed, batch_size)
     if name:  # in float32: most updates are too small to change a 16-bit weight
         model = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
     else:
@@ -152,31 +147,6 @@ def check_lengths(lengths: list[int], proofs: bool, max_length: int | None, cont
             f"{count} of {len(lengths)} demonstrations have more than {limit:,} tokens, the longest {max(lengths):,}, and "
             f"would be truncated before their answers: use {fix}{shorter}, or smaller puzzles."
         )
-
-
-class MuonAdamW(torch.optim.Optimizer):
-    """torch.optim.Muon for the hidden matrices and AdamW for all other weights, as one optimizer.
-
-    It learned to look up facts faster here than AdamW alone (LOG.md). Muon's update is scaled to the size of AdamW's, so that
-    their learning rates are comparable (Liu et al. 2025, arXiv:2502.16982).
-    """
-
-    def __init__(self, model: torch.nn.Module, muon_learning_rate: float, args: SFTConfig):
-        hidden = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
-        rest = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
-        decay, betas = args.weight_decay, (args.adam_beta1, args.adam_beta2)
-        self.optimizers = [
-            torch.optim.Muon(hidden, lr=muon_learning_rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"),
-            torch.optim.AdamW(rest, lr=args.learning_rate, betas=betas, weight_decay=decay),
-        ]
-        super().__init__([group for optimizer in self.optimizers for group in optimizer.param_groups], {})
-
-    def step(self, closure=None):
-        inner_groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
-        for inner, outer in zip(inner_groups, self.param_groups, strict=True):  # the scheduler sets only the outer groups
-            inner["lr"] = outer["lr"]
-        for optimizer in self.optimizers:
-            optimizer.step()
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from puzzles.difficulty import BANDS
 from puzzles.messages import text_of
 from recipes.advantages import best_of_k_advantages
 from recipes.checkpoints import HELD_OUT_ACCURACY, best_checkpoint, delete_checkpoints_except, mark_complete
+from recipes.muon import MuonAdamW
 from recipes.packing import PackedGRPOTrainer
 from rewards.thinking import opens_thinking, without_thinking
 
@@ -54,7 +55,7 @@ class PuzzleTrainer(PackedGRPOTrainer):
     """GRPOTrainer for puzzles, packed (recipes/packing.py).
 
     Args:
-        curriculum, best_of_k, learning_rate_power, learning_rate_rows: see recipes/arguments.py.
+        curriculum, best_of_k, learning_rate_power, learning_rate_rows, muon_learning_rate: see recipes/arguments.py.
     """
 
     def __init__(
@@ -64,10 +65,12 @@ class PuzzleTrainer(PackedGRPOTrainer):
         best_of_k: int = 1,
         learning_rate_power: float = 0.0,
         learning_rate_rows: int | None = None,
+        muon_learning_rate: float | None = None,
         **kwargs,
     ):
         self.curriculum, self.best_of_k = curriculum, best_of_k
         self.learning_rate_power, self.learning_rate_rows = learning_rate_power, learning_rate_rows
+        self.muon_learning_rate = muon_learning_rate
         self.learning_rate_factor = 1.0  # of the current generation
         self.held_out_scores: dict[str, list[float]] = defaultdict(list)  # band → accuracy on each puzzle of an evaluation
         super().__init__(*args, **kwargs)
@@ -96,6 +99,11 @@ class PuzzleTrainer(PackedGRPOTrainer):
                     done.add(id(parameter))
                     with self._dist.gather_params([parameter]):
                         yield f"{name}.{parameter_name}", parameter.data
+
+    def create_optimizer(self, model=None) -> torch.optim.Optimizer:
+        if self.optimizer is None and self.muon_learning_rate is not None:
+            self.optimizer = MuonAdamW(model or self.model, self.muon_learning_rate, self.args)
+        return super().create_optimizer(model)
 
     def _get_train_sampler(self, dataset=None) -> Sampler:
         batch_size = self.args.generation_batch_size // self.num_generations

@@ -19,6 +19,7 @@ from puzzles.generator import generate
 from puzzles.prompts import prompt
 from puzzles.scenario import Size
 from recipes import grpo, sft
+from recipes.advantages import best_of_k_advantages
 from recipes.alarms import AlarmArguments
 from recipes.arguments import PuzzleArguments, RunArguments, parse
 from recipes.checkpoints import (
@@ -28,6 +29,7 @@ from recipes.checkpoints import (
 from recipes.data import load_puzzles
 from recipes.machine import this_machine
 from recipes.tiny.model import tiny_tokenizer
+from recipes.trainer import PuzzleTrainer
 from tests import forked
 from tests.test_dataset import make
 
@@ -66,6 +68,38 @@ def test_justified_deductions_are_rewarded_only_if_asked_for(tmp_path):
     log = next(log for log in read_log_history(tmp_path / "run") if "reward" in log)
     assert log["rewards/deductions/mean"] > 0
     assert log["reward"] == pytest.approx(log["rewards/accuracy/mean"] + 0.5 * log["rewards/deductions/mean"], abs=1e-4)
+
+
+def test_variants_of_the_objective_change_the_reward_the_advantages_and_the_learning_rate(tmp_path, monkeypatch):
+    """Best of 2 samples, half of the reward for whole puzzles, and a learning rate that follows the rows that teach."""
+    seen = []
+    generate_and_score = PuzzleTrainer._generate_and_score_completions
+    prepare = PuzzleTrainer._prepare_inputs
+
+    def watch_generation(trainer, inputs):
+        outputs = generate_and_score(trainer, inputs)
+        if trainer.model.training:
+            seen.append((trainer.rewards.clone(), outputs["advantages"].clone(), dict(trainer._logs["rewards"])))
+        return outputs
+
+    def watch_rate(trainer, batch):
+        inputs = prepare(trainer, batch)
+        if trainer.model.training:
+            teach = (seen[-1][1] != 0).sum().item()
+            assert trainer.optimizer.param_groups[0]["lr"] == pytest.approx(1e-3 * (teach / 4) ** 0.5)
+        return inputs
+
+    monkeypatch.setattr(PuzzleTrainer, "_generate_and_score_completions", watch_generation)
+    monkeypatch.setattr(PuzzleTrainer, "_prepare_inputs", watch_rate)
+    options = "--best_of_k 2 --solved_weight 0.5 --learning_rate_power 0.5 --learning_rate_rows 4 --learning_rate 1e-3"
+    _, *given = command(tmp_path / "run", *options.split())
+    grpo.main(*parsed(monkeypatch, *given))
+    assert len(seen) == 3
+    for rewards, advantages, by_name in seen:
+        right, solved = (torch.tensor(list(by_name[name])[-8:]) for name in ("accuracy", "solved"))
+        torch.testing.assert_close(solved, (right == 1).float())
+        torch.testing.assert_close(rewards, (right + solved) / 2)
+        torch.testing.assert_close(advantages, best_of_k_advantages(rewards.view(2, 4), 2).flatten())
 
 
 def test_three_steps_of_grpo_and_what_they_leave_behind(tmp_path):
@@ -169,7 +203,7 @@ def test_every_recipe_parses(monkeypatch):
     for recipe in recipes:
         if recipe.stem == "tiny-base":  # imitation, not GRPO
             args, training_args = TrlParser((sft.SftArguments, SFTConfig)).parse_args_and_config(["--config", str(recipe)])
-            assert all(len(stage.split(":")) == 3 for stage in args.stages)
+            assert all(len(stage.split(":")) == 4 for stage in args.stages)
         else:
             *_, training_args, model_args = parsed(monkeypatch, "--config", recipe, "--use_cpu", "true")
             assert model_args.model_name_or_path
@@ -241,6 +275,11 @@ def test_a_missing_gpu_is_named(monkeypatch, capsys):
             ("--resume_from_checkpoint", "checkpoint-2"),
             "resume_from_checkpoint: checkpoint-2 has no effect .*resume takes",
         ),
+        (("--best_of_k", "16"), r"best_of_k 16 is impossible: use from 1 to num_generations - 1"),
+        (("--solved_weight", "1.5"), r"solved_weight 1.5 is impossible: use a share, from 0 to 1"),
+        (("--deduction_weight", "-1"), r"deduction_weight -1 is impossible: use 0 or more"),
+        (("--learning_rate_power", "2"), r"learning_rate_power 2 is impossible: use from 0 .constant. to 1"),
+        (("--learning_rate_rows", "0"), r"learning_rate_rows 0 is impossible: use 1 or more"),
         (("--shuffle_dataset", "false"), "shuffle_dataset: False has no effect here .*curriculum"),
         (("--model_init_kwargs", '{"revision": "v2"}'), "holds revision: set the option model_revision instead"),
         (("--model_init_kwargs", '{"attn_implementation": "eager"}'), "holds attn_implementation: set the option attn_impl"),
@@ -258,7 +297,7 @@ def test_impossible_arguments_end_the_program_before_anything_is_loaded(monkeypa
 @pytest.mark.parametrize(
     ("overrides", "complaint"),
     [
-        (("--stages", "100:0"), "stage '100:0' is not STEPS:LOW:HIGH"),
+        (("--stages", "100:0"), "stage '100:0' is not STEPS:LOW:HIGH:SKIPS"),
         (("--rooms", "99"), "rooms=99 is impossible"),
         (("--output_dir", "."), "already exists"),
     ],

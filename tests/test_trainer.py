@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+import torch
 from datasets import Dataset
 from trl.trainer.utils import RepeatSampler
 
@@ -20,7 +21,7 @@ def trainer(epoch=None, curriculum=None, history=()):
     """A trainer with only what the sampler uses."""
     this = PuzzleTrainer.__new__(PuzzleTrainer)
     this.num_generations, this.curriculum = 2, curriculum
-    this.args = SimpleNamespace(seed=42)
+    this.args, this.reward_weights = SimpleNamespace(seed=42), torch.tensor([1.0, 0.0])
     this.state = SimpleNamespace(epoch=epoch, log_history=list(history))
     return this
 

@@ -1,8 +1,7 @@
 """What a model is taught by imitation: puzzles with solver-written solutions, as a dataset for TRL's SFTTrainer.
 
-A demonstration is flawless: reasoning, one statement per line, and then the answer sheet. Demonstrations differ in how much of
-their reasoning they write down (`REASONING`). The steps derive the whole night, or, with `proofs`, are a short proof of the
-answers (`puzzles/proof.py`).
+A demonstration is flawless: a chain of statements, one per line, and then the answer sheet. The chain derives the whole night
+in small steps, or, with `proofs`, is a short proof of the answers (`puzzles/proof.py`). Steps may be left out, as people do.
 """
 
 from __future__ import annotations
@@ -25,48 +24,44 @@ from puzzles.proof import prove
 from puzzles.scenario import BODDY, Size
 from puzzles.sentences import render
 
-REASONING = ("none", "facts", "clues")  # what is written before the answers: nothing, each fact, or each fact after its clues
 FIRST_INDEX = 2_000_000_000  # far from the puzzles of GRPO (from 0) and the held-out ones (from puzzles.dataset.HELD_OUT)
 
 
-def demonstrations(
-    stages: Sequence[str], size: Size, reasoning: Sequence[str], proofs: bool, seed: int, batch_size: int
-) -> Dataset:
+def demonstrations(stages: Sequence[str], size: Size, proofs: bool, seed: int, batch_size: int) -> Dataset:
     """Prompts and completions in the order in which they are learned, grouped into batches of similar length.
 
     Args:
-        stages: what is learned in turn, each as "STEPS:LOW:HIGH". The stage has STEPS batches; each puzzle's directness
-            (`puzzles/generator.py`) is drawn between LOW and HIGH.
-        reasoning: the kinds of REASONING demonstrated, each equally often.
+        stages: what is learned in turn, each as "STEPS:LOW:HIGH:SKIPS". The stage has STEPS batches; each puzzle's directness
+            (`puzzles/generator.py`) is drawn between LOW and HIGH, and the share of its steps left out between 0 and SKIPS.
         batch_size: demonstrations per optimizer step, over all processes.
 
     Raises:
-        ValueError: if a stage, a kind of reasoning, the size or the batch size is impossible.
+        ValueError: if a stage, the size or the batch size is impossible.
     """
     if batch_size < 1:
         raise ValueError(
             f"a batch of {batch_size} has no room for a demonstration: set per_device_train_batch_size to 1 or more."
         )
-    if not reasoning or not {*reasoning} <= {*REASONING}:
-        raise ValueError(f"reasoning {' '.join(reasoning)!r} is impossible: it is one or more of {', '.join(REASONING)}.")
-    columns: dict[str, list] = {"index": [], "low": [], "high": []}
+    columns: dict[str, list] = {"index": [], "low": [], "high": [], "skips": []}
     for stage in stages:
         try:
             count, *values = stage.split(":")
-            steps, (low, high) = int(count), map(float, values)
+            steps, (low, high, skips) = int(count), map(float, values)
         except ValueError:
-            raise ValueError(f"stage {stage!r} is not STEPS:LOW:HIGH, such as 500:0:2.") from None
-        if not (steps > 0 and 0 <= low <= high < math.inf):
-            raise ValueError(f"stage {stage!r} is impossible: it needs STEPS of at least 1 and 0 ≤ LOW ≤ HIGH.")
+            raise ValueError(f"stage {stage!r} is not STEPS:LOW:HIGH:SKIPS, such as 500:0:2:1.") from None
+        if not (steps > 0 and 0 <= low <= high < math.inf and 0 <= skips <= 1):
+            raise ValueError(
+                f"stage {stage!r} is impossible: it needs STEPS of at least 1, 0 ≤ LOW ≤ HIGH, and SKIPS from 0 to 1."
+            )
         rows = steps * batch_size
         columns["index"] += range(FIRST_INDEX + len(columns["index"]), FIRST_INDEX + len(columns["index"]) + rows)
-        for column, value in (("low", low), ("high", high)):
+        for column, value in (("low", low), ("high", high), ("skips", skips)):
             columns[column] += [value] * rows
 
-    def row(index: int, low: float, high: float) -> dict:
+    def row(index: int, low: float, high: float, skips: float) -> dict:
         rng = random.Random(f"demonstration {seed} {index}")
         case = quiz(generate(seed, index, size, directness=rng.uniform(low, high)), rng)
-        question, reply = prompt(case.puzzle, "compact"), demonstration(case, rng.choice(reasoning), proofs)
+        question, reply = prompt(case.puzzle, "compact"), demonstration(case, rng, rng.uniform(0, skips), proofs)
         return {
             "prompt": [{"role": "user", "content": question}],
             "completion": [{"role": "assistant", "content": reply}],
@@ -86,22 +81,16 @@ def demonstrations(
     return made.select(order).select_columns(["prompt", "completion"])
 
 
-def demonstration(case: Case, reasoning: str = "facts", proofs: bool = False) -> str:
-    """A model completion: the reasoning, and then for each question the fact that answers it and the answer.
+def demonstration(case: Case, rng: random.Random, skipped: float = 0.0, proofs: bool = False) -> str:
+    """A model completion: the chain, and then for each question the fact that answers it and the answer.
 
     Args:
-        reasoning: one of REASONING.
-        proofs: reason by a short proof of the answers instead of deriving the whole night.
+        skipped: probability that a step of the chain is left out.
+        proofs: write a short proof of the answers instead of deriving the whole night.
     """
     s = case.puzzle.setting
-    steps = []
-    if reasoning != "none":
-        steps = proof_steps(case) if proofs else small_steps(case)
-    lines = []
-    for step in steps:
-        if reasoning == "clues":
-            lines += [f"- {render(clue, s)}" for clue in step.clues if clue != step.statement]
-        lines.append(render(step.statement, s))
+    steps = prove(case.puzzle, case.night) if proofs else small_steps(case)
+    lines = [render(step.statement, s) for step in steps if rng.random() >= skipped]
     for question, (letter, answer) in zip(case.puzzle.questions, case.solution.items(), strict=True):
         lines += [render(with_answer(question, answer), s), f"{letter}. {answer}"]
     return "\n".join(lines)
@@ -116,24 +105,18 @@ def quiz(case: Case, rng: random.Random) -> Case:
     return replace(case, puzzle=replace(case.puzzle, questions=(*murder, *bonus), bonus=len(bonus)))
 
 
-# ---------------------------------------------------------------- the steps
+# ---------------------------------------------------------------- the whole night in small steps
 
 
 @dataclass(frozen=True)
-class Step:
+class SmallStep:
     """`statement` follows from the rules, the steps before it and `clues`, and not without any one of these clues."""
 
     statement: Clue
     clues: tuple[Clue, ...]
 
 
-def proof_steps(case: Case) -> list[Step]:
-    """A short proof of the answers."""
-    clues = case.puzzle.clues
-    return [Step(step.statement, tuple(clues[i] for i in step.clues)) for step in prove(case.puzzle, case.night)]
-
-
-def small_steps(case: Case) -> list[Step]:
+def small_steps(case: Case) -> list[SmallStep]:
     """All facts that the clues entail: every place, every motive and the murder, as far as they are determined.
 
     The facts that clues state outright come first, in the order of the clues. Each further step is the fact that follows from
@@ -143,7 +126,7 @@ def small_steps(case: Case) -> list[Step]:
     cnf = CNF(case.puzzle.setting)
     clue_of = {cnf.literal(clue): clue for clue in clues}
     missing = {fact: cnf.literal(fact) for fact in facts(case.night)}
-    steps = [Step(clue, (clue,)) for clue in clues if clue in missing]
+    steps = [SmallStep(clue, (clue,)) for clue in clues if clue in missing]
     with Solver(name="minisat-gh", bootstrap_with=cnf.clauses) as solver:
         for step in steps:
             solver.add_clause([missing.pop(step.statement)])
@@ -159,5 +142,5 @@ def small_steps(case: Case) -> list[Step]:
                 break
             fact, core = best
             solver.add_clause([missing.pop(fact)])
-            steps.append(Step(fact, tuple(clue_of[literal] for literal in core)))
+            steps.append(SmallStep(fact, tuple(clue_of[literal] for literal in core)))
     return steps

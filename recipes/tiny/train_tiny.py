@@ -2,11 +2,10 @@
 
   python recipes/tiny/train_tiny.py --seed 0          (or: make train-tiny SEED=0)
 
-0. base         the committed checkpoint recipes/tiny/tiny-base: it imitated flawless demonstrations, most of which leave out
-                some or all of their reasoning (make tiny-base)
+0. base         the committed checkpoint recipes/tiny/tiny-base: it imitated flawless demonstrations that leave steps out, as
+                people do (make tiny-base)
 1. GRPO         `accelerate launch recipes/grpo.py --config recipes/tiny-cpu.yaml`, from the base and the reward alone
-2. control      imitation from the base instead, of demonstrations that write out all of their reasoning, on the puzzles that
-                GRPO trains on, and for no less time
+2. control      imitation goes on from the base instead, for no less time, on puzzles of the kind that GRPO trains on
 3. scores       fresh puzzles, 16 samples of each and greedy, with 95 % intervals: a table, a plot and result.json
 
 A part that is finished is skipped, so after Ctrl-C the same command resumes.
@@ -38,7 +37,6 @@ from recipes.arguments import puzzles_of
 from recipes.checkpoints import read_log_history
 from recipes.data import fresh_puzzles
 from recipes.evaluation.plots import learning_curve_plot, save
-from recipes.tiny.demonstrations import REASONING
 from rewards.accuracy import accuracy
 from rewards.deductions import cached_judge
 
@@ -50,10 +48,10 @@ GRPO = ("-m", "accelerate.commands.launch", "--config_file", "accelerate_configs
 GRPO += ("--config", "recipes/tiny-cpu.yaml")
 CONTROL_STEPS = 700  # take no less time than GRPO
 CONTROL = ("recipes/sft.py", "--config", "recipes/tiny-base.yaml", "--model_name_or_path", "recipes/tiny/tiny-base")
-CONTROL += ("--reasoning", "clues", "--learning_rate", "5e-4", "--muon_learning_rate", "1e-3")
+CONTROL += ("--learning_rate", "5e-4", "--muon_learning_rate", "1e-3")
 SCORED_PUZZLES = 400  # in the table; none of them is among those that GRPO is evaluated on during training
 SAMPLES = 16  # of each
-MAX_TOKENS = 240  # in a completion
+MAX_TOKENS = 160  # in a completion
 MODELS = {"base": "base model", "after": "after GRPO", "control": "control: more imitation"}
 
 
@@ -64,7 +62,8 @@ def main() -> None:
     folder = RUNS / f"seed-{seed}"
     grpo, control = folder / "grpo", folder / "control"
     run_once(folder, "GRPO", *GRPO, "--seed", f"{seed}", "--output_dir", f"{grpo}")
-    stage = f"{CONTROL_STEPS}:{puzzles_of(RECIPE).directness}:{puzzles_of(RECIPE).directness}"
+    directness = puzzles_of(RECIPE).directness
+    stage = f"{CONTROL_STEPS}:{directness}:{directness}:1"
     # The base model's own seed is 42, so these are other demonstrations than it has seen.
     arguments = ("--seed", f"{seed + 1_000_000}", "--stages", stage, "--output_dir", f"{control}")
     run_once(folder, "control", *CONTROL, *arguments, output=control)
@@ -129,8 +128,6 @@ def score(folder: Path, rows: Dataset, seed: int) -> dict:
         best_of_16, pass_at_16: the mean of each puzzle's best sample, and the share of puzzles that one of them solves.
         sampled_soundness, sampled_deductions: of the first sample of each puzzle, the share of the distinct deductions stated
         that are proved, and how many it states. sampled_tokens: the mean length of a sample.
-        by_reasoning: for each kind of recipes/tiny/demonstrations.py REASONING, the share of the samples that reason like
-        this, and their mean fraction of answers right.
     """
     tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
     model = AutoModelForCausalLM.from_pretrained(folder).eval()
@@ -138,9 +135,8 @@ def score(folder: Path, rows: Dataset, seed: int) -> dict:
     sampling = {"do_sample": True, "temperature": 1.0, "top_k": 0, "num_return_sequences": SAMPLES}
     scores: dict[str, list[list[float]]] = {"sampled": [], "greedy": []}  # of each puzzle's completions
     verdicts: Counter[str] = Counter()
-    kinds: dict[str, list[float]] = {kind: [] for kind in REASONING}
     tokens = 0
-    for batch in tqdm(rows.batch(25), desc=f"scoring {folder.relative_to(ROOT)}", unit="batch"):
+    for batch in tqdm(rows.batch(25), desc=f"scoring {folder.parent.name}/{folder.name}", unit="batch"):
         inputs = tokenizer.apply_chat_template(
             batch["prompt"], add_generation_prompt=True, padding=True, return_dict=True, return_tensors="pt"
         )
@@ -154,8 +150,6 @@ def score(folder: Path, rows: Dataset, seed: int) -> dict:
             scores[decoding] += np.reshape(right, (-1, each)).tolist()
             if decoding == "sampled":
                 tokens += int((ids != tokenizer.pad_token_id).sum())
-                for text, solution, fraction in zip(texts, solutions, right, strict=True):
-                    kinds[reasoning_of(text, len(solution))].append(fraction)
                 for prompt, text in zip(batch["prompt"], texts[::each], strict=True):
                     verdicts.update(cached_judge(text_of(prompt)).judge(text).counts)
     result: dict = {}
@@ -169,18 +163,7 @@ def score(folder: Path, rows: Dataset, seed: int) -> dict:
     result["sampled_soundness"] = verdicts["proved"] / max(verdicts.total(), 1)
     result["sampled_deductions"] = verdicts.total() / len(rows)
     result["sampled_tokens"] = tokens / (len(rows) * SAMPLES)
-    result = {name: float(value) for name, value in result.items()}
-    samples = len(rows) * SAMPLES
-    result["by_reasoning"] = {k: {"share": len(x) / samples, "accuracy": float(np.mean(x))} for k, x in kinds.items() if x}
-    return result
-
-
-def reasoning_of(text: str, questions: int) -> str:
-    """How a completion of the tiny model reasons: one of REASONING. Its sheet has two lines a question."""
-    lines = text.splitlines()
-    if any(line.startswith("- ") for line in lines):
-        return "clues"
-    return "facts" if len(lines) > 2 * questions else "none"
+    return {name: float(value) for name, value in result.items()}
 
 
 def chance(rows: Dataset) -> float:
