@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2Tokenizer
@@ -30,6 +31,7 @@ from recipes.machine import this_machine
 from recipes.tiny.model import tiny_tokenizer
 from tests import forked
 from tests.test_dataset import make
+from tests.test_rehearsal import free_port
 
 ROOT = Path(__file__).parents[1]
 BASE = ROOT / "recipes" / "tiny" / "tiny-base"
@@ -117,6 +119,27 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_weights(tmp_path):
     start = AutoModelForCausalLM.from_pretrained(BASE).state_dict()
     assert all(cut[name].equal(whole[name]) for name in whole)
     assert not all(start[name].equal(whole[name]) for name in whole)
+
+
+def test_the_best_of_several_samples_on_two_processes(tmp_path):
+    """Against the accuracy of each completion, as logged by TRL: 8 puzzles of 2 samples, of which a process generates one."""
+    several = "--num_eval_puzzles 8 --num_generations_eval 2 --per_device_eval_batch_size 1 --max_steps 1 --save_steps 1"
+    options = command(tmp_path / "run", *several.split(), "--log_completions", "true", "--model_name_or_path", BASE)
+    where = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    ranks = [forked.start(tmp_path / f"rank-{rank}.log", *options, RANK=rank, LOCAL_RANK=rank, **where) for rank in "01"]
+    for rank in ranks:
+        rank.join()
+    assert [rank.exitcode for rank in ranks] == [0, 0], (tmp_path / "rank-0.err").read_text()[-4000:]
+    completions = pq.read_table(tmp_path / "run" / "completions" / "completions_00000.parquet").to_pylist()
+    by_prompt = {}
+    for row in completions:
+        by_prompt.setdefault(str(row["prompt"]), []).append(row["accuracy"])
+    assert [len(accuracies) for accuracies in by_prompt.values()] == [2] * 8
+    best = [max(accuracies) for accuracies in by_prompt.values()]
+    before = json.loads((tmp_path / "run" / "result.json").read_text())["before"]
+    assert before["best_of_2"] == pytest.approx(sum(best) / 8, abs=1e-6)
+    assert before["best_of_2"] > before["accuracy"] == pytest.approx(sum(row["accuracy"] for row in completions) / 16, abs=1e-6)
+    assert before["pass_at_2"] == best.count(1) / 8 > 0
 
 
 def test_packing_changes_nothing_but_the_time(tmp_path):
