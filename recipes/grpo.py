@@ -149,11 +149,11 @@ def identity(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args
 
 
 def print_start(checkpoint: str | None, repo: str | None) -> None:
-    """Report where the run starts, and what `make_trainer` does with eval_on_start and push_to_hub."""
+    """Report where the run starts, and what `make_trainer` does with push_to_hub."""
     if checkpoint:
-        print(f"Resuming from {checkpoint}, without another evaluation first (eval_on_start is set here).")
+        print(f"Resuming from {checkpoint}, without another evaluation first.")
     else:
-        print("Scoring the held-out puzzles before training (eval_on_start is set here).")
+        print("Scoring the held-out puzzles before training.")
     if repo:
         print(f"push_to_hub: {repo} gets the model once, at the end, and no checkpoints.")
 

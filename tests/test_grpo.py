@@ -204,20 +204,53 @@ def test_every_recipe_parses(monkeypatch):
 @pytest.mark.parametrize(
     ("yaml", "complaint"),
     [
+        ("learning_rate: 1e-5x", "recipe.yaml: argument --learning_rate/--learning-rate: invalid float value: '1e-5x'"),
+        ("suspects: 2.5", "recipe.yaml: argument --suspects: invalid int value: '2.5'"),
+        ("suspects: [3, 4]", "recipe.yaml: argument --suspects: invalid int value: '[3, 4]'"),
+        ("alarm_drop: null", "recipe.yaml: argument --alarm_drop/--alarm-drop: invalid float value: 'null'"),
+        ("alarm_drop: .nan", "recipe.yaml: alarm_drop: nan is not a finite number."),
+        ("num_generations: 0", "recipe.yaml: num_generations: 0 is too few: use 1 or more."),
+        ("generation_kwargs: [1]", "generation_kwargs: '[1]' is not a mapping"),
+        ("3: 4", "recipe.yaml has the unknown key 3."),
+        ("", "recipe.yaml holds nothing, not options: write one `name: value` a line."),
+        ("a text", "recipe.yaml holds a text, not options"),
+        ("output_dir: \udce4", "recipe.yaml is not UTF-8 text (byte 12): save it as UTF-8"),
         ("learning_rat: 1e-5", "unknown key 'learning_rat'. Did you mean 'learning_rate'?"),
         ("learning_rate: [", "while parsing"),
         (
             "num_generations: 3\nper_device_train_batch_size: 8\nuse_cpu: true\nbf16: false",
             "must be divisible by num_generations",
         ),
-        ("- a list", "unknown key 'a list'"),
+        ("- a list", "recipe.yaml holds a list, not options"),
     ],
 )
 def test_a_faulty_recipe_is_refused(monkeypatch, tmp_path, capsys, yaml, complaint):
-    (recipe := tmp_path / "recipe.yaml").write_text(yaml)
+    (recipe := tmp_path / "recipe.yaml").write_text(yaml, errors="surrogateescape")
     with pytest.raises(SystemExit):
-        parsed(monkeypatch, "--config", recipe)
-    assert complaint in capsys.readouterr().err
+        parsed(monkeypatch, "--use_cpu", "true", "--config", recipe)
+    assert complaint in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("rest", [(), ("--use_cpu", "true")])
+def test_config_without_a_recipe_is_refused(monkeypatch, capsys, rest):
+    with pytest.raises(SystemExit):
+        parsed(monkeypatch, "--config", *rest)
+    assert "--config lacks the recipe: name its YAML file" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_value_in_a_recipe_means_what_it_means_on_the_command_line(monkeypatch, tmp_path):
+    (recipe := tmp_path / "recipe.yaml").write_text(
+        "difficulty: easy\nplayers: [2, 3]\nseed: 5\npacking: false\nlearning_rate: 1e-5\ncurriculum: null\n"
+        "max_completion_length: null\ngeneration_kwargs: {stop: ['1']}\nenv: {CLUE: 7}\n"
+    )
+    monkeypatch.setenv("CLUE", "")
+    puzzles, run_args, _, args, _ = parsed(
+        monkeypatch, "--config", recipe, "--use_cpu", "true", "--seed", "6", "--players", "4"
+    )
+    assert (puzzles.difficulty, puzzles.players, puzzles.curriculum) == (["easy"], [4], None)
+    assert (args.seed, run_args.packing, args.learning_rate, args.max_completion_length) == (6, False, 1e-5, None)
+    assert args.generation_kwargs == {"stop": ["1"]}
+    assert os.environ["CLUE"] == "7"
 
 
 def test_a_missing_recipe_is_named(monkeypatch, capsys):
@@ -258,6 +291,8 @@ def test_a_missing_gpu_is_named(monkeypatch, capsys):
         (("--use_vllm", "true", "--vllm_mode", "server", "--vllm_server_port", "9"), "no vLLM server answers at"),
         (("--report_to", "wandb"), "report_to: wandb is not installed: pip install wandb"),
         (("--reward_weights", "1", "1", "1"), "reward_weights: .* has no effect here .*deduction_weight"),
+        (("--eval_on_start", "false"), "eval_on_start: False has no effect here .*scored before training.* leave it out"),
+        (("--eval_on_start", "true"), "eval_on_start: True has no effect here"),
         (("--save_total_limit", "3"), "save_total_limit: 3 has no effect here"),
         (("--optimizer_steps", "1", "--gradient_accumulation_steps", "2"), "optimizer_steps 1 sets it"),
         (
