@@ -118,7 +118,7 @@ def puzzles_of(recipe: Path) -> PuzzleArguments:
     Raises:
         OSError: if there is no such file.
     """
-    values = yaml.safe_load(recipe.read_text())
+    values = yaml.safe_load(recipe.read_text()) or {}
     return PuzzleArguments(**{f.name: values[f.name] for f in fields(PuzzleArguments) if f.name in values})
 
 
