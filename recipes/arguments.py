@@ -144,9 +144,9 @@ def puzzles_of(recipe: Path) -> PuzzleArguments:
     """The puzzles that a recipe's YAML names.
 
     Raises:
-        ValueError: if it cannot be read, see `read_options`.
+        OSError: if there is no such file.
     """
-    values = read_options(recipe)
+    values = yaml.safe_load(recipe.read_text()) or {}
     return PuzzleArguments(**{f.name: values[f.name] for f in fields(PuzzleArguments) if f.name in values})
 
 
