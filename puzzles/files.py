@@ -20,6 +20,17 @@ def write_json(path: Path, content: dict) -> None:
     write_text(path, json.dumps(content, indent=2, default=str) + "\n")
 
 
+def read_json(path: Path) -> dict:
+    """A JSON object. Raises ValueError if the file is not JSON, or holds something else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON: {error}.") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds {content!r:.80} instead of a JSON object.")
+    return content
+
+
 def sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

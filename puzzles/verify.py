@@ -49,12 +49,16 @@ SHOWN = 4  # how many differences between two nights are named, and how many clu
 
 
 def row_problems(row: Any, reading: str | None = None) -> list[str]:
-    """What is wrong with a row, one phrase per problem; [] if it is sound.
+    """What is wrong with a row, one phrase without a full stop per problem; [] if it is sound.
 
     Args:
         row: with the columns `prompt` and `solution`, perhaps `determine` and `wording`; any others are ignored.
         reading: one of `READINGS`, see `puzzle_of`; by default the one that the wording of the prompt implies.
     """
+    return [problem.rstrip(".") for problem in _problems(row, reading)]
+
+
+def _problems(row: Any, reading: str | None) -> list[str]:
     try:
         text = prompt_text(row)
         puzzle = read_prompt(text)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import sys
-from argparse import RawDescriptionHelpFormatter
+from argparse import ArgumentError, RawDescriptionHelpFormatter
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -14,6 +15,12 @@ from trl import TrlParser
 
 from puzzles.difficulty import BANDS
 from puzzles.prompts import WORDINGS
+
+AT_LEAST_ONE = (
+    *("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps", "steps_per_generation"),
+    *("generation_batch_size", "num_generations", "num_generations_eval", "num_iterations", "max_completion_length"),
+    *("optimizer_steps", "vllm_tensor_parallel_size", "vllm_max_model_length", "alarm_window", "alarm_evals"),
+)
 
 
 @dataclass
@@ -144,44 +151,116 @@ class RunArguments:
     )
 
 
+def read_options(file: Path) -> dict:
+    """The options in a YAML file.
+
+    Raises:
+        ValueError: if it cannot be read, or holds anything but options, naming the file and the fix.
+    """
+    example = "one `name: value` a line"
+    try:
+        options = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{file}: {error.strerror}. Give a YAML file that can be read.") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file} is not UTF-8 text (byte {error.start}): save it as UTF-8, with {example}.") from None
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        raise ValueError(f"{file} is not YAML ({' '.join(str(error).split())}): write {example}.") from None
+    if not isinstance(options, dict):
+        kind = {list: "a list", str: "a text", type(None): "nothing"}.get(type(options), f"{options!r:.80}")
+        raise ValueError(f"{file} holds {kind}, not options: write {example}.")
+    return options
+
+
 def puzzles_of(recipe: Path) -> PuzzleArguments:
     """The puzzles that a recipe's YAML names.
 
     Raises:
         OSError: if there is no such file.
     """
-    values = yaml.safe_load(recipe.read_text())
+    values = yaml.safe_load(recipe.read_text()) or {}
     return PuzzleArguments(**{f.name: values[f.name] for f in fields(PuzzleArguments) if f.name in values})
 
 
 def parse(types: tuple[type, ...], description: str) -> tuple:
     """One instance of each dataclass, from the command line and the YAML file that its `--config` names.
 
-    An unknown key, an impossible value or a missing file ends the program with a line that names it.
+    A value in the YAML file means what it means on the command line, which overrides it. An unknown key, an impossible value or
+    a file that cannot be read ends the program with a line that names it.
     """
     parser = TrlParser(
         types,
         usage="%(prog)s [-h] [--config RECIPE.yaml] [--key value ...]",
         description=description,
         formatter_class=RawDescriptionHelpFormatter,
+        exit_on_error=False,
     )
+    parser.set_defaults(eval_on_start=None)  # so that recipes/checks.py can tell whether it was given
+    arguments = sys.argv[1:]
     try:
-        if "--config" in sys.argv[:-1]:  # report unknown keys before using the known ones
-            recipe = Path(sys.argv[sys.argv.index("--config") + 1])
-            if not recipe.exists():
-                others = sorted(str(path) for path in recipe.parent.glob("*.yaml") if "output_dir:" in path.read_text())
-                raise ValueError(f"there is no recipe {recipe}." + (f" There are {', '.join(others)}." if others else ""))
-            known = [action.dest for action in parser._actions] + ["env"]
-            for key in yaml.safe_load(recipe.read_text()) or {}:
-                if key not in known:
-                    close = difflib.get_close_matches(str(key), known, 1)
-                    raise ValueError(
-                        f"{recipe} has the unknown key {key!r}." + (f" Did you mean {close[0]!r}?" if close else "")
-                    )
-        return parser.parse_args_and_config()
-    except (ValueError, OSError, yaml.YAMLError) as error:
+        if "--config" in arguments:
+            at = arguments.index("--config")
+            recipe, arguments[at : at + 2] = arguments[at + 1 : at + 2], []
+            arguments = [*recipe_arguments(parser, recipe), *arguments]
+        check_values(parser, arguments)
+        parsed = parser.parse_args_into_dataclasses(arguments)
+        for name, value in (item for instance in parsed for item in vars(instance).items()):
+            if name.endswith("_kwargs") and not isinstance(value, dict | None):
+                raise ValueError(f"{name}: {value!r} is not a mapping: write '{{\"name\": value}}'.")
+        return parsed
+    except (ValueError, OSError, ArgumentError) as error:
         if "bf16/gpu" in str(error):
             error = "no GPU with bf16 was found. Use recipes/tiny-cpu.yaml, or --use_cpu true (and mind the size)."
         if os.environ.get("RANK", "0") != "0":  # only one process prints it
             sys.exit(2)
         parser.error(str(error))
+
+
+def recipe_arguments(parser: TrlParser, given: list[str]) -> list[str]:
+    """The options of a recipe as command-line arguments; its `env` goes into the environment, mappings become defaults.
+
+    Args:
+        given: what follows --config, the recipe or nothing.
+
+    Raises:
+        ValueError: if there is no such recipe, or it has an unknown key or an impossible value.
+    """
+    if not given or given[0].startswith("--"):
+        raise ValueError("--config lacks the recipe: name its YAML file, as in --config recipes/tiny-cpu.yaml.")
+    recipe, arguments = Path(given[0]), []
+    if not recipe.exists():
+        yamls = (path for path in recipe.parent.glob("*.yaml") if path.is_file())
+        others = sorted(str(path) for path in yamls if b"output_dir:" in path.read_bytes())
+        raise ValueError(f"there is no recipe {recipe}." + (f" There are {', '.join(others)}." if others else ""))
+    known = {action.dest: action for action in reversed(parser._actions)}  # the first of those with the same name
+    for key, value in read_options(recipe).items():
+        if key == "env" and isinstance(value, dict):
+            os.environ |= {str(name): str(setting) for name, setting in value.items()}
+        elif key not in known:
+            close = difflib.get_close_matches(str(key), known, 1)
+            raise ValueError(f"{recipe} has the unknown key {key!r}." + (f" Did you mean {close[0]!r}?" if close else ""))
+        elif isinstance(value, dict) and key.endswith(("_kwargs", "_config", "deepspeed")):
+            parser.set_defaults(**{key: value})
+        elif isinstance(value, list) and known[key].nargs == "+":
+            arguments += [f"--{key}", *map(str, value)]
+        elif not (value is known[key].default is None):
+            arguments.append(f"--{key}={'null' if value is None else value}")
+    try:
+        check_values(parser, arguments)
+    except (ValueError, ArgumentError) as error:
+        raise ValueError(f"{recipe}: {error}") from None
+    return arguments
+
+
+def check_values(parser: TrlParser, arguments: list[str]) -> None:
+    """Check each value of these arguments on its own.
+
+    Raises:
+        ArgumentError: if it is of the wrong type.
+        ValueError: if it is not a number where one is needed, or less than 1 where it counts something.
+    """
+    for name, value in vars(parser.parse_known_args(arguments)[0]).items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{name}: {value} is not a finite number.")
+        if name in AT_LEAST_ONE and value is not None and value < 1:
+            raise ValueError(f"{name}: {value} is too few: use 1 or more.")

@@ -87,6 +87,10 @@ def reserved_option_problems(run_args: RunArguments, args: GRPOConfig) -> list[s
     reserved = {
         "reward_weights": (args.reward_weights is not None, "the weights are 1 for the answers and deduction_weight"),
         "save_total_limit": (args.save_total_limit is not None, "the latest and the best checkpoint are kept, no others"),
+        "eval_on_start": (
+            args.eval_on_start is not None,
+            "the held-out puzzles are scored before training, and not again when a run is resumed",
+        ),
         "resume_from_checkpoint": (args.resume_from_checkpoint is not None, "the option resume takes its place"),
         "shuffle_dataset": (not args.shuffle_dataset, "the order of the puzzles follows from seed, epoch and curriculum"),
         "gradient_accumulation_steps": (

@@ -151,11 +151,11 @@ def identity(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args
 
 
 def print_start(checkpoint: str | None, repo: str | None) -> None:
-    """Report where the run starts, and what `make_trainer` does with eval_on_start and push_to_hub."""
+    """Report where the run starts, and what `make_trainer` does with push_to_hub."""
     if checkpoint:
-        print(f"Resuming from {checkpoint}, without another evaluation first (eval_on_start is set here).")
+        print(f"Resuming from {checkpoint}, without another evaluation first.")
     else:
-        print("Scoring the held-out puzzles before training (eval_on_start is set here).")
+        print("Scoring the held-out puzzles before training.")
     if repo:
         print(f"push_to_hub: {repo} gets the model once, at the end, and no checkpoints.")
 
@@ -247,7 +247,8 @@ def save_result(trainer: PuzzleTrainer, alarm: AlarmCallback, output_dir: Path, 
 def scores(log: dict[str, float]) -> dict[str, float]:
     """The scores in the log of an evaluation: the mean fraction of answers right by both graders and by difficulty, the share
     of puzzles solved completely, tokens per completion, and the shares of answers that could not be read and of stated
-    deductions that are proved.
+    deductions that are proved. With G > 1 samples per puzzle, also the accuracy of the best of them (best_of_G) and
+    the share of puzzles that at least one of them solves (pass_at_G).
     """
     named = {
         "accuracy": HELD_OUT_ACCURACY,
@@ -255,8 +256,9 @@ def scores(log: dict[str, float]) -> dict[str, float]:
         "solved": "eval_solved",
         "completion_length": "eval_completions/mean_length",
     } | {name: f"eval_{name}" for name in ("unread_answers", "soundness") if f"eval_{name}" in log}
-    bands = {key.removeprefix("eval_"): key for key in log if key.startswith("eval_accuracy/")}
-    return {name: log[key] for name, key in (named | bands).items()}
+    as_logged = ("eval_accuracy/", "eval_best_of_", "eval_pass_at_")
+    named |= {key.removeprefix("eval_"): key for key in log if key.startswith(as_logged)}
+    return {name: log[key] for name, key in named.items()}
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import psutil
 import torch
-import yaml
 from trl import GRPOConfig
+
+from recipes.arguments import read_options
 
 GiB = 2**30
 
@@ -69,17 +70,22 @@ def planned_machine(
     """The machine that an accelerate config describes.
 
     Args:
-        processes, nodes: instead of what the config says.
+        processes, nodes: instead of what the config says, where they are given; 1 or more.
         gpu, cpu, disk: bytes; see Machine.
 
     Raises:
-        ValueError: if the processes don't divide evenly over the nodes.
-        OSError: if there is no such config.
-        KeyError: if it lacks num_processes or num_machines.
+        ValueError: if there is no such config, it lacks something, or the processes don't divide evenly over the nodes.
     """
-    content = yaml.safe_load(config.read_text())
+    content = read_options(config)
+    counts = {"num_processes": processes, "num_machines": nodes}
+    for name, given in counts.items():
+        counts[name] = count = content.get(name) if given is None else given
+        if type(count) is not int or count < 1:
+            raise ValueError(f"{config} has {name}: {count}: write a number of 1 or more there, or give --{name}.")
     deepspeed = content.get("deepspeed_config") or {}
-    processes, nodes = processes or content["num_processes"], nodes or content["num_machines"]
+    if not isinstance(deepspeed, dict):
+        raise ValueError(f"{config} has deepspeed_config: {deepspeed}: write options there, or leave it out.")
+    processes, nodes = counts.values()
     if processes % nodes:
         raise ValueError(f"{processes} processes don't divide evenly over {nodes} nodes (num_processes, num_machines).")
     return Machine(

@@ -5,7 +5,7 @@
   python recipes/smoke_gpu.py --device cpu                           the same code without a GPU, with a tiny model
 
 Each check is OK, NOT OK or not run. The checks are printed and, with what was measured, written to outputs/smoke-gpu.json.
-The exit code is 1 if any is NOT OK.
+The exit code is 1 if any is NOT OK. The runs that they make go to outputs/smoke-gpu.json.runs, which is emptied first.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from recipes.checkpoints import read_log_history
 from recipes.machine import GiB
 from recipes.packing import PackedGRPOTrainer
 from recipes.planner.memory import activations
+from recipes.pretrained import hub_is_unreachable, load_config
 
 ROOT = Path(__file__).resolve().parents[1]
 SHAPE = ("hidden_size", "num_attention_heads", "num_key_value_heads", "intermediate_size", "num_hidden_layers", "vocab_size")
@@ -73,6 +74,11 @@ def environment(report: Report, args) -> None:
     report.add("environment", "bfloat16 and flash attention", capability >= (8, 0), f"compute capability {capability}")
 
 
+def runs(args) -> Path:
+    """The folder for what the checks train."""
+    return args.output.with_name(f"{args.output.name}.runs")
+
+
 def new_model(args):
     """A model in bfloat16. Random weights are drawn large enough for attention to matter."""
     torch.manual_seed(0)
@@ -87,7 +93,7 @@ def new_model(args):
 def new_trainer(model, args, rollout: dict, scores: list[float], packed_tokens: int | None, **config):
     """A trainer whose "generation" returns the completions of `rollout`, all of one prompt, rewarded with `scores`."""
     config = trl.GRPOConfig(
-        args.output.with_suffix(""), num_generations=len(scores), max_completion_length=8192, loss_type="grpo", beta=0.0,
+        runs(args), num_generations=len(scores), max_completion_length=8192, loss_type="grpo", beta=0.0,
         use_cpu=args.device == "cpu", report_to="none", save_strategy="no", dataloader_pin_memory=False, disable_tqdm=True,
         logging_steps=1, **config,
     )  # fmt: skip
@@ -241,7 +247,7 @@ def run_grpo(args, folder: Path, *options: str) -> list[dict]:
 
 def grpo(report: Report, args) -> None:
     """Four steps of GRPO with a tiny model; then two steps, resumed for two more: the same weights, byte for byte."""
-    straight, resumed = (args.output.with_suffix("") / run for run in ("straight", "resumed"))
+    straight, resumed = (runs(args) / run for run in ("straight", "resumed"))
     exact = ("--full_determinism", "true", "--save_steps", "2", "--eval_steps", "2")
     rewards = [log["reward"] for log in run_grpo(args, straight, "--max_steps", "4", *exact) if "reward" in log]
     ok = len(rewards) == 4 and all(map(math.isfinite, rewards))
@@ -262,7 +268,7 @@ def vllm(report: Report, args) -> None:
         return report.add("vLLM", name, None, "on a CPU, use `make rehearse`" if on_cpu else "vLLM is not installed")
     colocated = ("--use_vllm", "true", "--vllm_mode", "colocate", "--vllm_enable_sleep_mode", "true")
     sizes = ("--vllm_gpu_memory_utilization", "0.2", "--vllm_max_model_length", "1024", "--max_steps", "3", "--save_steps", "3")
-    logs = run_grpo(args, args.output.with_suffix("") / "vllm", *colocated, *sizes)
+    logs = run_grpo(args, runs(args) / "vllm", *colocated, *sizes)
     differences = [log[key] for log in logs if (key := "sampling/sampling_logp_difference/mean") in log]
     ok = len(differences) == 3 and max(differences) < 0.05
     report.add("vLLM", name, ok, "log-probabilities differ by " + ", ".join(f"{x:.4f}" for x in differences))
@@ -282,8 +288,17 @@ def main() -> None:
         sys.exit("There is no CUDA GPU here. To run the same checks on the CPU with a tiny model, add --device cpu.")
     transformers.logging.set_verbosity_error()
     warnings.simplefilter("ignore")
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(args.output.with_suffix(""), ignore_errors=True)
+    try:
+        if args.model:
+            load_config(trl.ModelConfig(args.model), hub_is_unreachable())
+        if args.output.is_dir():
+            raise ValueError(f"--output {args.output} is a folder: name a file, such as {args.output / 'smoke-gpu.json'}.")
+        runs(args).mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(runs(args))
+    except OSError as error:
+        sys.exit(f"recipes/smoke_gpu.py: {error.filename}: {error.strerror}. --output must be a file in a folder of yours.")
+    except ValueError as error:
+        sys.exit(f"recipes/smoke_gpu.py: {str(error).replace('model_name_or_path', '--model')}")
     report = Report(args.output, args.model or "random weights")
     for name in args.parts:
         try:

@@ -6,7 +6,6 @@ there.
 from __future__ import annotations
 
 import shutil
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,7 +71,7 @@ class PuzzleTrainer(PackedGRPOTrainer):
         self.learning_rate_power, self.learning_rate_rows = learning_rate_power, learning_rate_rows
         self.muon_learning_rate = muon_learning_rate
         self.learning_rate_factor = 1.0  # of the current generation
-        self.held_out_scores: dict[str, list[float]] = defaultdict(list)  # band → accuracy on each puzzle of an evaluation
+        self.held_out_scores: list[tuple] = []  # of each puzzle of an evaluation: band, mean and best accuracy of its samples
         super().__init__(*args, **kwargs)
         lora = self.model.active_peft_config if is_peft_model(self.model) else None
         if self.use_vllm and lora and not (lora.use_dora or lora.modules_to_save):
@@ -145,11 +144,10 @@ class PuzzleTrainer(PackedGRPOTrainer):
             inputs = [row | {"unfinished_thought": value} for row, value in zip(inputs, unfinished, strict=True)]
         rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)  # of all processes
         self.rewards = (rewards * self.reward_weights.to(rewards.device)).nansum(dim=1)
-        if not self.model.training and "difficulty" in inputs[0]:
-            scores = rewards[:, 0].view(-1, self.num_generations_eval).mean(dim=1).tolist()  # of each puzzle
-            bands = gather_object([row["difficulty"] for row in inputs])[:: self.num_generations_eval]
-            for band, score in zip(bands, scores, strict=True):
-                self.held_out_scores[band].append(score)
+        if not self.model.training:
+            samples = rewards[:, 0].view(-1, self.num_generations_eval)  # (puzzles, samples)
+            bands = gather_object([row.get("difficulty") for row in inputs])[:: self.num_generations_eval]
+            self.held_out_scores += zip(bands, samples.mean(dim=1).tolist(), samples.amax(dim=1).tolist(), strict=True)
         return rewards
 
     def _template_begins_thought(self) -> bool:
@@ -163,9 +161,15 @@ class PuzzleTrainer(PackedGRPOTrainer):
         return not any(without_thinking(text, opened=True) for text in texts)
 
     def log(self, logs, start_time=None):
-        for band, scores in sorted(self.held_out_scores.items()):  # empty except at the end of an evaluation
-            logs[f"eval_accuracy/{band}"] = np.mean(scores).item()
-            logs[f"eval_accuracy_error/{band}"] = np.std(scores).item() / len(scores) ** 0.5
+        if self.held_out_scores:  # at the end of an evaluation
+            puzzles = len(self.callback_handler.eval_dataloader.dataset)  # any more are repeated, to fill the last batch
+            bands, means, best = map(np.array, zip(*self.held_out_scores[:puzzles], strict=True))
+            for band in sorted({*bands} - {None}):
+                scores = means[bands == band]
+                logs[f"eval_accuracy/{band}"] = scores.mean().item()
+                logs[f"eval_accuracy_error/{band}"] = scores.std().item() / len(scores) ** 0.5
+            if (k := self.num_generations_eval) > 1:
+                logs |= {f"eval_best_of_{k}": best.mean().item(), f"eval_pass_at_{k}": (best == 1).mean().item()}
         self.held_out_scores.clear()
         super().log(logs, start_time)
 

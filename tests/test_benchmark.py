@@ -5,6 +5,8 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections import Counter
+from itertools import combinations
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -289,10 +291,65 @@ def test_deductions_are_counted_by_verdict_and_an_extractor_is_asked_once(rows, 
     log = benchmark.complete_log(tmp_path / "out" / "tester" / "logs", COUNT * SAMPLES)
     for sample in log.samples:
         del sample.scores["grader"].metadata["deductions"]  # as in a log from before they were judged
-    old = summarize(log.samples, None, None)
+    old = summarize(log.samples, SAMPLES, None, None)
     assert old["soundness"] is old["deductions"] is old["read_share"] is None
     assert old["accuracy"]["mean"] == 1.0
     assert "deductions" not in summary_table(old)
+    assert f"best of {SAMPLES}" in summary_table(old)
+    del old["best_of_k"], old["pass_at_k"]  # as in a result from before they were measured
+    assert "best of" not in summary_table(old)
+
+
+def test_the_best_of_k_samples_is_measured_on_puzzles_with_all_samples(rows, dataset, tmp_path, run):
+    known, times = by_prompt(rows), Counter()
+    slips = [(0, 1, 2), (1, 1, 1), (0, 0, 0), (2, 0, 2), (2, 1, 2), (0, 0, 1), (1, 2, 2)]  # wrong answers of each response
+
+    def answer(prompt, _):
+        i = rows.index(known[prompt])
+        times[i] += 1
+        if i == len(slips):  # the last puzzle gets only two of its three responses
+            return refusal(400, "no such parameter", "bad_request") if times[i] == 1 else reply(sheet(rows[i]))
+        return reply(sheet(rows[i], wrong=slips[i][times[i] - 1]))
+
+    with openai_server(answer) as (_, url):
+        done = run(dataset, url, tmp_path / "out", "--max-connections", "1")
+    found = result_of(tmp_path / "out")
+    assert found["responses"]["failed"] == 1
+    assert (found["accuracy"]["n"], found["accuracy"]["puzzles"]) == (COUNT * SAMPLES - 1, COUNT)
+    right = [[1 - wrong / len(row["solution"]) for wrong in of] for row, of in zip(rows, slips, strict=False)]
+    solved = [[float(wrong == 0) for wrong in of] for of in slips]
+    for key, scores in (("best_of_k", right), ("pass_at_k", solved)):
+        assert list(found[key]) == ["1", "2", "3"]
+        for k, value in found[key].items():
+            expected = [np.mean([max(chosen) for chosen in combinations(of, int(k))]) for of in scores]
+            assert value["mean"] == pytest.approx(np.mean(expected))
+            assert value["low"] < value["mean"] < value["high"]
+            assert value["n"] == value["puzzles"] == len(slips)
+    for k, passed in found["pass_at_k"].items():
+        assert f"pass@{k}" in done.stdout
+        assert f"{passed['mean']:.3f}" in next(line for line in done.stdout.splitlines() if line.startswith(f"pass@{k} "))
+        assert f"best of {k}" in done.stdout
+
+
+def test_a_name_is_no_path_and_a_failed_start_deletes_nothing_that_was_there(dataset, tmp_path, run, bench):
+    nowhere = "http://127.0.0.1:9/v1"
+    kept = tmp_path / "kept" / "thesis.txt"
+    kept.parent.mkdir()
+    kept.write_text("years of work")
+    (tmp_path / "out").mkdir()
+    for name in ("../kept", "..", "a/b", f"{kept.parent}", "../new"):
+        refused = run(dataset, nowhere, tmp_path / "out", "--name", name)
+        assert f"--name {name}: must be the name of a folder in {tmp_path / 'out'}, not a path" in refused.stderr
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["kept", "out", "puzzles.json", "thesis.txt"]
+
+    done = ("guess", "--dataset", dataset, "--puzzles", 2, "--samples", 1, "--output", tmp_path / "out", "--name", "x")
+    assert bench(*done).returncode == 0
+    (tmp_path / "out" / "x" / "logs").rename(tmp_path / "archive")
+    (tmp_path / "out" / "x" / "result.json").write_text("kept")
+    base = ["tester", *done[1:], "--base-url", nowhere]
+    (run_json := tmp_path / "out" / "x" / "run.json").write_text(run_json.read_text().replace('"guess"', '"tester"'))
+    assert "Is it an OpenAI-compatible server?" in bench(*base).stderr
+    assert (tmp_path / "out" / "x" / "result.json").read_text() == "kept"
 
 
 def test_empty_and_unread_answers_are_counted_and_reported(rows, dataset, tmp_path, run):
@@ -419,6 +476,8 @@ def test_guessing_scores_at_the_level_of_chance(tmp_path, bench):
     result = json.loads((tmp_path / "guess" / "result.json").read_text())
     expected = chance(fresh_puzzles(puzzles_of(recipe), 77, count))
     assert result["accuracy"]["low"] - 0.02 < expected < result["accuracy"]["high"] + 0.02
+    assert result["best_of_k"] is result["pass_at_k"] is None  # with one sample each
+    assert "best of" not in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -433,6 +492,14 @@ def test_guessing_scores_at_the_level_of_chance(tmp_path, bench):
         ("tester --base-url URL --dataset BARE", "row 0 has no solution"),
         ("tester --base-url URL --recipe recipes/nix.yaml", "there is no file"),
         ("tester --base-url URL --prices BAD", "tester lacks cached, date, source"),
+        ("tester --base-url URL --prices LIST", "list.yaml holds ['tester'] instead of lines of the form `key: value`"),
+        ("tester --base-url URL --prices TEXT", "tester lacks cached, date, input, output, source"),
+        ("tester --base-url URL --prices NEGATIVE", "tester has cached: -1; write dollars per million tokens, 0 or more"),
+        ("tester --base-url URL --recipe LIST", "list.yaml holds ['tester'] instead of lines of the form `key: value`"),
+        ("tester --base-url URL --recipe BROKEN", "broken.yaml is not YAML"),
+        ("tester --base-url URL --max-retries -1", "--max-retries -1: must be at least 0"),
+        ("tester --base-url URL --gpu-dollars -2", "--gpu-dollars -2.0: must be at least 0"),
+        ("tester --base-url URL --temperature nan", "--temperature nan: must be at least 0"),
         ("anthropic/claude-3-7-sonnet-latest --reasoning-tokens 16000", "No ANTHROPIC_API_KEY"),
         ("openai/o3-mini --reasoning-effort high", "No OPENAI_API_KEY"),
         ("nowhere/model", "not recognized"),
@@ -443,15 +510,19 @@ def test_what_cannot_work_is_refused_and_leaves_nothing_behind(options, complain
     for key in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY"):
         monkeypatch.delenv(key, raising=False)
     monkeypatch.chdir(ROOT)
-    (tmp_path / "bad.yaml").write_text("tester: {input: 1, output: 2}\n")
-    (tmp_path / "bare.json").write_text('[{"prompt": "x"}, {"prompt": "y"}]')
+    files = {
+        "bad.yaml": "tester: {input: 1, output: 2}",
+        "negative.yaml": "tester: {input: 1, cached: -1, output: 2, source: here, date: 2026}",
+        "text.yaml": "tester: cheap",
+        "list.yaml": "- tester",
+        "broken.yaml": "tester: [",
+        "bare.json": '[{"prompt": "x"}, {"prompt": "y"}]',
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
     with openai_server(lambda *_: refusal(500, "nothing should be requested")) as (server, url):
-        given = (
-            options.replace("URL", url)
-            .replace("BAD", str(tmp_path / "bad.yaml"))
-            .replace("BARE", str(tmp_path / "bare.json"))
-            .split()
-        )
+        placeholders = {"URL": url} | {Path(name).stem.upper(): str(tmp_path / name) for name in files}
+        given = [placeholders.get(word, word) for word in options.split()]
         base = ["benchmark.py", "--dataset", str(dataset), "--puzzles", "2", "--output", str(tmp_path / "out")]
         monkeypatch.setattr(sys, "argv", [*base, *given])
         with pytest.raises((SystemExit, ValueError)) as caught:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2Tokenizer
@@ -32,6 +33,7 @@ from recipes.tiny.model import tiny_tokenizer
 from recipes.trainer import PuzzleTrainer
 from tests import forked
 from tests.test_dataset import make
+from tests.test_rehearsal import free_port
 
 ROOT = Path(__file__).parents[1]
 BASE = ROOT / "recipes" / "tiny" / "tiny-base"
@@ -153,6 +155,27 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_weights(tmp_path):
     assert not all(start[name].equal(whole[name]) for name in whole)
 
 
+def test_the_best_of_several_samples_on_two_processes(tmp_path):
+    """Against the accuracy of each completion, as logged by TRL: 8 puzzles of 2 samples, of which a process generates one."""
+    several = "--num_eval_puzzles 8 --num_generations_eval 2 --per_device_eval_batch_size 1 --max_steps 1 --save_steps 1"
+    options = command(tmp_path / "run", *several.split(), "--log_completions", "true", "--model_name_or_path", BASE)
+    where = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    ranks = [forked.start(tmp_path / f"rank-{rank}.log", *options, RANK=rank, LOCAL_RANK=rank, **where) for rank in "01"]
+    for rank in ranks:
+        rank.join()
+    assert [rank.exitcode for rank in ranks] == [0, 0], (tmp_path / "rank-0.err").read_text()[-4000:]
+    completions = pq.read_table(tmp_path / "run" / "completions" / "completions_00000.parquet").to_pylist()
+    by_prompt = {}
+    for row in completions:
+        by_prompt.setdefault(str(row["prompt"]), []).append(row["accuracy"])
+    assert [len(accuracies) for accuracies in by_prompt.values()] == [2] * 8
+    best = [max(accuracies) for accuracies in by_prompt.values()]
+    before = json.loads((tmp_path / "run" / "result.json").read_text())["before"]
+    assert before["best_of_2"] == pytest.approx(sum(best) / 8, abs=1e-6)
+    assert before["best_of_2"] > before["accuracy"] == pytest.approx(sum(row["accuracy"] for row in completions) / 16, abs=1e-6)
+    assert before["pass_at_2"] == best.count(1) / 8 > 0
+
+
 def test_packing_changes_nothing_but_the_time(tmp_path):
     """Two optimizer steps of a generation: the same samples with and without it, and so the same curve; switched off halfway
     too.
@@ -215,20 +238,53 @@ def test_every_recipe_parses(monkeypatch):
 @pytest.mark.parametrize(
     ("yaml", "complaint"),
     [
+        ("learning_rate: 1e-5x", "recipe.yaml: argument --learning_rate/--learning-rate: invalid float value: '1e-5x'"),
+        ("suspects: 2.5", "recipe.yaml: argument --suspects: invalid int value: '2.5'"),
+        ("suspects: [3, 4]", "recipe.yaml: argument --suspects: invalid int value: '[3, 4]'"),
+        ("alarm_drop: null", "recipe.yaml: argument --alarm_drop/--alarm-drop: invalid float value: 'null'"),
+        ("alarm_drop: .nan", "recipe.yaml: alarm_drop: nan is not a finite number."),
+        ("num_generations: 0", "recipe.yaml: num_generations: 0 is too few: use 1 or more."),
+        ("generation_kwargs: [1]", "generation_kwargs: '[1]' is not a mapping"),
+        ("3: 4", "recipe.yaml has the unknown key 3."),
+        ("", "recipe.yaml holds nothing, not options: write one `name: value` a line."),
+        ("a text", "recipe.yaml holds a text, not options"),
+        ("output_dir: \udce4", "recipe.yaml is not UTF-8 text (byte 12): save it as UTF-8"),
         ("learning_rat: 1e-5", "unknown key 'learning_rat'. Did you mean 'learning_rate'?"),
         ("learning_rate: [", "while parsing"),
         (
             "num_generations: 3\nper_device_train_batch_size: 8\nuse_cpu: true\nbf16: false",
             "must be divisible by num_generations",
         ),
-        ("- a list", "unknown key 'a list'"),
+        ("- a list", "recipe.yaml holds a list, not options"),
     ],
 )
 def test_a_faulty_recipe_is_refused(monkeypatch, tmp_path, capsys, yaml, complaint):
-    (recipe := tmp_path / "recipe.yaml").write_text(yaml)
+    (recipe := tmp_path / "recipe.yaml").write_text(yaml, errors="surrogateescape")
     with pytest.raises(SystemExit):
-        parsed(monkeypatch, "--config", recipe)
-    assert complaint in capsys.readouterr().err
+        parsed(monkeypatch, "--use_cpu", "true", "--config", recipe)
+    assert complaint in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("rest", [(), ("--use_cpu", "true")])
+def test_config_without_a_recipe_is_refused(monkeypatch, capsys, rest):
+    with pytest.raises(SystemExit):
+        parsed(monkeypatch, "--config", *rest)
+    assert "--config lacks the recipe: name its YAML file" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_value_in_a_recipe_means_what_it_means_on_the_command_line(monkeypatch, tmp_path):
+    (recipe := tmp_path / "recipe.yaml").write_text(
+        "difficulty: easy\nplayers: [2, 3]\nseed: 5\npacking: false\nlearning_rate: 1e-5\ncurriculum: null\n"
+        "max_completion_length: null\ngeneration_kwargs: {stop: ['1']}\nenv: {CLUE: 7}\n"
+    )
+    monkeypatch.setenv("CLUE", "")
+    puzzles, run_args, _, args, _ = parsed(
+        monkeypatch, "--config", recipe, "--use_cpu", "true", "--seed", "6", "--players", "4"
+    )
+    assert (puzzles.difficulty, puzzles.players, puzzles.curriculum) == (["easy"], [4], None)
+    assert (args.seed, run_args.packing, args.learning_rate, args.max_completion_length) == (6, False, 1e-5, None)
+    assert args.generation_kwargs == {"stop": ["1"]}
+    assert os.environ["CLUE"] == "7"
 
 
 def test_a_missing_recipe_is_named(monkeypatch, capsys):
@@ -269,6 +325,8 @@ def test_a_missing_gpu_is_named(monkeypatch, capsys):
         (("--use_vllm", "true", "--vllm_mode", "server", "--vllm_server_port", "9"), "no vLLM server answers at"),
         (("--report_to", "wandb"), "report_to: wandb is not installed: pip install wandb"),
         (("--reward_weights", "1", "1", "1"), "reward_weights: .* has no effect here .*deduction_weight"),
+        (("--eval_on_start", "false"), "eval_on_start: False has no effect here .*scored before training.* leave it out"),
+        (("--eval_on_start", "true"), "eval_on_start: True has no effect here"),
         (("--save_total_limit", "3"), "save_total_limit: 3 has no effect here"),
         (("--optimizer_steps", "1", "--gradient_accumulation_steps", "2"), "optimizer_steps 1 sets it"),
         (

@@ -333,6 +333,7 @@ def on_two_processes(tmp_path, runs):
 def with_zero3(tmp_path, keywords):
     """The same with the launcher and ZeRO-3, for one run only, since DeepSpeed keeps the batch sizes of the first."""
     launcher = ["-m", "accelerate.commands.launch", "--config_file", "accelerate_configs/zero3_cpu.yaml"]
+    launcher += ["--main_process_port", str(free_port())]
     command = [sys.executable, *launcher, "tests/packed_and_stock.py", str(tmp_path), json.dumps({"run": keywords})]
     done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr[-4000:]

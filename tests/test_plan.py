@@ -153,7 +153,7 @@ def plan(monkeypatch, capsys):
         try:
             main(*parse((PlanArguments, PuzzleArguments, RunArguments, AlarmArguments, GRPOConfig, ModelConfig), ""))
         except SystemExit as end:
-            return capsys.readouterr().out + str(end.code), end.code
+            return "".join(capsys.readouterr()) + str(end.code), end.code
         return capsys.readouterr().out, 0
 
     return run
@@ -203,7 +203,27 @@ def test_shipped_recipes_fit_where_they_say(plan, dataset, recipe, machines, ver
         (("--disk_gib", "10"), "GiB of disk, but 10.00 are free"),
         (("--num_processes", "8", "--num_machines", "3"), "8 processes don't divide evenly over 3 nodes"),
         (("--model_name_or_path", "no/such-model"), "model_name_or_path 'no/such-model' is neither"),
-        (("--machines", "accelerate_configs/none.yaml"), "accelerate_configs/none.yaml"),
+        (
+            ("--machines", "accelerate_configs/none.yaml"),
+            "accelerate_configs/none.yaml: No such file or directory. Give a YAML",
+        ),
+        (("--machines", "accelerate_configs"), "accelerate_configs: Is a directory. Give a YAML"),
+        (("--machines", "README.md"), "README.md is not YAML ("),
+        (("--mfu", "0"), "mfu: 0.0 is impossible: give a number above 0."),
+        (("--mfu", "30"), "mfu: 30 is impossible: it is a share of the peak, so 1 at most."),
+        (("--generation_speed", "0"), "generation_speed: 0.0 is impossible"),
+        (("--peak_tflops", "inf"), "peak_tflops: inf is not a finite number"),
+        (("--num_processes", "-1"), "num_processes: -1 is impossible"),
+        (("--num_processes", "0"), "num_processes: 0 is impossible"),
+        (("--num_machines", "0"), "num_machines: 0 is impossible"),
+        (("--price", "-1"), "price: -1.0 is impossible: give a number above 0 or 0."),
+        (("--price", "nan"), "price: nan is not a finite number"),
+        (("--gpu_gib", "0"), "gpu_gib: 0.0 is impossible"),
+        (("--disk_gib", "0"), "GiB of disk, but 0.00 are free"),
+        (("--completion_tokens", "0"), "completion_tokens: 0 is impossible"),
+        (("--completion_tokens", "9000"), "completion_tokens: 9,000 is more than max_completion_length 8,192: lower it."),
+        (("--optimizer_steps", "0"), "optimizer_steps: 0 is too few: use 1 or more."),
+        (("--vllm_tensor_parallel_size", "0"), "vllm_tensor_parallel_size: 0 is too few"),
         (("--machines", "accelerate_configs/single_gpu.yaml"), "dtype: bfloat16 would train all weights in bfloat16"),
     ],
 )
@@ -211,6 +231,36 @@ def test_a_plan_that_will_not_do_fails(plan, dataset, arguments, complaint):
     said, code = plan("qwen2.5-14b", "--dataset", dataset, *arguments)
     assert code
     assert complaint in said
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"", "holds nothing, not options: write one `name: value` a line"),
+        (b"- num_processes: 8", "holds a list, not options"),
+        (b"eight GPUs", "holds a text, not options"),
+        (b"8", "holds 8, not options"),
+        (b"name: Universit\xe4t", "is not UTF-8 text (byte 15): save it as UTF-8"),
+        (b"[" * 10_000, "is not YAML (maximum recursion depth exceeded"),
+        (b"num_machines: 1", "has num_processes: None: write a number of 1 or more there, or give --num_processes."),
+        (b"num_processes: 8", "has num_machines: None"),
+        (b"num_processes: 0\nnum_machines: 1", "has num_processes: 0"),
+        (b"num_processes: eight\nnum_machines: 1", "has num_processes: eight"),
+        (b"num_processes: 8\nnum_machines: 1\ndeepspeed_config: ds.json", "has deepspeed_config: ds.json: write options there"),
+    ],
+)
+def test_a_machine_that_cannot_be_read_is_refused_before_anything_is_computed(monkeypatch, plan, tmp_path, content, complaint):
+    monkeypatch.setattr("recipes.planner.plan.hub_is_unreachable", lambda: pytest.fail("it asked for the Hub"))
+    (tmp_path / "machine.yaml").write_bytes(content)
+    said, code = plan("qwen2.5-14b", "--machines", tmp_path / "machine.yaml")
+    assert code
+    assert f"{tmp_path / 'machine.yaml'} {complaint}" in said
+    assert "\n" not in said
+
+
+def test_a_plan_assumes_no_longer_completions_than_there_can_be(plan):
+    few = ("--num_train_puzzles", "8", "--machines", "accelerate_configs/cpu.yaml", "--price", "0", "--num_processes", "1")
+    assert "up to 160 tokens, 160 assumed on average" in plan("tiny-cpu", *few)[0]
 
 
 def test_a_dataset_that_is_not_made_yet_is_sampled(plan):

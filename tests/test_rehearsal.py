@@ -65,7 +65,7 @@ def dataset(tmp_path_factory):
 def command(dataset, output_dir, *overrides, config="zero3_cpu", recipe="qwen2.5-14b", script="recipes/grpo.py", launch=()):
     accelerate = (sys.executable, "-m", "accelerate.commands.launch", "--config_file", f"accelerate_configs/{config}.yaml")
     run = (script, "--config", f"recipes/{recipe}.yaml", "--dataset", str(dataset), "--output_dir", str(output_dir))
-    return [*accelerate, *launch, *run, *SIZES, *overrides]
+    return [*accelerate, "--main_process_port", str(free_port()), *launch, *run, *SIZES, *overrides]
 
 
 def rehearse(*args, **kwargs):

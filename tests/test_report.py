@@ -15,7 +15,7 @@ from recipes.checkpoints import COMPLETE
 from recipes.evaluation.logs import Run, benchmarks_by_puzzles
 from recipes.evaluation.plots import frontier
 from recipes.evaluation.power_law import fit_power_law
-from recipes.evaluation.report import benchmark_tables, describe_soundness, describe_unread, main
+from recipes.evaluation.report import benchmark_tables, describe_scores, describe_soundness, describe_unread, main
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = yaml.safe_load((ROOT / "recipes" / "evaluation" / "published.yaml").read_text())
@@ -59,7 +59,7 @@ def write_row(folder, name, accuracy, dollars, digest="aaa", failed=0):
     (folder / name / "result.json").write_text(json.dumps(row))
 
 
-def write_run(folder, steps_per_iteration=5, iterations=40, deductions=True):
+def write_run(folder, steps_per_iteration=5, iterations=40, deductions=True, samples=1):
     """The logs of a run of several optimizer steps per iteration, evaluated every second iteration."""
     rng = np.random.default_rng(0)
     logs = []
@@ -74,6 +74,9 @@ def write_run(folder, steps_per_iteration=5, iterations=40, deductions=True):
             logs.append(
                 {"step": step, "eval_rewards/accuracy/mean": right, "eval_completions/mean_length": 900 + step, **bands}
             )
+            if samples > 1:
+                best = {f"eval_best_of_{samples}": 0.84 - step / 4000, f"eval_pass_at_{samples}": 0.5 - step / 2000}
+                logs[-1] |= {"eval_solved": step / 1000} | best
             if deductions:
                 logs[-1] |= {"eval_unread_answers": 0.0 if step else 0.25}
                 logs[-1] |= {"eval_soundness": 0.5 + step / 1000, "eval_deductions": 6 + step / 100}
@@ -107,6 +110,49 @@ def test_deductions_before_and_after_training_are_described_if_they_were_logged(
     assert "answers unread: not logged → not logged" in describe_unread(Run(tmp_path / "old"))
     run.soundness["before"] = {"proved": None, "stated": 0.0}  # an untrained model that states nothing
     assert "proved: — → 0.70 (0.0 → 8.0 stated" in describe_soundness(run)
+
+
+def test_the_best_of_several_samples_is_followed_over_training(tmp_path, monkeypatch, capsys):
+    write_run(tmp_path / "run", samples=16)
+    run = Run(tmp_path / "run")
+    assert run.samples == 16
+    assert (run.best_of[1], run.best_of[41]) == (0.84, pytest.approx(0.79))
+    assert (run.pass_at[1], run.pass_at[41]) == (0.5, pytest.approx(0.4))
+    assert run.solved[41] == 0.2
+    line = (
+        "best of 16: 0.84 → 0.79; pass@16: 0.50 → 0.40 (one sample: 0.30 → 0.63 of the answers right, 0.00 → 0.20 of the "
+        "puzzles solved; 64 held-out puzzles)"
+    )
+    assert describe_scores(run)[0] == line
+    report(tmp_path, "out", tmp_path / "run", monkeypatch)
+    assert line in capsys.readouterr().out
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert f"- {tmp_path / 'run'}: {line}\n" in text
+    assert "![passk](passk.svg)" in text
+    drawn = (tmp_path / "out" / "passk.svg").read_text()
+    for label in ("best of 16", "answers right, mean", "pass@16", "puzzles solved, mean"):
+        assert f"{label} -->" in drawn  # matplotlib draws letters as shapes and names each text in a comment
+    found = json.loads((tmp_path / "out" / "report.json").read_text())[str(tmp_path / "run")]
+    assert (found["samples"], found["best_of"][0], found["pass_at"][1]) == (16, 0.84, pytest.approx(0.4))
+
+    write_run(tmp_path / "one")
+    assert not any("best of" in line for line in describe_scores(Run(tmp_path / "one")))
+    report(tmp_path, "out", tmp_path / "one", monkeypatch)
+    assert not list((tmp_path / "out").glob("passk.*"))
+    assert "best of" not in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_a_table_has_the_largest_k_of_its_rows(tmp_path):
+    for name, accuracy, ks in (("eight", 0.5, (1, 2, 4, 8)), ("two", 0.6, (1, 2)), ("one", 0.4, ())):
+        write_row(tmp_path, name, accuracy, None)
+        row = json.loads((file := tmp_path / name / "result.json").read_text())
+        best = {"best_of_k": {k: value(0.5 + k / 40) for k in ks}, "pass_at_k": {k: value(k / 40) for k in ks}} if ks else {}
+        file.write_text(json.dumps(row | (best or {"best_of_k": None, "pass_at_k": None})))
+    header, _, two, eight, one = benchmark_tables(benchmarks_by_puzzles(tmp_path), PUBLISHED).splitlines()[2:7]
+    assert "| solved | best of 8 | pass@8 | deductions proved |" in header
+    assert "| 0.700 (0.650 to 0.750) | 0.200 (0.150 to 0.250) |" in eight
+    assert "| 0.600 (0.550 to 0.650) | — | — | 0.600 (0.550 to 0.650) of 400 |" in two
+    assert "| — | — |" in one
 
 
 def options(tmp_path, output, run):
@@ -171,3 +217,39 @@ def test_a_report_names_what_is_missing(tmp_path, monkeypatch, capsys):
     assert "nowhere holds no complete checkpoint" in capsys.readouterr().err
     assert benchmarks_by_puzzles(tmp_path / "nowhere") == {}
     assert "DeepSeek R1" in benchmark_tables({}, PUBLISHED)
+
+
+@pytest.mark.parametrize(
+    ("damage", "complaint"),
+    [
+        (lambda row: "{", "is not JSON"),
+        (lambda row: "[]", "holds [] instead of a JSON object"),
+        (lambda row: json.dumps({key: row[key] for key in row if key != "accuracy"}), "lacks accuracy.n"),
+        (lambda row: json.dumps(row | {"puzzles": {"n": 64}}), "lacks puzzles.source"),
+        (lambda row: json.dumps(row | {"accuracy": 0.5}), "lacks accuracy.n"),
+    ],
+)
+def test_a_damaged_result_is_named_with_the_fix(tmp_path, monkeypatch, capsys, damage, complaint):
+    write_run(tmp_path / "run")
+    for name in ("sound", "torn"):
+        write_row(tmp_path / "benchmark", name, 0.6, 0.001)
+    file = tmp_path / "benchmark" / "torn" / "result.json"
+    file.write_text(damage(json.loads(file.read_text())))
+    with pytest.raises(SystemExit) as refused:
+        report(tmp_path, "out", tmp_path / "run", monkeypatch)
+    assert refused.value.code == 2
+    printed = capsys.readouterr().err
+    assert f"{file} {complaint}" in printed
+    assert "Run that benchmark again, which requests nothing that its logs hold, or delete the file." in printed
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("output", ["file", "file/below"])
+def test_an_output_that_cannot_be_a_folder_is_named(tmp_path, monkeypatch, capsys, output):
+    write_run(tmp_path / "run")
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(SystemExit) as refused:
+        report(tmp_path, output, tmp_path / "run", monkeypatch)
+    assert refused.value.code == 2
+    assert f"--output {tmp_path / output} cannot be a folder" in capsys.readouterr().err
+    assert (tmp_path / "file").read_text() == "kept"

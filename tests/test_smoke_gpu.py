@@ -63,6 +63,28 @@ def test_without_a_gpu_one_clear_line(tmp_path):
     assert done.stderr == "There is no CUDA GPU here. To run the same checks on the CPU with a tiny model, add --device cpu."
 
 
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (("--model", "/nope"), "--model '/nope' is neither a folder with a model nor one that the Hub has"),
+        (("--output", "."), "--output . is a folder: name a file, such as smoke-gpu.json."),
+        (("--output", "README.md/smoke.json"), "README.md/smoke.json.runs: Not a directory. --output must be a file in"),
+    ],
+)
+def test_what_cannot_work_is_refused_in_one_line(monkeypatch, tmp_path, options, complaint):
+    monkeypatch.setattr(smoke_gpu, "hub_is_unreachable", lambda: True)
+    done, checks = smoke(tmp_path, "--device", "cpu", *options)
+    assert (done.returncode, done.stdout, checks) == (1, "", {})
+    assert done.stderr.startswith(f"recipes/smoke_gpu.py: {complaint}")
+    assert "\n" not in done.stderr
+
+
+def test_a_folder_next_to_the_output_is_left_alone(tmp_path):
+    (tmp_path / "smoke").mkdir()
+    assert smoke(tmp_path, "--device", "cpu", "--parts", "environment")[0].returncode == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["smoke", "smoke.json"]
+
+
 @pytest.mark.slow
 def test_grpo_resumes_to_the_same_weights(tmp_path):
     done, checks = smoke(tmp_path, "--device", "cpu", "--parts", "grpo")

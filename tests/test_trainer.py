@@ -1,7 +1,10 @@
-"""The order of puzzles: in an epoch, in a resumed run, in a curriculum; and the grading of thoughts that never end."""
+"""The order of puzzles: in an epoch, in a resumed run, in a curriculum; the grading of thoughts that never end; and what an
+evaluation logs.
+"""
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from datasets import Dataset
@@ -92,3 +95,33 @@ def test_a_thought_that_the_chat_template_opens_earns_nothing_unless_it_is_close
     columns = {key: [row[key] for row in inputs] for key in inputs[0] if key != "prompt"}
     assert accuracy(prompts=prompts, completions=completions, **columns) == expected
     published_accuracy(prompts=prompts, completions=completions, **columns)
+
+
+@pytest.mark.parametrize("difficulty", [True, False])
+def test_an_evaluation_counts_each_puzzle_once_and_knows_its_best_sample(difficulty, monkeypatch):
+    """Five puzzles of two samples in batches of three: the last batch is filled with the first puzzle."""
+    this, logged = trainer(), {}
+    this.model, this.num_generations_eval, this.held_out_scores = SimpleNamespace(training=False), 2, []
+    this.callback_handler = SimpleNamespace(eval_dataloader=SimpleNamespace(dataset=range(5)))
+    accuracies = [[0.0, 1.0], [0.25, 0.5], [1.0, 1.0], [0.0, 0.0], [0.75, 0.5]]
+    bands = ["easy", "hard", "easy", "hard", "hard"]
+    monkeypatch.setattr(PackedGRPOTrainer, "_calculate_rewards", lambda self, inputs, *_: inputs[0]["rewards"])
+    monkeypatch.setattr(PackedGRPOTrainer, "log", lambda self, logs, start_time: logged.update(logs))
+    for batch in ([0, 1, 2], [3, 4, 0]):
+        rewards = torch.tensor([[accuracy, 9.0] for i in batch for accuracy in accuracies[i]])
+        rows = [{"rewards": rewards} | ({"difficulty": bands[i]} if difficulty else {}) for i in batch for _ in range(2)]
+        this._calculate_rewards(rows, ["Who?"] * 6, [], [])
+    this.log({})
+    expected = {"eval_best_of_2": (1 + 0.5 + 1 + 0 + 0.75) / 5, "eval_pass_at_2": 2 / 5}
+    if difficulty:
+        easy, hard = [0.5, 1.0], [0.375, 0.0, 0.625]
+        expected |= {"eval_accuracy/easy": np.mean(easy), "eval_accuracy_error/easy": np.std(easy) / 2**0.5}
+        expected |= {"eval_accuracy/hard": np.mean(hard), "eval_accuracy_error/hard": np.std(hard) / 3**0.5}
+    assert logged == pytest.approx(expected)
+    assert this.held_out_scores == []
+
+    logged.clear()
+    this.num_generations_eval = 1
+    this._calculate_rewards([{"rewards": torch.tensor([[1.0], [0.0]]), "difficulty": "easy"}] * 2, ["Who?"] * 2, [], [])
+    this.log({"loss": 1.0})
+    assert logged == {"loss": 1.0, "eval_accuracy/easy": 0.5, "eval_accuracy_error/easy": pytest.approx(0.5 / 2**0.5)}

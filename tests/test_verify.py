@@ -192,6 +192,7 @@ def test_each_kind_of_sabotage_is_found(form, tmp_path, certify):
     lines = [line for line in said.splitlines() if re.match(rf"{name} \d+: ", line)]
     assert len(lines) == len(there) - 1
     complaints = [complaint for faulty, complaint in kinds.values() if faulty in there]
+    assert not any(".;" in line or line.endswith("..") for line in lines)
     for line, complaint, number in zip(lines, complaints, range(1, len(there)), strict=True):
         assert complaint in line
         assert line.startswith(f"{name} {2 * number + 2 if name == 'line' else number}:")

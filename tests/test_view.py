@@ -264,6 +264,13 @@ def test_bad_input_gets_one_line_that_names_the_value_and_the_place(tmp_path, ca
     assert "\n" not in str(error.value)
 
 
+def test_a_page_cannot_be_a_folder(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(view, "rows_of", lambda file: pytest.fail("it read the rows"))
+    with pytest.raises(SystemExit, match=f"--html {tmp_path} is a folder: name a file, such as {tmp_path}/page.html"):
+        shown(capsys, monkeypatch, ROOT / "gallery" / "deductions.jsonl", "--html", tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_contradictory_clues_are_refused(tmp_path, capsys, monkeypatch):
     case = generate(20261123, 0, SIZE)
     night, s = case.night, case.puzzle.setting

@@ -63,7 +63,8 @@ def read_rows(source: str) -> dict[str, Rows]:
             raise ValueError("it is neither a file, nor a folder, nor the id of a dataset on the Hub (name/dataset)")
         return {split: _listed(rows) for split, rows in load_dataset(source).items()}
     except Exception as error:  # anything that pyarrow, datasets or the network raises
-        raise ValueError(f"{source} cannot be read: {(str(error) or repr(error)).splitlines()[0]}.") from error
+        reason = (str(error) or repr(error)).splitlines()[0].rstrip(".")
+        raise ValueError(f"{source} cannot be read: {reason}.") from error
 
 
 def _listed(rows: Sequence) -> Rows:

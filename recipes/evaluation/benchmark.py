@@ -28,7 +28,6 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
-import yaml
 from inspect_ai import Epochs, Task, eval_set
 from inspect_ai.dataset import MemoryDataset
 from inspect_ai.log import EvalLog, EvalSample, list_eval_logs, read_eval_log
@@ -37,7 +36,7 @@ from tqdm import tqdm
 
 from puzzles.files import lock_folder, write_json
 from recipes.checkpoints import check_same_run
-from recipes.evaluation.measures import INCOMPLETE, count_responses, price_of, summarize, summary_table
+from recipes.evaluation.measures import INCOMPLETE, count_responses, price_of, read_yaml, summarize, summary_table
 from recipes.evaluation.models import api_model, guesser, server_model, template_opens_thinking
 from recipes.evaluation.serving import serve, weights_digest
 from recipes.evaluation.task import ask, grader, judge_extracted, load_puzzles, to_sample
@@ -52,11 +51,13 @@ def main(args: argparse.Namespace) -> int:
     Raises:
         ValueError: if the arguments, the puzzles or the server do not work.
     """
-    recipe = yaml.safe_load(args.recipe.read_text())
+    name = args.name or result_name(args)
+    if name == ".." or name != Path(name).name:
+        raise ValueError(f"--name {name}: must be the name of a folder in {args.output}, not a path.")
+    folder = args.output / name
+    recipe = read_yaml(args.recipe)
     price = price_of(args.model, args.prices)
     rows, source = load_puzzles(args)
-    name = args.name or result_name(args)
-    folder = args.output / name
     asked = [[row["prompt"], row["solution"]] for row in rows]
     settings = {
         "model": args.model,
@@ -75,13 +76,14 @@ def main(args: argparse.Namespace) -> int:
     }
     if Path(args.model).is_dir():
         settings["weights"] = weights_digest(Path(args.model))
+    is_new = not folder.exists()
     check_same_run(folder, settings)
     lock_folder(folder)
     responses = len(rows) * args.samples
     try:
         log = complete_log(folder / "logs", responses) or ask_model(args, settings, folder, rows)
     finally:
-        if not (folder / "logs").exists():  # nothing was asked
+        if is_new and not (folder / "logs").exists():  # nothing was asked
             shutil.rmtree(folder)
     samples = log.samples or []
     counts = count_responses(samples)
@@ -89,7 +91,7 @@ def main(args: argparse.Namespace) -> int:
     answered = [s for s in samples if s.scores and not s.error]
     result = {"name": name, **settings, "date": log.eval.created[:10], "responses": counts}
     result |= {"price": {"gpu_dollars": args.gpu_dollars} if args.gpu_dollars is not None else price}
-    result |= summarize(answered, price, args.gpu_dollars) | {"extracted": None}
+    result |= summarize(answered, args.samples, price, args.gpu_dollars) | {"extracted": None}
     if args.extractor_url:
         extractor = Extractor(args.extractor_url, args.extractor_model, folder / "extracted")
         result["extracted"] = judge_extracted(answered, extractor, args.max_connections)
@@ -149,9 +151,10 @@ def arguments() -> argparse.Namespace:
     args = parser.parse_args()
     if bool(args.extractor_url) != bool(args.extractor_model):
         parser.error("--extractor-url and --extractor-model go together.")
-    for option in ("puzzles", "samples", "max_tokens", "reasoning_tokens", "max_connections"):
-        if (value := getattr(args, option)) is not None and value < 1:
-            parser.error(f"--{option.replace('_', '-')} {value}: must be at least 1.")
+    least = dict.fromkeys(("puzzles", "samples", "max_tokens", "reasoning_tokens", "max_connections"), 1)
+    for option, lowest in (least | {"temperature": 0, "max_retries": 0, "gpu_dollars": 0}).items():
+        if (value := getattr(args, option)) is not None and not value >= lowest:
+            parser.error(f"--{option.replace('_', '-')} {value}: must be at least {lowest}.")
     for file in (args.recipe, args.prices):
         if not file.exists():
             parser.error(f"there is no file {file}.")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from puzzles.difficulty import BANDS
+from puzzles.files import read_json
 from recipes.checkpoints import COMPLETE, HELD_OUT_ACCURACY, read_log_history
 
 ROOT = Path(__file__).resolve().parents[2]
+NEEDED = (  # in a benchmark's result.json; all else may be missing in older ones
+    *("name", "puzzles.source", "puzzles.n", "puzzles.digest", "responses.answered", "by_difficulty"),
+    *("accuracy.n", "accuracy.mean", "accuracy.low", "accuracy.high", "completion_tokens", "dollars"),
+)
 
 
 class Run:
@@ -18,6 +22,10 @@ class Run:
         name: the run's folder, relative to outputs/ if it is in there.
         puzzles: the number of held-out puzzles.
         accuracy, length: iteration → accuracy on the held-out puzzles, and mean tokens in a completion.
+        solved: iteration → share of the held-out puzzles' completions with every answer right.
+        samples: how many completions of a held-out puzzle are generated; 1 if the following are not logged.
+        best_of, pass_at: iteration → accuracy of the best of these completions, and the share of held-out puzzles that at least
+            one of them solves; empty if not logged.
         training_accuracy, training_length: the same on the puzzles trained on in that iteration.
         before, after: band of difficulty → (held-out accuracy, low and high end of its 95 % interval), at the first and the
             last evaluation.
@@ -28,7 +36,7 @@ class Run:
 
     def __init__(self, folder: Path):
         logs = read_log_history(folder)
-        arguments = json.loads((folder / "run.json").read_text())
+        arguments = read_json(folder / "run.json")
         path, outputs = folder.resolve(), ROOT / "outputs"
         self.name = str(path.relative_to(outputs) if path.is_relative_to(outputs) else folder)
         self.puzzles = arguments["num_eval_puzzles"]
@@ -41,6 +49,10 @@ class Run:
         # At step s an evaluation is of the model after s updates, a generation of the model after s − 1.
         self.accuracy, self.training_accuracy = series(HELD_OUT_ACCURACY, 0), series("rewards/accuracy/mean", 1)
         self.length, self.training_length = series("eval_completions/mean_length", 0), series("completions/mean_length", 1)
+        self.solved = series("eval_solved", 0)
+        best_of = next((key for log in logs for key in log if key.startswith("eval_best_of_")), "eval_best_of_1")
+        self.samples = int(best_of.rpartition("_")[2])
+        self.best_of, self.pass_at = series(best_of, 0), series(f"eval_pass_at_{self.samples}", 0)
         evaluations = [log for log in logs if HELD_OUT_ACCURACY in log]
         first_and_last = (evaluations[0], evaluations[-1])
         self.before, self.after = (
@@ -67,11 +79,31 @@ def newest_run(outputs: Path) -> list[Path]:
     return [markers[-1].parents[1]] if markers else []
 
 
+def read_result(file: Path) -> dict:
+    """A benchmark's result.json. Raises ValueError if it is damaged."""
+    fix = "Run that benchmark again, which requests nothing that its logs hold, or delete the file."
+    try:
+        row = read_json(file)
+    except ValueError as error:
+        raise ValueError(f"{error} {fix}") from None
+    for name in NEEDED:
+        found = row
+        for key in name.split("."):
+            if not isinstance(found, dict) or key not in found:
+                raise ValueError(f"{file} lacks {name}. {fix}")
+            found = found[key]
+    return row
+
+
 def benchmarks_by_puzzles(folder: Path) -> dict[str, list[dict]]:
-    """Benchmark results by a name for their puzzles, best first: only results on the same puzzles can be compared."""
+    """Benchmark results by a name for their puzzles, best first: only results on the same puzzles can be compared.
+
+    Raises:
+        ValueError: if a result is damaged.
+    """
     sets: dict[tuple, list[dict]] = {}
     for file in sorted(folder.glob("*/result.json")):
-        row = json.loads(file.read_text())
+        row = read_result(file)
         if row["accuracy"]["n"]:
             puzzles = row["puzzles"]
             sets.setdefault((puzzles["source"], puzzles["n"], puzzles["digest"]), []).append(row)

@@ -1,7 +1,10 @@
-"""What a benchmark's responses show: accuracy, deductions, tokens and dollars, each with n and a 95 % interval over puzzles."""
+"""What a benchmark's responses show: accuracy, the best of k, deductions, tokens and dollars, each with n and a 95 % interval
+over puzzles.
+"""
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -16,6 +19,7 @@ import yaml
 from puzzles.difficulty import BANDS
 from puzzles.tables import text_table
 from recipes.evaluation.intervals import ratio
+from recipes.evaluation.pass_at_k import best_of_k
 from rewards.deductions import DECIDED
 
 if TYPE_CHECKING:  # the report does without Inspect
@@ -44,11 +48,12 @@ def count_responses(samples: list[EvalSample]) -> dict[str, int]:
     }
 
 
-def summarize(samples: list[EvalSample], price: dict | None, gpu_dollars: float | None) -> dict:
+def summarize(samples: list[EvalSample], per_puzzle: int, price: dict | None, gpu_dollars: float | None) -> dict:
     """All measures of a benchmark, each with its mean, 95 % interval over puzzles, n, and number of puzzles.
 
     Args:
         samples: the answered ones.
+        per_puzzle: how many were asked for.
         price: dollars per million tokens.
         gpu_dollars: dollars per hour of your own deployment, divided by the measured throughput; overrides `price`.
     """
@@ -65,6 +70,7 @@ def summarize(samples: list[EvalSample], price: dict | None, gpu_dollars: float 
         key: over_puzzles(lambda s, key=key: (s.scores["grader"].value[key], 1))
         for key in ("accuracy", "published_accuracy", "solved")
     }
+    result |= best_measures(list(by_puzzle.values()), per_puzzle)
     has_unread = all("unread" in s.scores["grader"].metadata for s in samples)  # older logs lack it
     result["unread_answers"] = over_puzzles(unread_answers) if has_unread else None
     result["by_difficulty"] = {name: over_puzzles(partial(accuracy_in_band, name=name)) for name in BANDS}
@@ -82,6 +88,22 @@ def summarize(samples: list[EvalSample], price: dict | None, gpu_dollars: float 
         elif price:
             result["dollars"] = over_puzzles(lambda s: (dollars(s, price), 1))
     return result
+
+
+def best_measures(by_puzzle: list[list[EvalSample]], n: int) -> dict:
+    """For k = 1, 2, 4, … and n: the accuracy of the best of k responses, and the probability that at least one of k solves the
+    puzzle, over the puzzles of which all n responses were answered. None if n is 1.
+    """
+    if n == 1:
+        return {"best_of_k": None, "pass_at_k": None}
+    complete = [samples for samples in by_puzzle if len(samples) == n]
+
+    def for_each_k(measure: str) -> dict[str, dict]:
+        scores = np.reshape([[s.scores["grader"].value[measure] for s in samples] for samples in complete], (-1, n))
+        ks = sorted({2**i for i in range(n.bit_length())} | {n})
+        return {str(k): ratio(best_of_k(scores, k), np.ones(len(scores))) for k in ks}  # a key of JSON is a text
+
+    return {"best_of_k": for_each_k("accuracy"), "pass_at_k": for_each_k("solved")}
 
 
 def unread_answers(sample: EvalSample) -> tuple[float, float]:
@@ -134,14 +156,29 @@ def price_of(model: str, file: Path) -> dict | None:
     """A model's entry in a price list, also under a dated version of its name; None if there is none.
 
     Raises:
-        ValueError: if an entry lacks a price, its source or its date.
+        ValueError: if an entry lacks a price, its source or its date, or a price is not a number or negative.
     """
-    for name, entry in (yaml.safe_load(file.read_text()) or {}).items():
-        if missing := {"input", "cached", "output", "source", "date"} - set(entry):
+    for name, entry in read_yaml(file).items():
+        if missing := {"input", "cached", "output", "source", "date"} - set(entry if isinstance(entry, dict) else ()):
             raise ValueError(f"{file}: {name} lacks {', '.join(sorted(missing))}.")
-        if model.startswith(name) and DATED.fullmatch(model, len(name)):
+        for key in ("input", "cached", "cache_write", "output"):
+            value = entry.get(key, 0)
+            if not (isinstance(value, int | float) and 0 <= value < math.inf):
+                raise ValueError(f"{file}: {name} has {key}: {value!r}; write dollars per million tokens, 0 or more.")
+        if model.startswith(str(name)) and DATED.fullmatch(model, len(str(name))):
             return entry
     return None
+
+
+def read_yaml(file: Path) -> dict:
+    """A YAML mapping, empty if the file is. Raises ValueError if the file holds something else."""
+    try:
+        content = yaml.safe_load(file.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{file} is not YAML: {error}.") from None
+    if not isinstance(content, dict | None):
+        raise ValueError(f"{file} holds {content!r:.80} instead of lines of the form `key: value`.")
+    return content or {}
 
 
 def dollars(sample: EvalSample, price: dict) -> float:
@@ -176,6 +213,8 @@ def summary_table(result: dict) -> str:
         "answers right": result["accuracy"],
         "… by the published grader": result["published_accuracy"],
         "puzzles solved completely": result["solved"],
+        **{f"best of {k}": value for k, value in (result.get("best_of_k") or {}).items()},
+        **{f"pass@{k}": value for k, value in (result.get("pass_at_k") or {}).items()},
         "answers unread": result["unread_answers"],
         **{f"right, {name}": value for name, value in result["by_difficulty"].items()},
         **{f"right, question of {kind}": value for kind, value in result["by_question"].items()},

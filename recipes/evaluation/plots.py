@@ -1,4 +1,5 @@
-"""All plots: accuracy and length over training, accuracy by difficulty, accuracy against cost, and the tiny model's curve.
+"""All plots: accuracy, the best of several samples and length over training, accuracy by difficulty, accuracy against cost, and
+the tiny model's curve.
 
 Each function returns a matplotlib figure; `save` writes it, to the same bytes for the same data.
 """
@@ -77,6 +78,33 @@ def length_plot(runs: list[Run]) -> Figure:
     axes.set_ylim(bottom=0)
     axes.set(ylabel="tokens in a completion, mean", title="Completion length over training")
     figure.legend(loc="outside lower center", fontsize=9)
+    return figure
+
+
+def passk_plot(runs: list[Run]) -> Figure | None:
+    """Held-out accuracy and solved puzzles over iterations, of one sample and of the best of several: a panel for each run that
+    has them.
+    """
+    runs = [run for run in runs if run.best_of]
+    if not runs:
+        return None
+    figure, all_axes = plt.subplots(
+        1, len(runs), figsize=(6.5 * len(runs), 5), sharey=True, squeeze=False, layout="constrained"
+    )
+    for axes, run in zip(all_axes[0], runs, strict=True):
+        curves = {
+            f"answers right, best of {run.samples}": (run.best_of, "o--", COLOURS[0]),
+            "answers right, mean": (run.accuracy, "o-", COLOURS[0]),
+            f"puzzles solved by at least one of {run.samples}: pass@{run.samples}": (run.pass_at, "s--", COLOURS[1]),
+            "puzzles solved, mean": (run.solved, "s-", COLOURS[1]),
+        }
+        for label, (values, style, colour) in curves.items():
+            axes.plot(*zip(*values.items(), strict=True), style, color=colour, markersize=4, label=label)
+        _iterations_axis(axes, max(run.accuracy))
+        axes.set_ylim(0, 1)
+        axes.set_title(f"{run.name}\n{run.puzzles} held-out puzzles × {run.samples} samples", fontsize=10)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), fontsize=9, ncols=2)
+    figure.suptitle("One sample and the best of several, over training")
     return figure
 
 

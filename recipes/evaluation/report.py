@@ -6,6 +6,7 @@ Without --run, it reports the newest training run under outputs/. Benchmarks are
 outputs/report
 
   accuracy      held-out accuracy over iterations, both axes logarithmic, with a power law (power_law.py) and where it breaks
+  passk         one sample and the best of several over iterations, for runs with several samples per held-out puzzle
   length        tokens in a completion over iterations
   difficulty    held-out accuracy before and after training, by difficulty, and that of each benchmarked model
   cost          accuracy against dollars per response, with the Pareto frontier; published rows in a panel of their own
@@ -26,7 +27,7 @@ from puzzles.files import write_json, write_text
 from puzzles.tables import markdown_table
 from recipes.evaluation.logs import ROOT, Run, benchmarks_by_puzzles, newest_run
 from recipes.evaluation.measures import INCOMPLETE
-from recipes.evaluation.plots import accuracy_plot, cost_plot, difficulty_plot, length_plot, save
+from recipes.evaluation.plots import accuracy_plot, cost_plot, difficulty_plot, length_plot, passk_plot, save
 from recipes.evaluation.power_law import describe_power_law, fit_power_law
 
 
@@ -38,15 +39,20 @@ def main() -> None:
     args = parser.parse_args()
     try:
         runs = [Run(folder) for folder in args.run or newest_run(ROOT / "outputs")]
+        benchmarks = benchmarks_by_puzzles(args.benchmark)
     except (ValueError, OSError) as error:
         parser.error(str(error))
+    try:
+        args.output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        parser.error(f"--output {args.output} cannot be a folder ({error.strerror}): name another.")
     laws = [fit_power_law(run.accuracy) for run in runs]
-    benchmarks = benchmarks_by_puzzles(args.benchmark)
     published = yaml.safe_load((ROOT / "recipes" / "evaluation" / "published.yaml").read_text())
 
     plots = {
         "cost": cost_plot(benchmarks, published),
         "accuracy": accuracy_plot(runs, laws) if runs else None,
+        "passk": passk_plot(runs),
         "length": length_plot(runs) if runs else None,
         "difficulty": difficulty_plot(runs, benchmarks),
     }
@@ -62,17 +68,21 @@ def main() -> None:
     for name, figure in plots.items():
         text += [f"![{name}]({name}.svg)", ""] if figure else []
     text += [f"- {run.name}: {describe_power_law(law)}" for run, law in zip(runs, laws, strict=True)]
-    text += [f"- {run.name}: {line}" for run in runs for line in (describe_soundness(run), describe_unread(run))]
+    text += [f"- {run.name}: {line}" for run in runs for line in describe_scores(run)]
     write_text(args.output / "report.md", "\n".join(text) + "\n")
     found = {
         run.name: (law or {}) | {"soundness": run.soundness, "unread_answers": run.unread}
         for run, law in zip(runs, laws, strict=True)
     }
+    for run in runs:
+        if run.best_of:
+            ends = {"best_of": first_and_last(run.best_of), "pass_at": first_and_last(run.pass_at)}
+            found[run.name] |= {"samples": run.samples} | ends
     write_json(args.output / "report.json", found)
 
     print(tables)
     for run, law in zip(runs, laws, strict=True):
-        for line in (f"accuracy = {describe_power_law(law)}", describe_soundness(run), describe_unread(run)):
+        for line in (f"accuracy = {describe_power_law(law)}", *describe_scores(run)):
             print(f"{run.name}: {line}")
     if not runs:
         print("There is no training run yet: make train-tiny, or name a folder with --run.")
@@ -84,13 +94,16 @@ def main() -> None:
 def benchmark_tables(benchmarks: dict[str, list[dict]], published: dict) -> str:
     """Markdown: a table for each set of puzzles, and one for the published rows."""
     text = []
-    header = ("model", "answers right", "answers unread", "by the published grader", "solved", "deductions proved", "tokens")
-    header += ("$ per response", "answered", "incomplete")
+    first = ("model", "answers right", "answers unread", "by the published grader", "solved")
+    others = ("deductions proved", "tokens", "$ per response", "answered", "incomplete")
     for name, rows in benchmarks.items():
-        cells = []
+        cells, largest = [], max((int(k) for row in rows for k in row.get("best_of_k") or {}), default=None)
+        best = {f"best of {largest}": "best_of_k", f"pass@{largest}": "pass_at_k"} if largest else {}
+        header = (*first, *best, *others)
         for row in rows:
             responses = row["responses"]
             shares = [mean_cell(row.get(key), ".3f") for key in ("accuracy", "unread_answers", "published_accuracy", "solved")]
+            shares += [mean_cell((row.get(key) or {}).get(str(largest)), ".3f") for key in best.values()]
             costs = [mean_cell(row["completion_tokens"], ",.0f"), mean_cell(row["dollars"], ".2g")]
             incomplete = [f"{responses[key]} {word}" for key, word in INCOMPLETE.items() if responses.get(key)]
             cells.append([row["name"], *shares, proved_cell(row), *costs, responses["answered"], ", ".join(incomplete)])
@@ -117,6 +130,27 @@ def proved_cell(row: dict) -> str:
     found = [("", row), ("; extracted ", row.get("extracted") or {})]
     shares = [(prefix, of["soundness"]) for prefix, of in found if of.get("soundness") and of["soundness"]["n"]]
     return "".join(f"{prefix}{mean_cell(share, '.3f')} of {share['n']}" for prefix, share in shares) or "—"
+
+
+def describe_scores(run: Run) -> list[str]:
+    """How the scores on held-out puzzles changed over training, a line each."""
+    best = [describe_best(run)] if run.best_of else []
+    return [*best, describe_soundness(run), describe_unread(run)]
+
+
+def describe_best(run: Run) -> str:
+    """How the best of several samples changed, beside the mean of one."""
+    best, passed, right, solved = (
+        " → ".join(f"{value:.2f}" for value in first_and_last(series))
+        for series in (run.best_of, run.pass_at, run.accuracy, run.solved)
+    )
+    one = f"one sample: {right} of the answers right, {solved} of the puzzles solved"
+    return f"best of {run.samples}: {best}; pass@{run.samples}: {passed} ({one}; {run.puzzles} held-out puzzles)"
+
+
+def first_and_last(series: dict[float, float]) -> list[float]:
+    """The values of a series before and after training."""
+    return [series[min(series)], series[max(series)]]
 
 
 def describe_soundness(run: Run) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-import json
 import math
 import os
 import re
@@ -25,7 +24,7 @@ from peft.utils.other import get_pattern_key
 from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
-from puzzles.files import write_json
+from puzzles.files import read_json, write_json
 
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM 0.30.0 accepts (MaxLoRARanks, vllm/config/lora.py)
 # Features of an adapter that vLLM does not serve.
@@ -191,14 +190,3 @@ def with_uniform_scale(folder: Path, copy: Path) -> Path:
     scale_of_one = {"lora_alpha": adapter["r"], "use_rslora": False, "rank_pattern": {}, "alpha_pattern": {}}
     write_json(copy / "adapter_config.json", adapter | scale_of_one)
     return copy
-
-
-def read_json(file: Path) -> dict:
-    """A JSON object. Raises ValueError if the file is not JSON, or holds something else."""
-    try:
-        content = json.loads(file.read_text())
-    except ValueError as error:
-        raise ValueError(f"{file} is not JSON: {error}.") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{file} holds {content!r:.80} instead of a JSON object.")
-    return content

@@ -61,7 +61,18 @@ class PlanArguments:
     peak_tflops: float = field(default=989.0, metadata={"help": "Dense bf16 TFLOP/s of a GPU: 989 H100, 312 A100."})
     mfu: float = field(default=0.3, metadata={"help": "Model FLOPs utilization: the share of the peak that training reaches."})
     generation_speed: float = field(default=1000.0, metadata={"help": "Tokens per second that vLLM generates on one GPU."})
-    completion_tokens: int = field(default=1200, metadata={"help": "Expected mean length of a completion."})
+    completion_tokens: int | None = field(
+        default=None,
+        metadata={"help": "Expected mean length of a completion. Default: 1200, or max_completion_length if that is less."},
+    )
+
+    def __post_init__(self):
+        for name, value in vars(self).items():
+            may_be_zero = name in ("price", "disk_gib")
+            if isinstance(value, int | float) and (value < 0 or (value == 0 and not may_be_zero)):
+                raise ValueError(f"{name}: {value} is impossible: give a number above 0{' or 0' * may_be_zero}.")
+        if self.mfu > 1:
+            raise ValueError(f"mfu: {self.mfu:g} is impossible: it is a share of the peak, so 1 at most.")
 
 
 def geometry_rows(geometry: BatchGeometry, run_args: RunArguments, args: GRPOConfig, held_out: int) -> dict[str, str]:
@@ -115,17 +126,27 @@ def main(
     args: GRPOConfig,
     model_args: ModelConfig,
 ) -> None:
+    sizes = (plan.gpu_gib * GiB, plan.cpu_gib * GiB, None if plan.disk_gib is None else plan.disk_gib * GiB)
+    most = args.max_completion_length
+    try:
+        machines = [planned_machine(Path(path), plan.num_processes, plan.num_machines, *sizes) for path in plan.machines]
+        if plan.completion_tokens is None:
+            plan.completion_tokens = min(1200, most)
+        if plan.completion_tokens > most:
+            raise ValueError(
+                f"completion_tokens: {plan.completion_tokens:,} is more than max_completion_length {most:,}: lower it."
+            )
+    except ValueError as error:
+        sys.exit(f"recipes/planner/plan.py: {error}")
     offline, name = hub_is_unreachable(), model_args.model_name_or_path
     if sampled := dataset_not_made_yet(puzzle_args):  # a sample of it is enough for a plan
         puzzle_args.dataset, puzzle_args.num_train_puzzles = None, 200
     try:
         config = KNOWN_CONFIGS[name] if offline and name in KNOWN_CONFIGS else load_config(model_args, offline)
         train, held_out = load_puzzles(puzzle_args, args.seed)
-        sizes = (plan.gpu_gib * GiB, plan.cpu_gib * GiB, plan.disk_gib and plan.disk_gib * GiB)
-        machines = [planned_machine(Path(path), plan.num_processes, plan.num_machines, *sizes) for path in plan.machines]
         tokenizer = load_tokenizer(model_args, offline)
         lengths = prompt_lengths(args, tokenizer, train, held_out)
-    except (ValueError, OSError, KeyError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"recipes/planner/plan.py: {error}")
     parameters, mean = count_parameters(config, model_args), sum(lengths) / len(lengths)
     print(f"{name}: {parameters.total / 1e9:.2f} B parameters, {parameters.trained / 1e9:.2f} B trained")

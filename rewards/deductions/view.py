@@ -321,6 +321,8 @@ def main() -> None:
     parser.add_argument("--html", type=Path, help="write a page to this file instead")
     args = parser.parse_args()
     try:
+        if args.html and args.html.is_dir():
+            raise ValueError(f"--html {args.html} is a folder: name a file, such as {args.html / 'page.html'}.")
         rows = rows_of(args.file)
         if args.index is not None and not 0 <= args.index < len(rows):
             count, range_ = (f"{len(rows)} rows", f"0 to {len(rows) - 1}") if len(rows) > 1 else ("1 row", "0")
