@@ -223,7 +223,7 @@ def _draw_frontier(axes: Axes, points: list[tuple[float, float]]) -> None:
 
 
 def learning_curve_plot(result: dict, logs: list[dict]) -> Figure:
-    """The tiny model's accuracy over GRPO's steps, on training and held-out puzzles, beside chance and the control.
+    """The tiny model's accuracy over GRPO's steps, on training and held-out puzzles, beside the base, the control and chance.
 
     Args:
         result: result.json of recipes/tiny/train_tiny.py.
@@ -235,13 +235,13 @@ def learning_curve_plot(result: dict, logs: list[dict]) -> Figure:
     last = training[-1][0]
     axes.plot(*zip(*training, strict=True), color="#999999", linewidth=1, label="puzzles of the step, sampled")
     axes.plot(*zip(*held_out, strict=True), color="#0072B2", linewidth=2, label="held-out puzzles while training, sampled")
-    for step, key in ((0, "before"), (last, "after")):
+    for step, key in ((0, "base"), (last, "after")):
         axes.errorbar(
             step, result[key]["sampled"], result[key]["sampled_interval"], fmt="o", color="#D55E00", capsize=4,
             label=f"{result['n']} other held-out puzzles, sampled, 95 %" if step == 0 else None,
         )  # fmt: skip
-    axes.axhline(result["sft_control"]["sampled"], color="#009E73", linestyle="--", label="control: more imitation")
-    axes.axhline(result["base"]["sampled"], color="#CC79A7", linestyle="-.", label="base checkpoint, before the warm start")
+    axes.axhline(result["base"]["greedy"], color="#CC79A7", linestyle="-.", label="base model, greedy")
+    axes.axhline(result["control"]["sampled"], color="#009E73", linestyle="--", label="control: more imitation, sampled")
     axes.axhline(result["chance"], color="black", linestyle=":", label="chance")
     axes.set(xlabel="GRPO step", ylabel="answers right", ylim=(0, 1), xlim=(-0.02 * last, 1.02 * last))
     axes.set_title(f"GRPO on a CPU: a tiny model and real puzzles (seed {result['seed']})")
