@@ -236,9 +236,10 @@ def training(report: Report, args) -> None:
 def run_grpo(args, folder: Path, *options: str) -> list[dict]:
     """What recipes/grpo.py logs in a few steps of the tiny recipe; RuntimeError with the end of its output if it fails."""
     gpu = () if args.device == "cpu" else ("--use_cpu", "false", "--bf16", "true")
-    small = ("--num_train_puzzles", "32", "--num_eval_puzzles", "16", "--per_device_eval_batch_size", "16")
+    small = "--num_train_puzzles 32 --num_eval_puzzles 16 --num_generations_eval 1 --per_device_eval_batch_size 16"
+    small += " --per_device_train_batch_size 64"
     launch = ("-m", "accelerate.commands.launch", "--config_file", f"accelerate_configs/{'single_gpu' if gpu else 'cpu'}.yaml")
-    command = [sys.executable, *launch, "recipes/grpo.py", "--config", "recipes/tiny-cpu.yaml", *small, *gpu, *options]
+    command = [sys.executable, *launch, "recipes/grpo.py", "--config", "recipes/tiny-cpu.yaml", *small.split(), *gpu, *options]
     done = subprocess.run([*command, "--output_dir", str(folder)], cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{' '.join(options)}: {done.stderr[-1500:]}")

@@ -55,7 +55,7 @@ def test_the_saved_tokenizer_loads_as_what_it_is():
 
 def command(output_dir, *overrides):
     small = "--num_train_puzzles 32 --num_eval_puzzles 4 --max_steps 3 --save_steps 2 --eval_strategy no"
-    batch = "--per_device_train_batch_size 8 --num_generations 4 --per_device_eval_batch_size 4"
+    batch = "--per_device_train_batch_size 8 --num_generations 4 --per_device_eval_batch_size 4 --num_generations_eval 1"
     recipe = ("recipes/grpo.py", "--config", "recipes/tiny-cpu.yaml", "--output_dir", str(output_dir))
     return [*recipe, *small.split(), *batch.split(), *overrides]
 

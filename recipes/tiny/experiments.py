@@ -25,18 +25,19 @@ import numpy as np
 from puzzles.files import write_json
 from puzzles.tables import markdown_table
 from recipes.checkpoints import read_log_history
-from recipes.tiny.train_tiny import BASE, GRPO, ROOT, run_once, score, scored_puzzles
+from recipes.tiny.train_tiny import BASE, GRPO, ROOT, run_parts, score, scored_puzzles
 
 FOLDER = ROOT / "outputs" / "experiments"
-RECIPE: dict[str, tuple[str, ...]] = {"recipe": ()}  # the recipe as it is: 32 puzzles × 16 samples, out of 1,024 puzzles
-HALF_OF_THE_ROWS = ("--learning_rate_rows", "256")
+RECIPE: dict[str, tuple[str, ...]] = {"recipe": ()}  # the recipe as it is: 16 puzzles × 16 samples, out of 4,096 puzzles
+HALF_OF_THE_ROWS = ("--learning_rate_rows", "128")
+ONCE = ("--num_train_puzzles", "640")  # as many as a run sees
 EXPERIMENTS = {  # arm → what it changes; the first one is what the others are compared with
     "16": RECIPE | {"16 puzzles": ("--num_train_puzzles", "16")},
-    "tradeoff": RECIPE | {f"{512 // n} × {n}": ("--num_generations", f"{n}") for n in (4, 8, 32)},
+    "tradeoff": RECIPE | {f"{256 // n} × {n}": ("--num_generations", f"{n}") for n in (4, 8, 32)},
     "diversity": RECIPE
     | {f"best of {k}": ("--best_of_k", f"{k}") for k in (4, 8)}
-    | {"adaptive entropy": ("--use_adaptive_entropy", "true", "--entropy_target", "0.15", "--entropy_coef_delta", "0.002")},
-    "curriculum": RECIPE | {by: ("--curriculum", by) for by in ("depth", "pass_rate")},
+    | {"adaptive entropy": ("--use_adaptive_entropy", "true", "--entropy_target", "0.25", "--entropy_coef_delta", "0.005")},
+    "curriculum": RECIPE | {by: ("--curriculum", by, *ONCE) for by in ("depth", "pass_rate")},
     "excellence": RECIPE | {f"solved {weight}": ("--solved_weight", weight) for weight in ("0.5", "1")},
     "learning-rate": RECIPE
     | {"linear, at most 1": ("--learning_rate_power", "1"), "square root, at most 1": ("--learning_rate_power", "0.5")}
@@ -75,7 +76,7 @@ def run_arm(arm: str, changes: tuple[str, ...], seed: int) -> dict:
     """Train an arm and score it, unless that is done. Adds the accuracy on the training puzzles of the last ten steps."""
     name = arm.replace(",", "").replace(" × ", "x").replace(" ", "-")
     folder = FOLDER / f"seed-{seed}" / name
-    run_once(folder, arm, *GRPO, "--seed", f"{seed}", "--output_dir", f"{folder / 'grpo'}", *changes)
+    run_parts(folder, {"GRPO": (*GRPO, "--seed", f"{seed}", "--output_dir", f"{folder / 'grpo'}", *changes)})
     rewards = [log["rewards/accuracy/mean"] for log in read_log_history(folder / "grpo") if "rewards/accuracy/mean" in log]
     return score_once(name, folder / "grpo" / "model", seed) | {"trained_on": float(np.mean(rewards[-10:]))}
 

@@ -2,10 +2,9 @@
 
   python recipes/tiny/train_tiny.py --seed 0          (or: make train-tiny SEED=0)
 
-0. base         the committed checkpoint recipes/tiny/tiny-base: it imitated flawless demonstrations that leave steps out, as
-                people do (make tiny-base)
-1. GRPO         `accelerate launch recipes/grpo.py --config recipes/tiny-cpu.yaml`, from the base and the reward alone
-2. control      imitation goes on from the base instead, for no less time, on puzzles of the kind that GRPO trains on
+0. base         the committed checkpoint recipes/tiny/tiny-base: it imitated flawless solutions of small puzzles (make tiny-base)
+1. GRPO         `accelerate launch recipes/grpo.py --config recipes/tiny-cpu.yaml`: larger puzzles, the reward alone
+2. control      at the same time and for no less long, imitation goes on from the base
 3. scores       fresh puzzles, 16 samples of each and greedy, with 95 % intervals: a table, a plot and result.json
 
 A part that is finished is skipped, so after Ctrl-C the same command resumes.
@@ -15,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -46,7 +46,7 @@ BASE = ROOT / "recipes" / "tiny" / "tiny-base"
 RECIPE = ROOT / "recipes" / "tiny-cpu.yaml"
 GRPO = ("-m", "accelerate.commands.launch", "--config_file", "accelerate_configs/cpu.yaml", "recipes/grpo.py")
 GRPO += ("--config", "recipes/tiny-cpu.yaml")
-CONTROL_STEPS = 700  # take no less time than GRPO
+CONTROL_STAGE = "760:0:1:1"  # the base's last stage goes on, for no less time than GRPO takes
 CONTROL = ("recipes/sft.py", "--config", "recipes/tiny-base.yaml", "--model_name_or_path", "recipes/tiny/tiny-base")
 CONTROL += ("--learning_rate", "5e-4", "--muon_learning_rate", "1e-3")
 SCORED_PUZZLES = 400  # in the table; none of them is among those that GRPO is evaluated on during training
@@ -61,54 +61,65 @@ def main() -> None:
     seed = parser.parse_args().seed
     folder = RUNS / f"seed-{seed}"
     grpo, control = folder / "grpo", folder / "control"
-    run_once(folder, "GRPO", *GRPO, "--seed", f"{seed}", "--output_dir", f"{grpo}")
-    directness = puzzles_of(RECIPE).directness
-    stage = f"{CONTROL_STEPS}:{directness}:{directness}:1"
     # The base model's own seed is 42, so these are other demonstrations than it has seen.
-    arguments = ("--seed", f"{seed + 1_000_000}", "--stages", stage, "--output_dir", f"{control}")
-    run_once(folder, "control", *CONTROL, *arguments, output=control)
+    imitation = (*CONTROL, "--seed", f"{seed + 1_000_000}", "--stages", CONTROL_STAGE, "--output_dir", f"{control}")
+    if not (folder / "control.json").exists():  # an earlier run was killed just before it recorded the control
+        shutil.rmtree(control, ignore_errors=True)
+    run_parts(folder, {"GRPO": (*GRPO, "--seed", f"{seed}", "--output_dir", f"{grpo}"), "control": imitation})
 
     rows = scored_puzzles(seed)
     result: dict = {"seed": seed, "n": SCORED_PUZZLES, "samples": SAMPLES, "chance": chance(rows)}
     start = time.monotonic()
     for key, model in zip(MODELS, (BASE, grpo / "model", control), strict=True):
         result[key] = score(model, rows, seed)
-    seconds = result["seconds"] = finished_parts(folder) | {"scores": round(time.monotonic() - start, 1)}
-    result["wall_seconds"] = round(sum(seconds.values()), 1)
+    seconds = {part: seconds_of(folder, part) for part in ("GRPO", "control")}
+    seconds |= {"scores": round(time.monotonic() - start, 1)}
+    result |= {"seconds": seconds, "wall_seconds": round(max(seconds["GRPO"], seconds["control"]) + seconds["scores"], 1)}
     for place in (folder, RUNS):
         save(learning_curve_plot(result, read_log_history(grpo)), place / "learning-curve.png")
         write_json(place / "result.json", result)
     print(f"\nAnswers right ± 95 %, on {SCORED_PUZZLES} fresh puzzles of seed {seed}, {SAMPLES} samples of each:\n")
     print(score_table(result))
-    print(f"\nGRPO {seconds['GRPO']:.0f} s, control {seconds['control']:.0f} s, total {result['wall_seconds']:.0f} s")
+    print("\nSeconds:", ", ".join(f"{part} {value:.0f}" for part, value in seconds.items()))
     print(f"{RUNS / 'result.json'}\n{RUNS / 'learning-curve.png'}")
 
 
-def run_once(folder: Path, part: str, *command: str, output: Path | None = None) -> None:
-    """Run a Python command and record its seconds in the folder's parts.json, unless that has the part already.
+def run_parts(folder: Path, parts: dict[str, tuple[str, ...]]) -> None:
+    """Run Python commands at the same time, one thread each, except those that an earlier run finished.
 
-    Args:
-        output: a folder that the command writes and that must not exist when it starts.
+    The first one's output is shown. That of each other one goes to a log in the folder, and so do the seconds that each took.
 
     Raises:
-        SystemExit: if the command fails.
+        SystemExit: if a command fails. The others are stopped.
     """
-    finished = finished_parts(folder)
-    if part in finished:
-        return
-    if output:  # it exists only if an earlier run was killed just before recording the part
-        shutil.rmtree(output, ignore_errors=True)
-    print(f"\n== {part}: {' '.join(command)}", flush=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}  # the same sums in the same order on every machine
+    running: dict[str, subprocess.Popen] = {}
+    for i, (part, command) in enumerate(parts.items()):
+        if not (folder / f"{part}.json").exists():
+            print(f"\n== {part}: {' '.join(command)}", flush=True)
+            log = (folder / f"{part}.log").open("w") if i else None
+            running[part] = subprocess.Popen(
+                [sys.executable, *command], cwd=ROOT, env=environment, stdout=log, stderr=log and subprocess.STDOUT
+            )
     start = time.monotonic()
-    if subprocess.run([sys.executable, *command], cwd=ROOT).returncode:
-        sys.exit(f"{part} did not finish. Run the same command to resume.")
-    write_json(folder / "parts.json", finished | {part: round(time.monotonic() - start, 1)})
+    while running:
+        time.sleep(0.2)
+        for part, process in list(running.items()):
+            if process.poll() is None:
+                continue
+            del running[part]
+            if process.returncode:
+                for other in running.values():
+                    other.terminate()
+                log = folder / f"{part}.log"
+                sys.exit(f"{part} did not finish{f' ({log})' if log.exists() else ''}. Run the same command to resume.")
+            write_json(folder / f"{part}.json", {"seconds": round(time.monotonic() - start, 1)})
 
 
-def finished_parts(folder: Path) -> dict[str, float]:
-    """The seconds that each finished part of a run took."""
-    file = folder / "parts.json"
-    return json.loads(file.read_text()) if file.exists() else {}
+def seconds_of(folder: Path, part: str) -> float:
+    """The seconds that a finished part of a run took."""
+    return json.loads((folder / f"{part}.json").read_text())["seconds"]
 
 
 # ---------------------------------------------------------------- scores
