@@ -2,7 +2,7 @@
 
   python recipes/tiny/train_tiny.py --seed 0          (or: make train-tiny SEED=0)
 
-0. base         the committed checkpoint recipes/tiny/tiny-base: it imitated flawless solutions of small puzzles (make tiny-base)
+0. base         the committed checkpoint recipes/tiny/tiny-base, taught by flawless solutions of small puzzles (make tiny-base)
 1. GRPO         `accelerate launch recipes/grpo.py --config recipes/tiny-cpu.yaml`: larger puzzles, the reward alone
 2. control      at the same time and for no less long, imitation goes on from the base
 3. scores       fresh puzzles, 16 samples of each and greedy, with 95 % intervals: a table, a plot and result.json
@@ -69,11 +69,10 @@ def main() -> None:
 
     rows = scored_puzzles(seed)
     result: dict = {"seed": seed, "n": SCORED_PUZZLES, "samples": SAMPLES, "chance": chance(rows)}
-    start = time.monotonic()
     for key, model in zip(MODELS, (BASE, grpo / "model", control), strict=True):
-        result[key] = score(model, rows, seed)
+        result[key] = score_once(folder / f"{key}.scores.json", model, rows, seed)
     seconds = {part: seconds_of(folder, part) for part in ("GRPO", "control")}
-    seconds |= {"scores": round(time.monotonic() - start, 1)}
+    seconds |= {"scores": round(sum(result[key]["seconds"] for key in MODELS), 1)}
     result |= {"seconds": seconds, "wall_seconds": round(max(seconds["GRPO"], seconds["control"]) + seconds["scores"], 1)}
     for place in (folder, RUNS):
         save(learning_curve_plot(result, read_log_history(grpo)), place / "learning-curve.png")
@@ -112,6 +111,8 @@ def run_parts(folder: Path, parts: dict[str, tuple[str, ...]]) -> None:
             if process.returncode:
                 for other in running.values():
                     other.terminate()
+                for other in running.values():
+                    other.wait()
                 log = folder / f"{part}.log"
                 sys.exit(f"{part} did not finish{f' ({log})' if log.exists() else ''}. Run the same command to resume.")
             write_json(folder / f"{part}.json", {"seconds": round(time.monotonic() - start, 1)})
@@ -128,6 +129,15 @@ def seconds_of(folder: Path, part: str) -> float:
 def scored_puzzles(seed: int) -> Dataset:
     """The puzzles of the table, of the recipe's size and kind."""
     return fresh_puzzles(puzzles_of(RECIPE), seed, SCORED_PUZZLES)
+
+
+def score_once(file: Path, model: Path, rows: Dataset, seed: int) -> dict:
+    """A model's scores and the seconds that they took, from their file if there is one."""
+    if not file.exists():
+        start = time.monotonic()
+        scores = score(model, rows, seed)
+        write_json(file, scores | {"seconds": round(time.monotonic() - start, 1)})
+    return json.loads(file.read_text())
 
 
 def score(folder: Path, rows: Dataset, seed: int) -> dict:
