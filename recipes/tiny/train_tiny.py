@@ -4,7 +4,7 @@
 
 0. base         the committed checkpoint recipes/tiny/tiny-base, taught by flawless solutions of small puzzles (make tiny-base)
 1. GRPO         `accelerate launch recipes/grpo.py --config recipes/tiny-cpu.yaml`: larger puzzles, the reward alone
-2. control      at the same time and for no less long, imitation goes on from the base
+2. control      at the same time and for no less long, imitation continues from the base
 3. scores       fresh puzzles, 16 samples of each and greedy, with 95 % intervals: a table, a plot and result.json
 
 A part that is finished is skipped, so after Ctrl-C the same command resumes.
