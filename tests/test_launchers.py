@@ -1,14 +1,21 @@
 """recipes/slurm.sh and recipes/sky.yaml: each node gets its own rank, and the arguments arrive as they were typed."""
 
 import os
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-TWO_NODES = 'for rank in 0 1; do SLURM_PROCID=$rank "${@:2}"; done'  # srun's first argument is its own option
+SRUN = """
+while [[ $1 == --* ]]; do [[ $1 == --cpus-per-task=* ]] && export CPUS=${1#*=}; shift; done
+for rank in 0 1; do SLURM_PROCID=$rank "$@"; done
+"""
+SLURM = {"SLURM_NNODES": "2", "SLURM_JOB_NODELIST": "node[7-8]", "SLURM_JOB_ID": "123", "SLURM_GPUS_ON_NODE": "8"}
+SLURM |= {"SLURM_CPUS_PER_TASK": "64"}
 
 
 def what_make_runs(*words):
@@ -27,9 +34,9 @@ def script(path, text):
 @pytest.fixture
 def place(tmp_path):
     """A folder with commands that say how they were called, in place of Slurm's and accelerate's."""
-    script(tmp_path / "bin" / "srun", TWO_NODES)
+    script(tmp_path / "bin" / "srun", SRUN)
     script(tmp_path / "bin" / "scontrol", "printf 'node7\\nnode8\\n'")
-    script(tmp_path / ".venv" / "bin" / "accelerate", "printf '%s|' \"$@\"; echo")
+    script(tmp_path / ".venv" / "bin" / "accelerate", "printf '%s|' \"$1\" --cpus \"${CPUS:-1}\" \"${@:2}\"; echo")
     return tmp_path
 
 
@@ -44,15 +51,34 @@ def calls(place, command, **environment):
 
 
 def test_slurm(place):
-    slurm = {"SLURM_NNODES": "2", "SLURM_JOB_NODELIST": "node[7-8]", "SLURM_JOB_ID": "123", "SLURM_GPUS_ON_NODE": "8"}
     typed = ["--config", "recipes/qwen2.5-32b.yaml", "--run_name", "two words"]
-    lines, options = calls(place, [ROOT / "recipes" / "slurm.sh", *typed], **slurm)
+    lines, options = calls(place, [ROOT / "recipes" / "slurm.sh", *typed], **SLURM)
     assert [option["--machine_rank"] for option in options] == ["0", "1"]
     for line, option in zip(lines, options, strict=True):
+        assert option["--cpus"] == "64"  # otherwise eight GPUs share one core
         assert (option["--num_machines"], option["--num_processes"]) == ("2", "16")
         assert (option["--main_process_ip"], option["--main_process_port"]) == ("node7", "20123")
         assert (ROOT / option["--config_file"]).exists()
         assert line[-5:] == ["recipes/grpo.py", *typed]
+
+
+def test_before_its_time_limit_the_job_is_requeued_and_its_log_kept(place):
+    text = (ROOT / "recipes" / "slurm.sh").read_text()
+    directives = {line.removeprefix("#SBATCH ") for line in text.splitlines() if line.startswith("#SBATCH ")}
+    assert {"--requeue", "--signal=B:USR1@600", "--open-mode=append", "--mem=0"} <= directives
+    script(place / "bin" / "srun", f"touch {place}/training; sleep 60")
+    script(place / "bin" / "scontrol", f'[[ $1 == show ]] && echo node7 || echo "$@" > {place}/asked')
+    environment = {"PATH": f"{place / 'bin'}:{os.environ['PATH']}", **SLURM}
+    job = subprocess.Popen([ROOT / "recipes" / "slurm.sh"], cwd=place, env=environment, start_new_session=True)
+    try:
+        while not (place / "training").exists():
+            assert job.poll() is None
+            time.sleep(0.01)
+        job.send_signal(signal.SIGUSR1)
+        job.wait(20)
+    finally:
+        os.killpg(job.pid, signal.SIGKILL)
+    assert (place / "asked").read_text() == "requeue 123\n"
 
 
 def test_sky(place):
