@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+from accelerate.utils.launch import prepare_simple_launcher_cmd_env
 
 ROOT = Path(__file__).parents[1]
 SRUN = """
@@ -36,7 +38,7 @@ def place(tmp_path):
     """A folder with commands that say how they were called, in place of Slurm's and accelerate's."""
     script(tmp_path / "bin" / "srun", SRUN)
     script(tmp_path / "bin" / "scontrol", "printf 'node7\\nnode8\\n'")
-    script(tmp_path / ".venv" / "bin" / "accelerate", "printf '%s|' \"$1\" --cpus \"${CPUS:-1}\" \"${@:2}\"; echo")
+    script(tmp_path / ".venv" / "bin" / "accelerate", 'printf \'%s|\' "$1" --cpus "${CPUS:-1}" "${@:2}"; echo')
     return tmp_path
 
 
@@ -126,3 +128,11 @@ def test_make_plan(size):
     assert plan[1:3] == ["--config", f"recipes/qwen2.5-{size}.yaml"]
     assert plan[-2:] == ["--price", "9"]
     assert all((ROOT / word).exists() for word in plan if word.endswith(".yaml"))
+
+
+def test_the_config_of_one_gpu_hides_all_others():
+    """As `accelerate launch` reads it, on a machine with several: with more in sight, TRL refuses after loading the model."""
+    parser = launch_command_parser()
+    args = parser.parse_args(["--config_file", str(ROOT / "accelerate_configs" / "single_gpu.yaml"), "recipes/grpo.py"])
+    args, *_ = _validate_launch_command(args)
+    assert prepare_simple_launcher_cmd_env(args)[1]["CUDA_VISIBLE_DEVICES"] == "0"
