@@ -145,6 +145,12 @@ class RunArguments:
             "folder that holds a run. Or the folder of a checkpoint to resume from."
         },
     )
+    delete_later: bool = field(
+        default=False,
+        metadata={
+            "help": "Where `resume` names a checkpoint: delete later ones in output_dir. false: refuse if there are any."
+        },
+    )
     start_anyway: bool = field(
         default=False,
         metadata={"help": "Start even if the plan estimates that memory or disk will not suffice."},

@@ -46,6 +46,7 @@ from recipes.checkpoints import (
     checkpoint_to_resume,
     complete_checkpoints,
     delete_checkpoints_except,
+    step_of,
 )
 from recipes.checks import as_text, check_run
 from recipes.data import load_puzzles, print_once
@@ -58,8 +59,9 @@ from rewards.deductions import deductions
 MAY_CHANGE = (  # when a run is resumed: options that begin like this
     *("output_dir", "max_steps", "num_train_epochs", "resume"),  # where it writes and how long it lasts
     *("logging", "log_", "eval_", "save_", "report", "run_name", "project", "trackio", "disable_tqdm", "hub", "push"),
-    *("per_device_", "gradient_accumulation", "steps_per_generation", "activation_checkpointing", "vllm_gpu_memory"),  # memory
-    *("dataloader", "local_rank", "vllm_server"),  # the machine
+    *("per_device_", "gradient_accumulation", "steps_per_generation"),  # memory
+    *("activation_checkpointing", "gradient_checkpointing", "vllm_gpu_memory", "vllm_tensor_parallel", "vllm_enable_sleep"),
+    *("dataloader", "local_rank", "ddp_", "vllm_server"),  # the machine
 )
 OBJECTIVE = ("deduction_weight", "solved_weight", "best_of_k")  # of RunArguments
 OPTIMIZER = ("learning_rate_power", "learning_rate_rows", "muon_learning_rate")  # of RunArguments
@@ -125,15 +127,16 @@ def claim_folder(
     """Claim the folder for this run, and return the checkpoint to resume from, if there is one.
 
     Raises:
-        ValueError: if the folder holds another run, or another process works in it.
+        ValueError: if the folder holds another run or later checkpoints, or another process works in it.
     """
     with training_args.main_process_first(local=False):  # the folder is shared by all nodes
-        checkpoint = checkpoint_to_resume(output_dir, run_args.resume)
+        checkpoint = checkpoint_to_resume(output_dir, run_args.resume, run_args.delete_later)
         check_same_run(output_dir, identity(puzzle_args, run_args, training_args, model_args))
         if training_args.process_index == 0:
             lock_folder(output_dir)
         if training_args.should_save and not (output_dir / "result.json").exists():
-            delete_checkpoints_except(set(complete_checkpoints(output_dir)), output_dir)
+            earlier = {step for step in complete_checkpoints(output_dir) if step <= step_of(checkpoint)}
+            delete_checkpoints_except(earlier, output_dir)
     return checkpoint
 
 

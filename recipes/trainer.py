@@ -20,7 +20,7 @@ from trl.trainer.utils import RepeatSampler
 from puzzles.difficulty import BANDS
 from puzzles.messages import text_of
 from recipes.advantages import best_of_k_advantages
-from recipes.checkpoints import HELD_OUT_ACCURACY, best_checkpoint, delete_checkpoints_except, mark_complete
+from recipes.checkpoints import HELD_OUT_ACCURACY, best_checkpoint, delete_checkpoints_except, mark_complete, mark_incomplete
 from recipes.muon import MuonAdamW
 from recipes.packing import PackedGRPOTrainer
 from rewards.thinking import opens_thinking, without_thinking
@@ -179,6 +179,10 @@ class PuzzleTrainer(PackedGRPOTrainer):
         Transformers 5.23.0 would delete the old ones as soon as the main process has written its part of the new one.
         """
         output_dir = Path(self.args.output_dir)
+        checkpoint = output_dir / f"checkpoint-{self.state.global_step}"
+        if self.args.should_save:
+            mark_incomplete(checkpoint)  # one that is overwritten
+        self.accelerator.wait_for_everyone()
         try:
             super()._save_checkpoint(model, trial)
         except (OSError, RuntimeError, SafetensorError) as error:
@@ -189,6 +193,6 @@ class PuzzleTrainer(PackedGRPOTrainer):
             ) from error
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
-            mark_complete(output_dir / f"checkpoint-{self.state.global_step}")
+            mark_complete(checkpoint)
             best = best_checkpoint(output_dir, self.state.log_history)["step"]
             delete_checkpoints_except({self.state.global_step, best}, output_dir)

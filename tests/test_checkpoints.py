@@ -49,7 +49,6 @@ def test_only_a_complete_checkpoint_is_resumed(tmp_path):
     for step in (5, 10):
         mark_complete(tmp_path / f"checkpoint-{step}")
     assert checkpoint_to_resume(tmp_path, "auto") == str(tmp_path / "checkpoint-10")
-    assert checkpoint_to_resume(tmp_path, str(tmp_path / "checkpoint-5")) == str(tmp_path / "checkpoint-5")
     with pytest.raises(ValueError, match="checkpoint-20' is neither"):
         checkpoint_to_resume(tmp_path, str(tmp_path / "checkpoint-20"))
     delete_checkpoints_except({10}, tmp_path)
@@ -58,6 +57,27 @@ def test_only_a_complete_checkpoint_is_resumed(tmp_path):
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(ValueError, match="holds a run and resume is 'never'"):
         checkpoint_to_resume(tmp_path, "never")
+
+
+def test_an_earlier_checkpoint_is_resumed_only_if_later_ones_may_be_deleted(tmp_path):
+    """Otherwise a run killed soon after would be resumed from a checkpoint of the attempt that was given up."""
+    for step in (5, 10, 100):
+        mark_complete(tmp_path / f"checkpoint-{step}")
+    earlier = str(tmp_path / "checkpoint-5")
+    with pytest.raises(ValueError, match=r"also holds checkpoint-10, checkpoint-100, .* add --delete_later true"):
+        checkpoint_to_resume(tmp_path, earlier)
+    assert checkpoint_to_resume(tmp_path, earlier, delete_later=True) == earlier
+    assert checkpoint_to_resume(tmp_path, str(tmp_path / "checkpoint-100")) == str(tmp_path / "checkpoint-100")
+    assert checkpoint_to_resume(tmp_path / "elsewhere", earlier) == earlier
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "complaint"), [(8, 4, "8 ZeRO-3 process.* with 4 ZeRO-3"), (None, 8, "no ZeRO-3.* with 8 ZeRO-3")]
+)
+def test_checkpoints_of_zero3_belong_to_a_number_of_processes(tmp_path, was, now, complaint):
+    check_same_run(tmp_path / "run", {"zero3_processes": was})
+    with pytest.raises(ValueError, match=f"{complaint}.* Use the same number, or train its weights further"):
+        check_same_run(tmp_path / "run", {"zero3_processes": now})
 
 
 def test_the_best_checkpoint_is_the_best_of_the_complete_ones(tmp_path):

@@ -10,7 +10,7 @@ import torch
 from datasets import Dataset
 from trl.trainer.utils import RepeatSampler
 
-from recipes.checkpoints import HELD_OUT_ACCURACY
+from recipes.checkpoints import HELD_OUT_ACCURACY, complete_checkpoints
 from recipes.packing import PackedGRPOTrainer
 from recipes.tiny.model import CHATML, tiny_tokenizer
 from recipes.trainer import EpochSampler, PuzzleTrainer
@@ -95,6 +95,19 @@ def test_a_thought_that_the_chat_template_opens_earns_nothing_unless_it_is_close
     columns = {key: [row[key] for row in inputs] for key in inputs[0] if key != "prompt"}
     assert accuracy(prompts=prompts, completions=completions, **columns) == expected
     published_accuracy(prompts=prompts, completions=completions, **columns)
+
+
+def test_a_checkpoint_that_is_written_again_is_not_complete_until_it_is_written(monkeypatch, tmp_path):
+    this, complete = trainer(), []
+    this.args = SimpleNamespace(output_dir=tmp_path, should_save=True)
+    this.state = SimpleNamespace(global_step=5, log_history=[])
+    this.accelerator = SimpleNamespace(wait_for_everyone=lambda: None)
+    monkeypatch.setattr(PackedGRPOTrainer, "_save_checkpoint", lambda *_: complete.append([*complete_checkpoints(tmp_path)]))
+    for _ in range(2):
+        (tmp_path / "checkpoint-5").mkdir(exist_ok=True)
+        this._save_checkpoint(None, None)
+        assert [*complete_checkpoints(tmp_path)] == [5]
+    assert complete == [[], []]
 
 
 @pytest.mark.parametrize("difficulty", [True, False])
