@@ -5,13 +5,20 @@ A rule looks only at the trainer's log, which is saved in checkpoints, so a resu
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass, field
+from statistics import fmean
 
 from tqdm import tqdm
 from transformers import TrainerCallback
 
 from recipes.checkpoints import HELD_OUT_ACCURACY
+
+SAMPLING_ERROR = "eval_sampling_error"  # in the log of an evaluation: see recipes/trainer.py
+# Standard errors by which the latest evaluations must fall behind the best ones. The best are the highest of many noisy means:
+# at a constant accuracy the latest fall so far behind in 1 of 500 runs of 40 evaluations, and in 1 of 100 runs of 100.
+CRITICAL_VALUE = 4.5
 
 
 @dataclass
@@ -36,11 +43,13 @@ class AlarmArguments:
         default=0.1, metadata={"help": "Alarm if the entropy per token falls below this fraction of its first value."}
     )
     alarm_evals: int = field(
-        default=3, metadata={"help": "Alarm after this many consecutive evaluations well below the best held-out accuracy."}
+        default=3,
+        metadata={
+            "help": "Compare the mean held-out accuracy of this many consecutive evaluations with the best such mean before "
+            "them. Alarm if it is lower by more than alarm_drop, and by more than sampling explains in 99 % of runs."
+        },
     )
-    alarm_drop: float = field(
-        default=0.05, metadata={"help": "How far below the best held-out accuracy counts as well below it."}
-    )
+    alarm_drop: float = field(default=0.05, metadata={"help": "The least drop of held-out accuracy that raises an alarm."})
 
 
 def alarms(history: list[dict], args: AlarmArguments) -> dict[str, str]:
@@ -82,14 +91,19 @@ def alarms(history: list[dict], args: AlarmArguments) -> dict[str, str]:
             f"{entropies[0]:.4f} {in_a_row}: the model no longer explores. Lower the learning rate, or go back to the best "
             "checkpoint."
         )
-    scores = [log[HELD_OUT_ACCURACY] for log in history if HELD_OUT_ACCURACY in log]
-    best = max(scores, default=0.0)
-    latest = scores[-args.alarm_evals :]
-    if len(scores) > args.alarm_evals and all(score < best - args.alarm_drop for score in latest):
-        found["held_out"] = (
-            f"late collapse: held-out accuracy was {', '.join(f'{score:.3f}' for score in latest)} in the last {len(latest)} "
-            f"evaluations, {best:.3f} at best. The best checkpoint is kept: end the run."
-        )
+    evaluations = [(log[HELD_OUT_ACCURACY], log[SAMPLING_ERROR]) for log in history if SAMPLING_ERROR in log]
+    window = args.alarm_evals
+    if len(evaluations) >= 2 * window:
+        scores, errors = zip(*evaluations, strict=True)
+        means = [fmean(scores[i : i + window]) for i in range(len(scores) - window + 1)]
+        best, latest = max(means[:-window]), means[-1]
+        error = math.sqrt(2 / window * fmean(error**2 for error in errors))
+        if best - latest > max(args.alarm_drop, CRITICAL_VALUE * error):
+            found["held_out"] = (
+                f"late collapse: held-out accuracy was {latest:.3f} on average in the last {window} evaluations, after "
+                f"{best:.3f} in the best {window} in a row; sampling explains a drop of {CRITICAL_VALUE * error:.3f} at most. "
+                "The best checkpoint is kept: end the run."
+            )
     return found
 
 

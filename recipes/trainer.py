@@ -20,6 +20,7 @@ from trl.trainer.utils import RepeatSampler
 from puzzles.difficulty import BANDS
 from puzzles.messages import text_of
 from recipes.advantages import best_of_k_advantages
+from recipes.alarms import SAMPLING_ERROR
 from recipes.checkpoints import HELD_OUT_ACCURACY, best_checkpoint, delete_checkpoints_except, mark_complete, mark_incomplete
 from recipes.muon import MuonAdamW
 from recipes.packing import PackedGRPOTrainer
@@ -71,7 +72,7 @@ class PuzzleTrainer(PackedGRPOTrainer):
         self.learning_rate_power, self.learning_rate_rows = learning_rate_power, learning_rate_rows
         self.muon_learning_rate = muon_learning_rate
         self.learning_rate_factor = 1.0  # of the current generation
-        self.held_out_scores: list[tuple] = []  # of each puzzle of an evaluation: band, mean and best accuracy of its samples
+        self.held_out_scores: list[tuple] = []  # of each puzzle of an evaluation: band; mean, best and variance of its samples
         super().__init__(*args, **kwargs)
         lora = self.model.active_peft_config if is_peft_model(self.model) else None
         if self.use_vllm and lora and not (lora.use_dora or lora.modules_to_save):
@@ -147,7 +148,9 @@ class PuzzleTrainer(PackedGRPOTrainer):
         if not self.model.training:
             samples = rewards[:, 0].view(-1, self.num_generations_eval)  # (puzzles, samples)
             bands = gather_object([row.get("difficulty") for row in inputs])[:: self.num_generations_eval]
-            self.held_out_scores += zip(bands, samples.mean(dim=1).tolist(), samples.amax(dim=1).tolist(), strict=True)
+            variances = samples.var(dim=1) if self.num_generations_eval > 1 else samples.new_full((len(samples),), torch.nan)
+            scores = (samples.mean(dim=1), samples.amax(dim=1), variances)
+            self.held_out_scores += zip(bands, *(score.tolist() for score in scores), strict=True)
         return rewards
 
     def _template_begins_thought(self) -> bool:
@@ -163,12 +166,17 @@ class PuzzleTrainer(PackedGRPOTrainer):
     def log(self, logs, start_time=None):
         if self.held_out_scores:  # at the end of an evaluation
             puzzles = len(self.callback_handler.eval_dataloader.dataset)  # any more are repeated, to fill the last batch
-            bands, means, best = map(np.array, zip(*self.held_out_scores[:puzzles], strict=True))
+            bands, means, best, variances = map(np.array, zip(*self.held_out_scores[:puzzles], strict=True))
             for band in sorted({*bands} - {None}):
                 scores = means[bands == band]
                 logs[f"eval_accuracy/{band}"] = scores.mean().item()
                 logs[f"eval_accuracy_error/{band}"] = scores.std().item() / len(scores) ** 0.5
-            if (k := self.num_generations_eval) > 1:
+            # The puzzles are the same in each evaluation, so only sampling tells two of them apart. One sample does not show by
+            # how much, and then the error includes how puzzles differ.
+            k = self.num_generations_eval
+            variance = variances.mean() / k if k > 1 else means.var()
+            logs[SAMPLING_ERROR] = (variance / len(means)).item() ** 0.5
+            if k > 1:
                 logs |= {f"eval_best_of_{k}": best.mean().item(), f"eval_pass_at_{k}": (best == 1).mean().item()}
         self.held_out_scores.clear()
         super().log(logs, start_time)

@@ -126,6 +126,7 @@ def test_an_evaluation_counts_each_puzzle_once_and_knows_its_best_sample(difficu
         this._calculate_rewards(rows, ["Who?"] * 6, [], [])
     this.log({})
     expected = {"eval_best_of_2": (1 + 0.5 + 1 + 0 + 0.75) / 5, "eval_pass_at_2": 2 / 5}
+    expected["eval_sampling_error"] = ((1 / 2 + 1 / 32 + 0 + 0 + 1 / 32) / 5 / 10) ** 0.5  # of the mean of ten samples
     if difficulty:
         easy, hard = [0.5, 1.0], [0.375, 0.0, 0.625]
         expected |= {"eval_accuracy/easy": np.mean(easy), "eval_accuracy_error/easy": np.std(easy) / 2**0.5}
@@ -137,4 +138,5 @@ def test_an_evaluation_counts_each_puzzle_once_and_knows_its_best_sample(difficu
     this.num_generations_eval = 1
     this._calculate_rewards([{"rewards": torch.tensor([[1.0], [0.0]]), "difficulty": "easy"}] * 2, ["Who?"] * 2, [], [])
     this.log({"loss": 1.0})
-    assert logged == {"loss": 1.0, "eval_accuracy/easy": 0.5, "eval_accuracy_error/easy": pytest.approx(0.5 / 2**0.5)}
+    error = pytest.approx(0.5 / 2**0.5)
+    assert logged == {"loss": 1.0, "eval_accuracy/easy": 0.5, "eval_accuracy_error/easy": error, "eval_sampling_error": error}
