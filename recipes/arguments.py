@@ -82,7 +82,8 @@ class RunArguments:
         default=None,
         metadata={
             "help": "Optimizer steps per generation batch. If given, it sets gradient_accumulation_steps for any number of "
-            "processes, so that a recipe needs no change from 4 GPUs to 16."
+            "processes, and lowers per_device_eval_batch_size where an evaluation would not divide evenly, so that a recipe "
+            "needs no change from 4 GPUs to 16."
         },
     )
     packing: bool = field(

@@ -101,7 +101,7 @@ def checked_puzzles(
     Raises:
         ValueError: with every problem and its fix.
     """
-    geometry = batch_geometry(run_args, training_args, training_args.world_size)
+    geometry = batch_geometry(run_args, training_args, training_args.world_size, puzzle_args.num_eval_puzzles)
     train, held_out = load_puzzles(puzzle_args, training_args.seed)
     tokenizer = check_run(geometry, run_args, training_args, model_args, train, held_out)
     for name, value in geometry.training_arguments().items():

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # GRPO on several nodes of 8 GPUs under Slurm. First run `make install-gpu` and `make dataset` on a disk that all nodes share:
 #   sbatch --nodes 2 recipes/slurm.sh --config recipes/qwen2.5-32b.yaml
-#   sbatch --nodes 4 recipes/slurm.sh --config recipes/qwen2.5-32b.yaml --per_device_eval_batch_size 4
+#   sbatch --nodes 4 recipes/slurm.sh --config recipes/qwen2.5-32b.yaml
 # Arguments go to recipes/grpo.py. Ten minutes before its time limit, or when a node is lost, the job goes back into the queue,
 # and then resumes from the last complete checkpoint.
 #SBATCH --job-name=grpo
