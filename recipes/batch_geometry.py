@@ -103,7 +103,7 @@ def eval_completions(args: GRPOConfig, held_out: int) -> tuple[int, int]:
 
 
 def largest_eval_batch(args: GRPOConfig, processes: int, held_out: int) -> int:
-    """The largest per_device_eval_batch_size, up to the given one, that divides an evaluation evenly; if none does, the given."""
+    """The largest per_device_eval_batch_size, up to the given one, that divides an evaluation evenly, or the given one."""
     completions, samples = eval_completions(args, held_out)
     sizes = range(args.per_device_eval_batch_size, 0, -1)
     fitting = (n for n in sizes if not (n * processes % samples or completions % (n * processes)))
