@@ -179,6 +179,8 @@ class PuzzleTrainer(PackedGRPOTrainer):
             if k > 1:
                 logs |= {f"eval_best_of_{k}": best.mean().item(), f"eval_pass_at_{k}": (best == 1).mean().item()}
         self.held_out_scores.clear()
+        metrics = self._metrics["train" if self.model.training else "eval"]
+        self.log_completions = self.args.log_completions and "frac_reward_zero_std" in metrics  # once a generation
         super().log(logs, start_time)
 
     def _save_checkpoint(self, model, trial):

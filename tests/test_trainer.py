@@ -24,7 +24,8 @@ def trainer(epoch=None, curriculum=None, history=()):
     """A trainer with only what the sampler uses."""
     this = PuzzleTrainer.__new__(PuzzleTrainer)
     this.num_generations, this.curriculum = 2, curriculum
-    this.args, this.reward_weights = SimpleNamespace(seed=42), torch.tensor([1.0, 0.0])
+    this.args, this.reward_weights = SimpleNamespace(seed=42, log_completions=True), torch.tensor([1.0, 0.0])
+    this._metrics = {"train": {}, "eval": {}}
     this.state = SimpleNamespace(epoch=epoch, log_history=list(history))
     return this
 
@@ -95,6 +96,21 @@ def test_a_thought_that_the_chat_template_opens_earns_nothing_unless_it_is_close
     columns = {key: [row[key] for row in inputs] for key in inputs[0] if key != "prompt"}
     assert accuracy(prompts=prompts, completions=completions, **columns) == expected
     published_accuracy(prompts=prompts, completions=completions, **columns)
+
+
+def test_completions_are_logged_once_a_generation(monkeypatch):
+    """TRL 1.16.0 would write the same completions at each optimizer step of a generation."""
+    this, logged, generated = trainer(), [], {"frac_reward_zero_std": [0.5]}
+    this.model, this.held_out_scores = SimpleNamespace(training=True), []
+    monkeypatch.setattr(PackedGRPOTrainer, "log", lambda self, logs, start_time: logged.append(self.log_completions))
+    for this._metrics["train"], this.args.log_completions in (
+        (generated, True),
+        ({}, True),
+        (generated, True),
+        (generated, False),
+    ):
+        this.log({})
+    assert logged == [True, False, True, False]
 
 
 def test_a_checkpoint_that_is_written_again_is_not_complete_until_it_is_written(monkeypatch, tmp_path):
