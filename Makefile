@@ -75,9 +75,9 @@ train-14b: .venv/gpu | outputs/temporal-clue ## Train 14B on one node of 8 × 80
 train-32b: .venv/gpu | outputs/temporal-clue ## Train 32B on two nodes: run on each, with RANK=0 or 1 and HEAD=first node (on one node: CONFIG=zero3_offload)
 	$(call GRPO,$(if $(HEAD),zero3_multinode,zero3),$(32B))
 
-serve-14b: .venv/gpu ## Serve 14B with vLLM on its own node, for vllm_mode: server (MODEL=… PORT=8000 TP=8)
+serve-14b: .venv/gpu ## Serve 14B with vLLM on its own node of 8 GPUs, a copy on each, for vllm_mode: server (MODEL=… PORT=8000 TP=2 DP=4)
 	VLLM_SERVER_DEV_MODE=1 $(BIN)/vllm serve $(or $(MODEL),Qwen/Qwen2.5-14B-Instruct) --port $(or $(PORT),8000) \
-	  --tensor-parallel-size $(or $(TP),8) --max-model-len 16384 --logprobs-mode processed_logprobs \
+	  --data-parallel-size $(or $(DP),8) --tensor-parallel-size $(or $(TP),1) --max-model-len 16384 --logprobs-mode processed_logprobs \
 	  --weight-transfer-config '{"backend": "nccl"}'
 
 dashboard: .venv/cpu ## Show the curves of all runs in a browser (trackio, read from local disk)

@@ -121,6 +121,15 @@ def test_make_train(typed, config, options, recipe):
     assert (ROOT / "recipes" / f"{recipe}.yaml").exists()
 
 
+@pytest.mark.parametrize(
+    ("typed", "copies", "gpus_each"), [("", "8", "1"), ("MODEL=Qwen/Qwen2.5-32B-Instruct DP=4 TP=2", "4", "2")]
+)
+def test_make_serve(typed, copies, gpus_each):
+    words = what_make_runs("serve-14b", *typed.split()).split()
+    assert words[words.index("--data-parallel-size") + 1] == copies
+    assert words[words.index("--tensor-parallel-size") + 1] == gpus_each
+
+
 @pytest.mark.parametrize("size", ["1.5b", "14b", "32b"])
 def test_make_plan(size):
     said = what_make_runs(f"plan-{size}", "ARGS=--price 9")

