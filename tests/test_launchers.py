@@ -1,8 +1,10 @@
 """recipes/slurm.sh and recipes/sky.yaml: each node gets its own rank, and the arguments arrive as they were typed."""
 
 import os
+import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -128,6 +130,62 @@ def test_make_serve(typed, copies, gpus_each):
     words = what_make_runs("serve-14b", *typed.split()).split()
     assert words[words.index("--data-parallel-size") + 1] == copies
     assert words[words.index("--tensor-parallel-size") + 1] == gpus_each
+
+
+TORCH = """
+import os
+class cuda:
+    device_count = staticmethod(lambda: int(os.environ["SEEN"]))
+__version__ = "2.13.0"
+"""
+
+
+@pytest.mark.parametrize(
+    ("driver", "seen", "typed", "said"),
+    [
+        ("580.95.05\n580.95.05", 2, "", "Ready: .venv, torch 2.13.0 GPUs: 2"),
+        ("570.133.20", 1, "", "The NVIDIA driver is 570.133.20, and CUDA 13 needs 580 or newer: update it."),
+        ("No devices were found", 0, "", "The NVIDIA driver is No devices were found, and CUDA 13 needs"),
+        ("580.95.05", 0, "", "PyTorch is installed, but sees no GPU: look at nvidia-smi and CUDA_VISIBLE_DEVICES."),
+        (None, 0, "", "No NVIDIA GPU found. Without one, use: make train-tiny, make plan-14b, make rehearse. To install"),
+        (None, 0, "FORCE=1", "Ready: .venv, torch 2.13.0 GPUs: 0"),
+    ],
+)
+def test_make_install_gpu(place, driver, seen, typed, said):
+    for file in ("Makefile", "pyproject.toml", "requirements.txt", "requirements-cpu.txt"):
+        shutil.copy(ROOT / file, place)
+    (place / ".venv" / "cpu").touch()
+    (place / "torch.py").write_text(TORCH)
+    script(place / ".venv" / "bin" / "python", f'[[ $1 == -m ]] || exec {sys.executable} "$@"')
+    if driver:
+        script(place / "bin" / "nvidia-smi", f"echo '{driver}'")
+    tools = ":".join(str(Path(shutil.which(tool)).parent) for tool in ("bash", "awk"))
+    environment = {"PATH": f"{place / 'bin'}:{tools}", "SEEN": str(seen), "PYTHONPATH": str(place)}
+    make = [shutil.which("make"), "install-gpu", *typed.split()]
+    done = subprocess.run(make, cwd=place, env=environment, capture_output=True, text=True)
+    assert (done.returncode == 0) == said.startswith("Ready")
+    assert said in done.stdout + done.stderr
+
+
+def test_the_image_is_built_from_files_and_targets_that_exist():
+    text = (ROOT / "Dockerfile").read_text()
+    steps = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
+    assert {step[0] for step in steps} <= {"FROM", "WORKDIR", "COPY", "RUN", "CMD"}
+    assert [step[-1] for step in steps if step[0] == "FROM"] == ["cpu", "gpu"]
+    makefile = (ROOT / "Makefile").read_text()
+    assert all(f"\n{step[2]}:" in makefile for step in steps if step[:2] == ["RUN", "make"])
+    assert {".venv*", "outputs"} <= set((ROOT / ".dockerignore").read_text().split())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not shutil.which("docker") or subprocess.run(["docker", "info"], capture_output=True).returncode != 0,
+    reason="Docker is not installed or not running",
+)
+def test_the_image_without_a_gpu_is_built_and_makes_a_puzzle():
+    subprocess.run(["docker", "build", "--target", "cpu", "--tag", "temporal-clue-test", "."], cwd=ROOT, check=True)
+    run = ["docker", "run", "--rm", "temporal-clue-test", "make", "puzzle"]
+    assert "Tudor Mansion" in subprocess.run(run, check=True, capture_output=True, text=True).stdout
 
 
 @pytest.mark.parametrize("size", ["1.5b", "14b", "32b"])
