@@ -25,9 +25,7 @@ CRITICAL_VALUE = 4.5
 class AlarmArguments:
     """When an alarm is raised, and whether it ends the run. One iteration generates once."""
 
-    stop_on_alarm: bool = field(
-        default=False, metadata={"help": "End the run at the first alarm, with the latest and the best checkpoint saved."}
-    )
+    stop_on_alarm: bool = field(default=False, metadata={"help": "End the run at the first alarm, with a checkpoint saved."})
     alarm_window: int = field(default=5, metadata={"help": "Consecutive bad generations before an alarm is raised."})
     alarm_clipped_ratio: float = field(
         default=0.5, metadata={"help": "Alarm if more than this fraction of completions is truncated at max_completion_length."}
@@ -88,8 +86,8 @@ def alarms(history: list[dict], args: AlarmArguments) -> dict[str, str]:
     if entropies and all_recent("entropy", lambda x: x < args.alarm_entropy * entropies[0]):
         found["entropy"] = (
             f"entropy collapse: {entropies[-1]:.4f} nats per token, below {args.alarm_entropy:.0%} of the initial "
-            f"{entropies[0]:.4f} {in_a_row}: the model no longer explores. Lower the learning rate, or go back to the best "
-            "checkpoint."
+            f"{entropies[0]:.4f} {in_a_row}: the model no longer explores. Lower the learning rate, or start from the best "
+            "model."
         )
     evaluations = [(log[HELD_OUT_ACCURACY], log[SAMPLING_ERROR]) for log in history if SAMPLING_ERROR in log]
     window = args.alarm_evals
@@ -102,7 +100,7 @@ def alarms(history: list[dict], args: AlarmArguments) -> dict[str, str]:
             found["held_out"] = (
                 f"late collapse: held-out accuracy was {latest:.3f} on average in the last {window} evaluations, after "
                 f"{best:.3f} in the best {window} in a row; sampling explains a drop of {CRITICAL_VALUE * error:.3f} at most. "
-                "The best checkpoint is kept: end the run."
+                "The best model is kept: end the run."
             )
     return found
 
@@ -114,7 +112,7 @@ def first_without_gradient(history: list[dict]) -> bool:
 
 
 class AlarmCallback(TrainerCallback):
-    """Prints each alarm once while it lasts, ends the run if `stop_on_alarm` is set, and has a new best checkpoint saved.
+    """Prints each alarm once while it lasts, and ends the run if `stop_on_alarm` is set.
 
     Attributes:
         active: the alarms at the latest log, see `alarms`.
@@ -140,8 +138,3 @@ class AlarmCallback(TrainerCallback):
         if state.is_world_process_zero:
             for message in messages:
                 tqdm.write(message, file=sys.stderr)
-
-    def on_evaluate(self, args, state, control, metrics, **_):
-        earlier = [log[HELD_OUT_ACCURACY] for log in state.log_history[:-1] if HELD_OUT_ACCURACY in log]
-        if state.global_step and earlier and metrics[HELD_OUT_ACCURACY] > max(earlier):
-            control.should_save = True

@@ -152,6 +152,10 @@ class RunArguments:
             "help": "Where `resume` names a checkpoint: delete later ones in output_dir. false: refuse if there are any."
         },
     )
+    final: str = field(
+        default="best",
+        metadata={"help": "Which model goes to model/ at the end: 'best' by held-out accuracy, or 'last'."},
+    )
     start_anyway: bool = field(
         default=False,
         metadata={"help": "Start even if the plan estimates that memory or disk will not suffice."},

@@ -1,4 +1,4 @@
-"""A run's folder: which run it belongs to, which of its checkpoints are complete, which to resume from, and which is the best.
+"""A run's folder: which run it belongs to, which of its checkpoints are complete, which to resume from; and its best model.
 
 `trainer.py` marks a checkpoint as complete once all processes have written their part of it; anything without that mark is
 unfinished and gets deleted. So a run killed at any moment resumes from a complete checkpoint.
@@ -10,9 +10,10 @@ import json
 import shutil
 from pathlib import Path
 
-from puzzles.files import write_json, write_text
+from puzzles.files import read_json, write_json, write_text
 
 COMPLETE = "whole"  # an empty file in a checkpoint: written after everything else, deleted before anything else
+BEST = "best"  # the folder with the weights of the best held-out accuracy so far
 HELD_OUT_ACCURACY = "eval_rewards/accuracy/mean"  # in the log of an evaluation
 
 
@@ -86,12 +87,10 @@ def mark_incomplete(checkpoint: Path) -> None:
     (checkpoint / COMPLETE).unlink(missing_ok=True)
 
 
-def best_checkpoint(output_dir: Path, log_history: list[dict]) -> dict:
-    """The step, held-out accuracy and folder of the best complete checkpoint; the step is None if none was evaluated."""
-    checkpoints = complete_checkpoints(output_dir)
-    scores = {log["step"]: log[HELD_OUT_ACCURACY] for log in log_history if HELD_OUT_ACCURACY in log}
-    step = max(checkpoints.keys() & scores.keys(), key=lambda step: (scores[step], step), default=None)
-    return {"step": step, "accuracy": scores.get(step), "folder": str(checkpoints.get(step))}
+def best_model(output_dir: Path) -> dict:
+    """The step, held-out accuracy and folder of the best model so far; empty if there is none yet."""
+    record = output_dir / BEST / "held_out.json"
+    return read_json(record) | {"folder": str(record.parent)} if record.exists() else {}
 
 
 def delete_checkpoints_except(steps: set[int], output_dir: Path) -> None:

@@ -41,7 +41,7 @@ from recipes.arguments import PuzzleArguments, RunArguments, parse
 from recipes.batch_geometry import batch_geometry
 from recipes.checkpoints import (
     HELD_OUT_ACCURACY,
-    best_checkpoint,
+    best_model,
     check_same_run,
     checkpoint_to_resume,
     complete_checkpoints,
@@ -90,7 +90,7 @@ def main(
     alarm = AlarmCallback(alarm_args)
     trainer = make_trainer(puzzle_args, run_args, training_args, model_args, train, held_out, checkpoint, alarm)
     trainer.train(resume_from_checkpoint=checkpoint)
-    save_result(trainer, alarm, output_dir, repo)
+    save_result(trainer, alarm, output_dir, run_args.final, repo)
 
 
 def checked_puzzles(
@@ -225,25 +225,30 @@ def make_trainer(
     return trainer
 
 
-def save_result(trainer: PuzzleTrainer, alarm: AlarmCallback, output_dir: Path, repo: str | None) -> None:
-    """Save the model and the held-out scores before and after training, and upload the model if requested."""
+def save_result(trainer: PuzzleTrainer, alarm: AlarmCallback, output_dir: Path, final: str, repo: str | None) -> None:
+    """Save the best or the last model, and the held-out scores before and after training; upload the model if requested."""
     history, last = trainer.state.log_history, trainer.state.global_step
     evaluations = {log["step"]: scores(log) for log in history if HELD_OUT_ACCURACY in log}
     if last not in evaluations:
         evaluations[last] = scores(trainer.evaluate())
-    best = best_checkpoint(output_dir, history)
-    result = {"before": evaluations[0], "after": evaluations[last], "best": best, "alarms": alarm.active}
-    trainer.save_model(str(output_dir / "model.partial"))
-    trainer.accelerator.wait_for_everyone()
+    model, save_last = output_dir / "model", final == "last" or trainer.best_accuracy < 0  # the same on all processes
+    if save_last:
+        trainer.save_complete(model)
     if trainer.accelerator.is_main_process:
-        shutil.rmtree(output_dir / "model", ignore_errors=True)  # of a run that was killed just before it wrote its result
-        os.replace(output_dir / "model.partial", output_dir / "model")
-        write_json(output_dir / "result.json", result)
+        best = best_model(output_dir)
+        if not save_last:
+            shutil.rmtree(model, ignore_errors=True)  # of a run that was killed just before it wrote its result
+            shutil.copytree(best["folder"], output_dir / "model.partial", dirs_exist_ok=True)
+            os.replace(output_dir / "model.partial", model)
+        step = last if save_last else best["step"]
+        result = {"before": evaluations[0], "after": evaluations[last], "best": best, "model_step": step}
+        write_json(output_dir / "result.json", result | {"alarms": alarm.active})
         for score, before in result["before"].items():
             print(f"held-out {score:20} {before:8.3f} → {result['after'].get(score, float('nan')):8.3f}")
-        print(f"model: {output_dir / 'model'}; best checkpoint: {best['folder']}")
+        chosen = "the last" if save_last else f"the best by held-out accuracy, {best['accuracy']:.3f}"
+        print(f"model: {model}, of step {step} of {last} ({chosen})")
         if repo:
-            upload(trainer, output_dir / "model", repo)
+            upload(trainer, model, repo)
     trainer.accelerator.wait_for_everyone()  # a process that fails while exiting makes the launcher stop all others
 
 

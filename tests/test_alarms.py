@@ -119,13 +119,3 @@ def test_the_first_generation_in_which_nothing_teaches_is_reported_at_once(capsy
     log(AlarmCallback(AlarmArguments(alarm_window=1)), steps(equal))  # the alarm itself
     assert "WARNING" not in capsys.readouterr().err
     assert callback.active == {}
-
-
-def test_a_new_best_checkpoint_is_saved():
-    callback = AlarmCallback(ARGS)
-    for scores, saved in (((0.3,), False), ((0.3, 0.4), True), ((0.3, 0.4, 0.35), False), ((0.3, 0.4, 0.4), False)):
-        history = evaluations(*scores)
-        state = SimpleNamespace(log_history=history, global_step=len(history) - 1)
-        control = TrainerControl()
-        callback.on_evaluate(None, state, control, metrics=history[-1])
-        assert control.should_save == saved

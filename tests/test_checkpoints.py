@@ -1,4 +1,4 @@
-"""A run's folder: locked by one process, owned by one run, resumed from complete checkpoints only; and the best checkpoint."""
+"""A run's folder: locked by one process, owned by one run, resumed from complete checkpoints only."""
 
 import os
 import subprocess
@@ -9,8 +9,6 @@ import pytest
 
 from puzzles.files import lock_folder
 from recipes.checkpoints import (
-    HELD_OUT_ACCURACY,
-    best_checkpoint,
     check_same_run,
     checkpoint_to_resume,
     complete_checkpoints,
@@ -78,18 +76,3 @@ def test_checkpoints_of_zero3_belong_to_a_number_of_processes(tmp_path, was, now
     check_same_run(tmp_path / "run", {"zero3_processes": was})
     with pytest.raises(ValueError, match=f"{complaint}.* Use the same number, or train its weights further"):
         check_same_run(tmp_path / "run", {"zero3_processes": now})
-
-
-def test_the_best_checkpoint_is_the_best_of_the_complete_ones(tmp_path):
-    scores = ((0, 0.9), (10, 0.3), (20, 0.6), (30, 0.5), (40, 0.6))
-    history = [{"step": step, HELD_OUT_ACCURACY: score} for step, score in scores]
-    assert best_checkpoint(tmp_path, history)["step"] is None
-    for step in (10, 20, 30):
-        (tmp_path / f"checkpoint-{step}").mkdir()
-        if step != 20:
-            mark_complete(tmp_path / f"checkpoint-{step}")
-    assert complete_checkpoints(tmp_path).keys() == {10, 30}
-    expected = {"step": 30, "accuracy": 0.5, "folder": str(tmp_path / "checkpoint-30")}
-    assert best_checkpoint(tmp_path, history) == expected
-    mark_complete(tmp_path / "checkpoint-20")
-    assert best_checkpoint(tmp_path, history)["step"] == 20

@@ -227,6 +227,23 @@ def test_the_best_of_several_samples_on_two_processes(tmp_path):
     assert before["pass_at_2"] == best.count(1) / 8 > 0
 
 
+@pytest.mark.parametrize("final", ["best", "last"])
+def test_the_final_model_is_the_best_or_the_last(tmp_path, final):
+    """With a learning rate that ruins the model, the best is that of the first evaluation."""
+    options = "--max_steps 4 --eval_strategy steps --eval_steps 2 --learning_rate 1 --num_eval_puzzles 16"
+    done = run(tmp_path / "run", *options.split(), "--final", final)
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    best, last, model = (
+        AutoModelForCausalLM.from_pretrained(tmp_path / "run" / name).state_dict() for name in ("best", "checkpoint-4", "model")
+    )
+    assert (result["best"]["step"], result["model_step"]) == (2, {"best": 2, "last": 4}[final])
+    assert not all(best[name].equal(last[name]) for name in last)
+    assert all(model[name].equal({"best": best, "last": last}[final][name]) for name in model)
+    said = {"best": f"the best by held-out accuracy, {result['best']['accuracy']:.3f}", "last": "the last"}[final]
+    assert f"of step {result['model_step']} of 4 ({said})" in done.stdout
+
+
 def test_packing_changes_nothing_but_the_time(tmp_path):
     """Two optimizer steps of a generation: the same samples with and without it, and so the same curve; switched off halfway
     too.
@@ -378,6 +395,7 @@ def test_a_missing_gpu_is_named(monkeypatch, capsys):
         (("--reward_weights", "1", "1", "1"), "reward_weights: .* has no effect here .*deduction_weight"),
         (("--eval_on_start", "false"), "eval_on_start: False has no effect here .*scored before training.* leave it out"),
         (("--eval_on_start", "true"), "eval_on_start: True has no effect here"),
+        (("--final", "first"), "final: 'first' is unknown: use best or last"),
         (("--save_total_limit", "3"), "save_total_limit: 3 has no effect here"),
         (("--optimizer_steps", "1", "--gradient_accumulation_steps", "2"), "optimizer_steps 1 sets it"),
         (

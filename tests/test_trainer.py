@@ -2,6 +2,7 @@
 evaluation logs.
 """
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from datasets import Dataset
 from trl.trainer.utils import RepeatSampler
 
-from recipes.checkpoints import HELD_OUT_ACCURACY, complete_checkpoints
+from recipes.checkpoints import HELD_OUT_ACCURACY, best_model, complete_checkpoints
 from recipes.packing import PackedGRPOTrainer
 from recipes.tiny.model import CHATML, tiny_tokenizer
 from recipes.trainer import EpochSampler, PuzzleTrainer
@@ -96,6 +97,31 @@ def test_a_thought_that_the_chat_template_opens_earns_nothing_unless_it_is_close
     columns = {key: [row[key] for row in inputs] for key in inputs[0] if key != "prompt"}
     assert accuracy(prompts=prompts, completions=completions, **columns) == expected
     published_accuracy(prompts=prompts, completions=completions, **columns)
+
+
+def test_the_best_weights_are_kept_and_a_resumed_run_knows_their_score(monkeypatch, tmp_path):
+    this, scores = trainer(), iter([0.9, 0.3, 0.5, 0.4, 0.5, 0.6])
+    this.args = SimpleNamespace(output_dir=tmp_path)
+    this.accelerator = SimpleNamespace(wait_for_everyone=lambda: None, is_main_process=True)
+    this.best_accuracy = -1.0
+
+    def save(self, folder):
+        Path(folder).mkdir(exist_ok=True)
+        (Path(folder) / "weights").write_text(str(self.state.global_step))
+
+    monkeypatch.setattr(PackedGRPOTrainer, "evaluate", lambda self: {HELD_OUT_ACCURACY: next(scores)})
+    monkeypatch.setattr(PackedGRPOTrainer, "save_model", save)
+    kept = []
+    for this.state.global_step in (0, 10, 20, 30, 40, 50):
+        if this.state.global_step == 30:  # in another process
+            this.best_accuracy = best_model(tmp_path)["accuracy"]
+        this.evaluate()
+        best = best_model(tmp_path)
+        kept.append(best.get("step"))
+        assert not best or (tmp_path / "best" / "weights").read_text() == str(best["step"])
+    assert kept == [None, 10, 20, 20, 20, 50]
+    assert best == {"step": 50, "accuracy": 0.6, "folder": str(tmp_path / "best")}
+    assert [path.name for path in tmp_path.iterdir()] == ["best"]
 
 
 def test_completions_are_logged_once_a_generation(monkeypatch):
