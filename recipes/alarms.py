@@ -5,22 +5,27 @@ A rule looks only at the trainer's log, which is saved in checkpoints, so a resu
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass, field
+from statistics import fmean
 
 from tqdm import tqdm
 from transformers import TrainerCallback
 
 from recipes.checkpoints import HELD_OUT_ACCURACY
 
+SAMPLING_ERROR = "eval_sampling_error"  # in the log of an evaluation: see recipes/trainer.py
+# Standard errors by which the latest evaluations must fall behind the best ones. The best are the highest of many noisy means:
+# at a constant accuracy the latest fall so far behind in 1 of 500 runs of 40 evaluations, and in 1 of 100 runs of 100.
+CRITICAL_VALUE = 4.5
+
 
 @dataclass
 class AlarmArguments:
     """When an alarm is raised, and whether it ends the run. One iteration generates once."""
 
-    stop_on_alarm: bool = field(
-        default=False, metadata={"help": "End the run at the first alarm, with the latest and the best checkpoint saved."}
-    )
+    stop_on_alarm: bool = field(default=False, metadata={"help": "End the run at the first alarm, with a checkpoint saved."})
     alarm_window: int = field(default=5, metadata={"help": "Consecutive bad generations before an alarm is raised."})
     alarm_clipped_ratio: float = field(
         default=0.5, metadata={"help": "Alarm if more than this fraction of completions is truncated at max_completion_length."}
@@ -36,11 +41,13 @@ class AlarmArguments:
         default=0.1, metadata={"help": "Alarm if the entropy per token falls below this fraction of its first value."}
     )
     alarm_evals: int = field(
-        default=3, metadata={"help": "Alarm after this many consecutive evaluations well below the best held-out accuracy."}
+        default=3,
+        metadata={
+            "help": "Compare the mean held-out accuracy of this many consecutive evaluations with the best such mean before "
+            "them. Alarm if it is lower by more than alarm_drop, and by more than sampling explains in 99 % of runs."
+        },
     )
-    alarm_drop: float = field(
-        default=0.05, metadata={"help": "How far below the best held-out accuracy counts as well below it."}
-    )
+    alarm_drop: float = field(default=0.05, metadata={"help": "The least drop of held-out accuracy that raises an alarm."})
 
 
 def alarms(history: list[dict], args: AlarmArguments) -> dict[str, str]:
@@ -79,17 +86,22 @@ def alarms(history: list[dict], args: AlarmArguments) -> dict[str, str]:
     if entropies and all_recent("entropy", lambda x: x < args.alarm_entropy * entropies[0]):
         found["entropy"] = (
             f"entropy collapse: {entropies[-1]:.4f} nats per token, below {args.alarm_entropy:.0%} of the initial "
-            f"{entropies[0]:.4f} {in_a_row}: the model no longer explores. Lower the learning rate, or go back to the best "
-            "checkpoint."
+            f"{entropies[0]:.4f} {in_a_row}: the model no longer explores. Lower the learning rate, or start from the best "
+            "model."
         )
-    scores = [log[HELD_OUT_ACCURACY] for log in history if HELD_OUT_ACCURACY in log]
-    best = max(scores, default=0.0)
-    latest = scores[-args.alarm_evals :]
-    if len(scores) > args.alarm_evals and all(score < best - args.alarm_drop for score in latest):
-        found["held_out"] = (
-            f"late collapse: held-out accuracy was {', '.join(f'{score:.3f}' for score in latest)} in the last {len(latest)} "
-            f"evaluations, {best:.3f} at best. The best checkpoint is kept: end the run."
-        )
+    evaluations = [(log[HELD_OUT_ACCURACY], log[SAMPLING_ERROR]) for log in history if SAMPLING_ERROR in log]
+    window = args.alarm_evals
+    if len(evaluations) >= 2 * window:
+        scores, errors = zip(*evaluations, strict=True)
+        means = [fmean(scores[i : i + window]) for i in range(len(scores) - window + 1)]
+        best, latest = max(means[:-window]), means[-1]
+        error = math.sqrt(2 / window * fmean(error**2 for error in errors))
+        if best - latest > max(args.alarm_drop, CRITICAL_VALUE * error):
+            found["held_out"] = (
+                f"late collapse: held-out accuracy was {latest:.3f} on average in the last {window} evaluations, after "
+                f"{best:.3f} in the best {window} in a row; sampling explains a drop of {CRITICAL_VALUE * error:.3f} at most. "
+                "The best model is kept: end the run."
+            )
     return found
 
 
@@ -100,7 +112,7 @@ def first_without_gradient(history: list[dict]) -> bool:
 
 
 class AlarmCallback(TrainerCallback):
-    """Prints each alarm once while it lasts, ends the run if `stop_on_alarm` is set, and has a new best checkpoint saved.
+    """Prints each alarm once while it lasts, and ends the run if `stop_on_alarm` is set.
 
     Attributes:
         active: the alarms at the latest log, see `alarms`.
@@ -126,8 +138,3 @@ class AlarmCallback(TrainerCallback):
         if state.is_world_process_zero:
             for message in messages:
                 tqdm.write(message, file=sys.stderr)
-
-    def on_evaluate(self, args, state, control, metrics, **_):
-        earlier = [log[HELD_OUT_ACCURACY] for log in state.log_history[:-1] if HELD_OUT_ACCURACY in log]
-        if state.global_step and earlier and metrics[HELD_OUT_ACCURACY] > max(earlier):
-            control.should_save = True

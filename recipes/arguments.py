@@ -82,7 +82,8 @@ class RunArguments:
         default=None,
         metadata={
             "help": "Optimizer steps per generation batch. If given, it sets gradient_accumulation_steps for any number of "
-            "processes, so that a recipe needs no change from 4 GPUs to 16."
+            "processes, and lowers per_device_eval_batch_size where an evaluation would not divide evenly, so that a recipe "
+            "needs no change from 4 GPUs to 16."
         },
     )
     packing: bool = field(
@@ -144,6 +145,16 @@ class RunArguments:
             "help": "'auto': resume from the newest complete checkpoint in output_dir, if there is one. 'never': refuse a "
             "folder that holds a run. Or the folder of a checkpoint to resume from."
         },
+    )
+    delete_later: bool = field(
+        default=False,
+        metadata={
+            "help": "Where `resume` names a checkpoint: delete later ones in output_dir. false: refuse if there are any."
+        },
+    )
+    final: str = field(
+        default="best",
+        metadata={"help": "Which model goes to model/ at the end: 'best' by held-out accuracy, or 'last'."},
     )
     start_anyway: bool = field(
         default=False,

@@ -5,6 +5,8 @@ Computed once, here, and read by recipes/grpo.py, its checks, the planner and th
     generation_batch_size = prompts × num_generations                   completions of an iteration, on all processes
                           = processes × per_device_train_batch_size × steps_per_generation
     steps_per_generation  = optimizer_steps × gradient_accumulation_steps
+    held-out puzzles × num_generations_eval                             completions of an evaluation, on all processes
+                          = processes × per_device_eval_batch_size × batches
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ class BatchGeometry:
         per_device_train_batch_size: completions of a micro-batch on one process.
         steps_per_generation: micro-batches of a generation batch on one process.
         gradient_accumulation_steps: micro-batches of an optimizer step.
+        per_device_eval_batch_size: completions of an evaluation that one process generates and computes at once.
         by_tokens: whether `packed_tokens`, not per_device_train_batch_size, decides what is computed at once.
     """
 
@@ -32,6 +35,7 @@ class BatchGeometry:
     per_device_train_batch_size: int
     steps_per_generation: int
     gradient_accumulation_steps: int
+    per_device_eval_batch_size: int
     by_tokens: bool
 
     @property
@@ -42,7 +46,7 @@ class BatchGeometry:
     def training_arguments(self) -> dict[str, int]:
         """The fields of GRPOConfig that it sets."""
         names = ("per_device_train_batch_size", "steps_per_generation", "gradient_accumulation_steps")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in (*names, "per_device_eval_batch_size")}
 
 
 def can_regroup_rows(args: GRPOConfig) -> bool:
@@ -56,8 +60,8 @@ def divided_by_tokens(run_args: RunArguments, args: GRPOConfig) -> bool:
     return run_args.packing and can_regroup_rows(args)
 
 
-def batch_geometry(run_args: RunArguments, args: GRPOConfig, processes: int) -> BatchGeometry:
-    """The geometry of a run on this many processes. Does not change its arguments.
+def batch_geometry(run_args: RunArguments, args: GRPOConfig, processes: int, held_out: int) -> BatchGeometry:
+    """The geometry of a run on this many processes, with this many held-out puzzles. Does not change its arguments.
 
     Raises:
         ValueError: if the completions of an optimizer step don't divide evenly over the processes and their micro-batches.
@@ -65,7 +69,8 @@ def batch_geometry(run_args: RunArguments, args: GRPOConfig, processes: int) -> 
     by_tokens = divided_by_tokens(run_args, args)
     if run_args.optimizer_steps is None:
         steps, accumulation = args.steps_per_generation, args.gradient_accumulation_steps
-        return BatchGeometry(processes, args.per_device_train_batch_size, steps, accumulation, by_tokens)
+        at_once = (args.per_device_eval_batch_size, by_tokens)
+        return BatchGeometry(processes, args.per_device_train_batch_size, steps, accumulation, *at_once)
     micro_batch = 1 if by_tokens else args.per_device_train_batch_size  # by tokens, any number of rows works
     rows = args.generation_batch_size / run_args.optimizer_steps
     if rows % (micro_batch * processes):
@@ -77,7 +82,8 @@ def batch_geometry(run_args: RunArguments, args: GRPOConfig, processes: int) -> 
             f"use {fitting or 'another number of'} processes{'' if by_tokens else ', or change per_device_train_batch_size'}."
         )
     steps = args.generation_batch_size // (micro_batch * processes)
-    return BatchGeometry(processes, micro_batch, steps, steps // run_args.optimizer_steps, by_tokens)
+    at_once = (largest_eval_batch(args, processes, held_out), by_tokens)
+    return BatchGeometry(processes, micro_batch, steps, steps // run_args.optimizer_steps, *at_once)
 
 
 def merged_micro_batches(args: GRPOConfig) -> dict[str, int]:
@@ -90,9 +96,18 @@ def merged_micro_batches(args: GRPOConfig) -> dict[str, int]:
     }
 
 
-def eval_batches(args: GRPOConfig, processes: int, held_out: int) -> tuple[int, int]:
-    """Completions of an evaluation of this many held-out puzzles, and how many of them make a batch on all processes."""
-    return held_out * (args.num_generations_eval or args.num_generations), args.per_device_eval_batch_size * processes
+def eval_completions(args: GRPOConfig, held_out: int) -> tuple[int, int]:
+    """Completions of an evaluation of this many held-out puzzles, and how many of them are of one puzzle."""
+    samples = args.num_generations_eval or args.num_generations
+    return held_out * samples, samples
+
+
+def largest_eval_batch(args: GRPOConfig, processes: int, held_out: int) -> int:
+    """The largest per_device_eval_batch_size, up to the given one, that divides an evaluation evenly, or the given one."""
+    completions, samples = eval_completions(args, held_out)
+    sizes = range(args.per_device_eval_batch_size, 0, -1)
+    fitting = (n for n in sizes if not (n * processes % samples or completions % (n * processes)))
+    return next(fitting, args.per_device_eval_batch_size)
 
 
 def geometry_problems(geometry: BatchGeometry, run_args: RunArguments, args: GRPOConfig, held_out: int) -> list[str]:
@@ -106,8 +121,9 @@ def geometry_problems(geometry: BatchGeometry, run_args: RunArguments, args: GRP
         )
     if run_args.packing and run_args.packed_tokens < 1:
         problems.append(f"packed_tokens {run_args.packed_tokens} is too few: use 16384, or less where memory is short.")
-    completions, eval_batch = eval_batches(args, processes, held_out)
-    if eval_batch % (samples := args.num_generations_eval or args.num_generations):
+    completions, samples = eval_completions(args, held_out)
+    eval_batch = geometry.per_device_eval_batch_size * processes
+    if eval_batch % samples:
         problems.append(
             f"per_device_eval_batch_size × processes = {eval_batch} is not divisible by the {samples} samples of a held-out "
             "puzzle: change per_device_eval_batch_size or num_generations_eval."

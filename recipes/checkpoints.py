@@ -1,4 +1,4 @@
-"""A run's folder: which run it belongs to, which of its checkpoints are complete, which to resume from, and which is the best.
+"""A run's folder: which run it belongs to, which of its checkpoints are complete, which to resume from; and its best model.
 
 `trainer.py` marks a checkpoint as complete once all processes have written their part of it; anything without that mark is
 unfinished and gets deleted. So a run killed at any moment resumes from a complete checkpoint.
@@ -10,9 +10,10 @@ import json
 import shutil
 from pathlib import Path
 
-from puzzles.files import write_json, write_text
+from puzzles.files import read_json, write_json, write_text
 
 COMPLETE = "whole"  # an empty file in a checkpoint: written after everything else, deleted before anything else
+BEST = "best"  # the folder with the weights of the best held-out accuracy so far
 HELD_OUT_ACCURACY = "eval_rewards/accuracy/mean"  # in the log of an evaluation
 
 
@@ -26,6 +27,15 @@ def check_same_run(output_dir: Path, arguments: dict) -> None:
     if record.exists():
         recorded = json.loads(record.read_text())
         changed = [k for k in {**recorded, **arguments} if recorded.get(k) != arguments.get(k)]
+        if "zero3_processes" in changed:
+            was, now = (
+                f"{n} ZeRO-3 process(es)" if (n := run.get("zero3_processes")) else "no ZeRO-3" for run in (recorded, arguments)
+            )
+            raise ValueError(
+                f"{output_dir} holds a run with {was}, and this is one with {now}: checkpoints of ZeRO-3 can be read only "
+                "by as many processes as wrote them. Use the same number, or train its weights further as a new run: give a "
+                "checkpoint's folder as model_name_or_path, and another output_dir."
+            )
         if changed:
             changes = ", ".join(f"{k} was {recorded.get(k)!r}, now {arguments.get(k)!r}" for k in changed[:3])
             raise ValueError(f"{output_dir} holds another run ({changes}). Choose another folder, or delete that one.")
@@ -34,11 +44,12 @@ def check_same_run(output_dir: Path, arguments: dict) -> None:
     write_json(record, arguments)
 
 
-def checkpoint_to_resume(output_dir: Path, resume: str) -> str | None:
-    """The checkpoint from which a run resumes: see `resume` in recipes/arguments.py.
+def checkpoint_to_resume(output_dir: Path, resume: str, delete_later: bool = False) -> str | None:
+    """The checkpoint from which a run resumes: see `resume` and `delete_later` in recipes/arguments.py.
 
     Raises:
-        ValueError: if the folder holds a run and `resume` is "never", or `resume` does not name a complete checkpoint.
+        ValueError: if the folder holds a run and `resume` is "never", or `resume` does not name a complete checkpoint, or the
+            folder holds later ones that may not be deleted.
     """
     if resume == "auto":
         checkpoints = complete_checkpoints(output_dir)
@@ -49,31 +60,44 @@ def checkpoint_to_resume(output_dir: Path, resume: str) -> str | None:
         return None
     if not (Path(resume) / COMPLETE).exists():
         raise ValueError(f"resume: {resume!r} is neither 'auto' nor 'never' nor the folder of a complete checkpoint.")
+    later = [path.name for step, path in complete_checkpoints(output_dir).items() if step > step_of(resume)]
+    if later and not delete_later:
+        raise ValueError(
+            f"{output_dir} also holds {', '.join(sorted(later))}, from where an interrupted run would be resumed the next "
+            "time. To delete what is later than the checkpoint to resume, add --delete_later true; or give another output_dir."
+        )
     return resume
+
+
+def step_of(checkpoint: str | Path | None) -> int:
+    """The step at which a checkpoint was written, from the name of its folder; 0 for none."""
+    return int(Path(checkpoint).name.rpartition("-")[2]) if checkpoint else 0
 
 
 def complete_checkpoints(output_dir: Path) -> dict[int, Path]:
     """The folders of complete checkpoints, by step."""
-    return {int(mark.parent.name.rpartition("-")[2]): mark.parent for mark in output_dir.glob(f"checkpoint-*/{COMPLETE}")}
+    return {step_of(mark.parent): mark.parent for mark in output_dir.glob(f"checkpoint-*/{COMPLETE}")}
 
 
 def mark_complete(checkpoint: Path) -> None:
     write_text(checkpoint / COMPLETE, "")
 
 
-def best_checkpoint(output_dir: Path, log_history: list[dict]) -> dict:
-    """The step, held-out accuracy and folder of the best complete checkpoint; the step is None if none was evaluated."""
-    checkpoints = complete_checkpoints(output_dir)
-    scores = {log["step"]: log[HELD_OUT_ACCURACY] for log in log_history if HELD_OUT_ACCURACY in log}
-    step = max(checkpoints.keys() & scores.keys(), key=lambda step: (scores[step], step), default=None)
-    return {"step": step, "accuracy": scores.get(step), "folder": str(checkpoints.get(step))}
+def mark_incomplete(checkpoint: Path) -> None:
+    (checkpoint / COMPLETE).unlink(missing_ok=True)
+
+
+def best_model(output_dir: Path) -> dict:
+    """The step, held-out accuracy and folder of the best model so far; empty if there is none yet."""
+    record = output_dir / BEST / "held_out.json"
+    return read_json(record) | {"folder": str(record.parent)} if record.exists() else {}
 
 
 def delete_checkpoints_except(steps: set[int], output_dir: Path) -> None:
     """Delete all checkpoints except those of these steps, unfinished ones too."""
     for folder in output_dir.glob("checkpoint-*"):
-        if int(folder.name.rpartition("-")[2]) not in steps:
-            (folder / COMPLETE).unlink(missing_ok=True)  # first, so that a partly deleted checkpoint never looks complete
+        if step_of(folder) not in steps:
+            mark_incomplete(folder)  # first, so that a partly deleted checkpoint never looks complete
             shutil.rmtree(folder)
 
 

@@ -86,7 +86,7 @@ def reserved_option_problems(run_args: RunArguments, args: GRPOConfig) -> list[s
     """Options of TRL that were given although this recipe sets them itself: none is silently overridden."""
     reserved = {
         "reward_weights": (args.reward_weights is not None, "the weights are 1 for the answers and deduction_weight"),
-        "save_total_limit": (args.save_total_limit is not None, "the latest and the best checkpoint are kept, no others"),
+        "save_total_limit": (args.save_total_limit is not None, "the latest checkpoint and the best model are kept, no others"),
         "eval_on_start": (
             args.eval_on_start is not None,
             "the held-out puzzles are scored before training, and not again when a run is resumed",
@@ -103,6 +103,8 @@ def reserved_option_problems(run_args: RunArguments, args: GRPOConfig) -> list[s
         for name, (given, why) in reserved.items()
         if given
     ]
+    if run_args.final not in ("best", "last"):
+        problems.append(f"final: {run_args.final!r} is unknown: use best or last.")
     options = {name: name for name in ("dtype", "attn_implementation")} | {"torch_dtype": "dtype", "revision": "model_revision"}
     given = [name for name in args.model_init_kwargs or {} if name in options]
     return problems + [f"model_init_kwargs holds {name}: set the option {options[name]} instead." for name in given]

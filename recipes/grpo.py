@@ -41,11 +41,12 @@ from recipes.arguments import PuzzleArguments, RunArguments, parse
 from recipes.batch_geometry import batch_geometry
 from recipes.checkpoints import (
     HELD_OUT_ACCURACY,
-    best_checkpoint,
+    best_model,
     check_same_run,
     checkpoint_to_resume,
     complete_checkpoints,
     delete_checkpoints_except,
+    step_of,
 )
 from recipes.checks import as_text, check_run
 from recipes.data import load_puzzles, print_once
@@ -58,8 +59,9 @@ from rewards.deductions import deductions
 MAY_CHANGE = (  # when a run is resumed: options that begin like this
     *("output_dir", "max_steps", "num_train_epochs", "resume"),  # where it writes and how long it lasts
     *("logging", "log_", "eval_", "save_", "report", "run_name", "project", "trackio", "disable_tqdm", "hub", "push"),
-    *("per_device_", "gradient_accumulation", "steps_per_generation", "activation_checkpointing", "vllm_gpu_memory"),  # memory
-    *("dataloader", "local_rank", "vllm_server"),  # the machine
+    *("per_device_", "gradient_accumulation", "steps_per_generation"),  # memory
+    *("activation_checkpointing", "gradient_checkpointing", "vllm_gpu_memory", "vllm_tensor_parallel", "vllm_enable_sleep"),
+    *("dataloader", "local_rank", "ddp_", "vllm_server"),  # the machine
 )
 OBJECTIVE = ("deduction_weight", "solved_weight", "best_of_k")  # of RunArguments
 OPTIMIZER = ("learning_rate_power", "learning_rate_rows", "muon_learning_rate")  # of RunArguments
@@ -88,7 +90,7 @@ def main(
     alarm = AlarmCallback(alarm_args)
     trainer = make_trainer(puzzle_args, run_args, training_args, model_args, train, held_out, checkpoint, alarm)
     trainer.train(resume_from_checkpoint=checkpoint)
-    save_result(trainer, alarm, output_dir, repo)
+    save_result(trainer, alarm, output_dir, run_args.final, repo)
 
 
 def checked_puzzles(
@@ -99,7 +101,7 @@ def checked_puzzles(
     Raises:
         ValueError: with every problem and its fix.
     """
-    geometry = batch_geometry(run_args, training_args, training_args.world_size)
+    geometry = batch_geometry(run_args, training_args, training_args.world_size, puzzle_args.num_eval_puzzles)
     train, held_out = load_puzzles(puzzle_args, training_args.seed)
     tokenizer = check_run(geometry, run_args, training_args, model_args, train, held_out)
     for name, value in geometry.training_arguments().items():
@@ -125,15 +127,16 @@ def claim_folder(
     """Claim the folder for this run, and return the checkpoint to resume from, if there is one.
 
     Raises:
-        ValueError: if the folder holds another run, or another process works in it.
+        ValueError: if the folder holds another run or later checkpoints, or another process works in it.
     """
     with training_args.main_process_first(local=False):  # the folder is shared by all nodes
-        checkpoint = checkpoint_to_resume(output_dir, run_args.resume)
+        checkpoint = checkpoint_to_resume(output_dir, run_args.resume, run_args.delete_later)
         check_same_run(output_dir, identity(puzzle_args, run_args, training_args, model_args))
         if training_args.process_index == 0:
             lock_folder(output_dir)
         if training_args.should_save and not (output_dir / "result.json").exists():
-            delete_checkpoints_except(set(complete_checkpoints(output_dir)), output_dir)
+            earlier = {step for step in complete_checkpoints(output_dir) if step <= step_of(checkpoint)}
+            delete_checkpoints_except(earlier, output_dir)
     return checkpoint
 
 
@@ -222,25 +225,30 @@ def make_trainer(
     return trainer
 
 
-def save_result(trainer: PuzzleTrainer, alarm: AlarmCallback, output_dir: Path, repo: str | None) -> None:
-    """Save the model and the held-out scores before and after training, and upload the model if requested."""
+def save_result(trainer: PuzzleTrainer, alarm: AlarmCallback, output_dir: Path, final: str, repo: str | None) -> None:
+    """Save the best or the last model, and the held-out scores before and after training; upload the model if requested."""
     history, last = trainer.state.log_history, trainer.state.global_step
     evaluations = {log["step"]: scores(log) for log in history if HELD_OUT_ACCURACY in log}
     if last not in evaluations:
         evaluations[last] = scores(trainer.evaluate())
-    best = best_checkpoint(output_dir, history)
-    result = {"before": evaluations[0], "after": evaluations[last], "best": best, "alarms": alarm.active}
-    trainer.save_model(str(output_dir / "model.partial"))
-    trainer.accelerator.wait_for_everyone()
+    model, save_last = output_dir / "model", final == "last" or trainer.best_accuracy < 0  # the same on all processes
+    if save_last:
+        trainer.save_complete(model)
     if trainer.accelerator.is_main_process:
-        shutil.rmtree(output_dir / "model", ignore_errors=True)  # of a run that was killed just before it wrote its result
-        os.replace(output_dir / "model.partial", output_dir / "model")
-        write_json(output_dir / "result.json", result)
+        best = best_model(output_dir)
+        if not save_last:
+            shutil.rmtree(model, ignore_errors=True)  # of a run that was killed just before it wrote its result
+            shutil.copytree(best["folder"], output_dir / "model.partial", dirs_exist_ok=True)
+            os.replace(output_dir / "model.partial", model)
+        step = last if save_last else best["step"]
+        result = {"before": evaluations[0], "after": evaluations[last], "best": best, "model_step": step}
+        write_json(output_dir / "result.json", result | {"alarms": alarm.active})
         for score, before in result["before"].items():
             print(f"held-out {score:20} {before:8.3f} → {result['after'].get(score, float('nan')):8.3f}")
-        print(f"model: {output_dir / 'model'}; best checkpoint: {best['folder']}")
+        chosen = "the last" if save_last else f"the best by held-out accuracy, {best['accuracy']:.3f}"
+        print(f"model: {model}, of step {step} of {last} ({chosen})")
         if repo:
-            upload(trainer, output_dir / "model", repo)
+            upload(trainer, model, repo)
     trainer.accelerator.wait_for_everyone()  # a process that fails while exiting makes the launcher stop all others
 
 

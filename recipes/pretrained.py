@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass
-from urllib.parse import urlparse
 
 import torch
-from huggingface_hub import constants
+from huggingface_hub import constants, get_session
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     AutoConfig,
@@ -19,14 +17,16 @@ from trl import ModelConfig
 
 
 def hub_is_unreachable() -> bool:
-    """Whether the Hub can't be reached: known within three seconds, while its own client would try for half a minute."""
+    """Whether the Hub can't be reached: known within seconds, while downloads would try for half a minute.
+
+    Asked through the Hub's own client, which goes through HTTPS_PROXY where it is set.
+    """
     if constants.is_offline_mode():
         return True
-    endpoint = urlparse(constants.ENDPOINT)
     try:
-        socket.create_connection((endpoint.hostname, endpoint.port or {"https": 443}.get(endpoint.scheme, 80)), 3).close()
+        get_session().head(constants.ENDPOINT, timeout=3)
         return False
-    except OSError:
+    except Exception:  # from whichever HTTP library the Hub's client uses
         return True
 
 

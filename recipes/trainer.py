@@ -1,12 +1,14 @@
 """The packed GRPOTrainer with what a long run needs: an order of puzzles that survives resuming, a curriculum, held-out scores
-by difficulty, variants of the objective, LoRA weights merged for vLLM layer by layer, and checkpoints that are complete or not
-there.
+by difficulty, variants of the objective, LoRA weights merged for vLLM layer by layer, and checkpoints and a best model that are
+complete or not there.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +20,18 @@ from torch.utils.data import Sampler
 from trl.trainer.utils import RepeatSampler
 
 from puzzles.difficulty import BANDS
+from puzzles.files import write_json
 from puzzles.messages import text_of
 from recipes.advantages import best_of_k_advantages
-from recipes.checkpoints import HELD_OUT_ACCURACY, best_checkpoint, delete_checkpoints_except, mark_complete
+from recipes.alarms import SAMPLING_ERROR
+from recipes.checkpoints import (
+    BEST,
+    HELD_OUT_ACCURACY,
+    best_model,
+    delete_checkpoints_except,
+    mark_complete,
+    mark_incomplete,
+)
 from recipes.muon import MuonAdamW
 from recipes.packing import PackedGRPOTrainer
 from rewards.thinking import opens_thinking, without_thinking
@@ -71,8 +82,9 @@ class PuzzleTrainer(PackedGRPOTrainer):
         self.learning_rate_power, self.learning_rate_rows = learning_rate_power, learning_rate_rows
         self.muon_learning_rate = muon_learning_rate
         self.learning_rate_factor = 1.0  # of the current generation
-        self.held_out_scores: list[tuple] = []  # of each puzzle of an evaluation: band, mean and best accuracy of its samples
+        self.held_out_scores: list[tuple] = []  # of each puzzle of an evaluation: band; mean, best and variance of its samples
         super().__init__(*args, **kwargs)
+        self.best_accuracy = best_model(Path(self.args.output_dir)).get("accuracy", -1.0)  # of a run that is resumed
         lora = self.model.active_peft_config if is_peft_model(self.model) else None
         if self.use_vllm and lora and not (lora.use_dora or lora.modules_to_save):
             self.vllm_generation._iter_named_params = self._merged_weights
@@ -148,7 +160,9 @@ class PuzzleTrainer(PackedGRPOTrainer):
         if not self.model.training:
             samples = rewards[:, 0].view(-1, self.num_generations_eval)  # (puzzles, samples)
             bands = gather_object([row.get("difficulty") for row in inputs])[:: self.num_generations_eval]
-            self.held_out_scores += zip(bands, samples.mean(dim=1).tolist(), samples.amax(dim=1).tolist(), strict=True)
+            variances = samples.var(dim=1) if self.num_generations_eval > 1 else samples.new_full((len(samples),), torch.nan)
+            scores = (samples.mean(dim=1), samples.amax(dim=1), variances)
+            self.held_out_scores += zip(bands, *(score.tolist() for score in scores), strict=True)
         return rewards
 
     def _template_begins_thought(self) -> bool:
@@ -164,32 +178,69 @@ class PuzzleTrainer(PackedGRPOTrainer):
     def log(self, logs, start_time=None):
         if self.held_out_scores:  # at the end of an evaluation
             puzzles = len(self.callback_handler.eval_dataloader.dataset)  # any more are repeated, to fill the last batch
-            bands, means, best = map(np.array, zip(*self.held_out_scores[:puzzles], strict=True))
+            bands, means, best, variances = map(np.array, zip(*self.held_out_scores[:puzzles], strict=True))
             for band in sorted({*bands} - {None}):
                 scores = means[bands == band]
                 logs[f"eval_accuracy/{band}"] = scores.mean().item()
                 logs[f"eval_accuracy_error/{band}"] = scores.std().item() / len(scores) ** 0.5
-            if (k := self.num_generations_eval) > 1:
+            # The puzzles are the same in each evaluation, so only sampling tells two of them apart. One sample does not show by
+            # how much, and then the error includes how puzzles differ.
+            k = self.num_generations_eval
+            variance = variances.mean() / k if k > 1 else means.var()
+            logs[SAMPLING_ERROR] = (variance / len(means)).item() ** 0.5
+            if k > 1:
                 logs |= {f"eval_best_of_{k}": best.mean().item(), f"eval_pass_at_{k}": (best == 1).mean().item()}
         self.held_out_scores.clear()
+        metrics = self._metrics["train" if self.model.training else "eval"]
+        self.log_completions = self.args.log_completions and "frac_reward_zero_std" in metrics  # once a generation
         super().log(logs, start_time)
 
+    def evaluate(self, *args, **kwargs) -> dict[str, float]:
+        """As stock TRL's. After the first optimizer step, the weights with the best held-out accuracy are kept."""
+        metrics = super().evaluate(*args, **kwargs)
+        step, accuracy = self.state.global_step, metrics[HELD_OUT_ACCURACY]
+        if step and accuracy > self.best_accuracy:
+            self.best_accuracy = accuracy
+            self.save_complete(Path(self.args.output_dir) / BEST, {"step": step, "accuracy": accuracy})
+        return metrics
+
+    def save_complete(self, folder: Path, record: dict | None = None) -> None:
+        """Save the weights, and a record of their score, to a folder that is complete whenever it is there."""
+        partial = folder.with_name(f"{folder.name}.partial")
+        with self._name_what_is_lost(f"{folder.name}/"):
+            self.save_model(str(partial))
+        self.accelerator.wait_for_everyone()
+        if self.accelerator.is_main_process:
+            if record:
+                write_json(partial / "held_out.json", record)
+            shutil.rmtree(folder, ignore_errors=True)
+            os.replace(partial, folder)
+
     def _save_checkpoint(self, model, trial):
-        """Write a checkpoint, mark it as complete, and only then delete all others but the best.
+        """Write a checkpoint, mark it as complete, and only then delete all others.
 
         Transformers 5.23.0 would delete the old ones as soon as the main process has written its part of the new one.
         """
         output_dir = Path(self.args.output_dir)
-        try:
+        checkpoint = output_dir / f"checkpoint-{self.state.global_step}"
+        if self.args.should_save:
+            mark_incomplete(checkpoint)  # one that is overwritten
+        self.accelerator.wait_for_everyone()
+        with self._name_what_is_lost(f"the checkpoint of step {self.state.global_step}"):
             super()._save_checkpoint(model, trial)
-        except (OSError, RuntimeError, SafetensorError) as error:
-            raise RuntimeError(
-                f"the checkpoint of step {self.state.global_step} could not be written to {output_dir}, where "
-                f"{shutil.disk_usage(output_dir).free / 2**20:,.0f} MiB are free. Make room, and run the same command to "
-                "resume from the last complete checkpoint."
-            ) from error
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
-            mark_complete(output_dir / f"checkpoint-{self.state.global_step}")
-            best = best_checkpoint(output_dir, self.state.log_history)["step"]
-            delete_checkpoints_except({self.state.global_step, best}, output_dir)
+            mark_complete(checkpoint)
+            delete_checkpoints_except({self.state.global_step}, output_dir)
+
+    @contextmanager
+    def _name_what_is_lost(self, what: str) -> Iterator[None]:
+        """Say what could not be written, and what to do."""
+        try:
+            yield
+        except (OSError, RuntimeError, SafetensorError) as error:
+            output_dir = self.args.output_dir
+            raise RuntimeError(
+                f"{what} could not be written to {output_dir}, where {shutil.disk_usage(output_dir).free / 2**20:,.0f} MiB are "
+                "free. Make room, and run the same command to resume from the last complete checkpoint."
+            ) from error

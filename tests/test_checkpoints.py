@@ -1,4 +1,4 @@
-"""A run's folder: locked by one process, owned by one run, resumed from complete checkpoints only; and the best checkpoint."""
+"""A run's folder: locked by one process, owned by one run, resumed from complete checkpoints only."""
 
 import os
 import subprocess
@@ -9,8 +9,6 @@ import pytest
 
 from puzzles.files import lock_folder
 from recipes.checkpoints import (
-    HELD_OUT_ACCURACY,
-    best_checkpoint,
     check_same_run,
     checkpoint_to_resume,
     complete_checkpoints,
@@ -49,7 +47,6 @@ def test_only_a_complete_checkpoint_is_resumed(tmp_path):
     for step in (5, 10):
         mark_complete(tmp_path / f"checkpoint-{step}")
     assert checkpoint_to_resume(tmp_path, "auto") == str(tmp_path / "checkpoint-10")
-    assert checkpoint_to_resume(tmp_path, str(tmp_path / "checkpoint-5")) == str(tmp_path / "checkpoint-5")
     with pytest.raises(ValueError, match="checkpoint-20' is neither"):
         checkpoint_to_resume(tmp_path, str(tmp_path / "checkpoint-20"))
     delete_checkpoints_except({10}, tmp_path)
@@ -60,16 +57,22 @@ def test_only_a_complete_checkpoint_is_resumed(tmp_path):
         checkpoint_to_resume(tmp_path, "never")
 
 
-def test_the_best_checkpoint_is_the_best_of_the_complete_ones(tmp_path):
-    scores = ((0, 0.9), (10, 0.3), (20, 0.6), (30, 0.5), (40, 0.6))
-    history = [{"step": step, HELD_OUT_ACCURACY: score} for step, score in scores]
-    assert best_checkpoint(tmp_path, history)["step"] is None
-    for step in (10, 20, 30):
-        (tmp_path / f"checkpoint-{step}").mkdir()
-        if step != 20:
-            mark_complete(tmp_path / f"checkpoint-{step}")
-    assert complete_checkpoints(tmp_path).keys() == {10, 30}
-    expected = {"step": 30, "accuracy": 0.5, "folder": str(tmp_path / "checkpoint-30")}
-    assert best_checkpoint(tmp_path, history) == expected
-    mark_complete(tmp_path / "checkpoint-20")
-    assert best_checkpoint(tmp_path, history)["step"] == 20
+def test_an_earlier_checkpoint_is_resumed_only_if_later_ones_may_be_deleted(tmp_path):
+    """Otherwise a run killed soon after would be resumed from a checkpoint of the attempt that was given up."""
+    for step in (5, 10, 100):
+        mark_complete(tmp_path / f"checkpoint-{step}")
+    earlier = str(tmp_path / "checkpoint-5")
+    with pytest.raises(ValueError, match=r"also holds checkpoint-10, checkpoint-100, .* add --delete_later true"):
+        checkpoint_to_resume(tmp_path, earlier)
+    assert checkpoint_to_resume(tmp_path, earlier, delete_later=True) == earlier
+    assert checkpoint_to_resume(tmp_path, str(tmp_path / "checkpoint-100")) == str(tmp_path / "checkpoint-100")
+    assert checkpoint_to_resume(tmp_path / "elsewhere", earlier) == earlier
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "complaint"), [(8, 4, "8 ZeRO-3 process.* with 4 ZeRO-3"), (None, 8, "no ZeRO-3.* with 8 ZeRO-3")]
+)
+def test_checkpoints_of_zero3_belong_to_a_number_of_processes(tmp_path, was, now, complaint):
+    check_same_run(tmp_path / "run", {"zero3_processes": was})
+    with pytest.raises(ValueError, match=f"{complaint}.* Use the same number, or train its weights further"):
+        check_same_run(tmp_path / "run", {"zero3_processes": now})

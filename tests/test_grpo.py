@@ -25,6 +25,7 @@ from recipes.alarms import AlarmArguments
 from recipes.arguments import PuzzleArguments, RunArguments, parse
 from recipes.checkpoints import (
     complete_checkpoints,
+    mark_complete,
     read_log_history,
 )
 from recipes.data import load_puzzles
@@ -62,6 +63,17 @@ def command(output_dir, *overrides, recipe="recipes/tiny-cpu.yaml"):
 
 def run(output_dir, *overrides, recipe="recipes/tiny-cpu.yaml", **options):
     return forked.run(output_dir.with_suffix(".log"), *command(output_dir, *overrides, recipe=recipe), **options)
+
+
+def on_two_processes(output_dir, *overrides):
+    """Run on two processes, as a launcher starts them; returns what the first one printed."""
+    where = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    logs, options = [output_dir.with_suffix(f".{rank}.log") for rank in "01"], command(output_dir, *overrides)
+    ranks = [forked.start(log, *options, RANK=rank, LOCAL_RANK=rank, **where) for rank, log in zip("01", logs, strict=True)]
+    for rank in ranks:
+        rank.join()
+    assert [rank.exitcode for rank in ranks] == [0, 0], logs[0].with_suffix(".err").read_text()[-4000:]
+    return logs[0].with_suffix(".out").read_text()
 
 
 def test_justified_deductions_are_rewarded_only_if_asked_for(tmp_path):
@@ -158,15 +170,54 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_weights(tmp_path):
     assert not all(start[name].equal(whole[name]) for name in whole)
 
 
+def test_what_changes_nothing_of_a_run_may_change_when_it_is_resumed(monkeypatch):
+    recipe = ("--config", ROOT / "recipes" / "tiny-cpu.yaml")
+
+    def identity(*options):
+        puzzle_args, run_args, _, *rest = parsed(monkeypatch, *recipe, *options)
+        return grpo.identity(puzzle_args, run_args, *rest)
+
+    memory = "--activation_checkpointing true --vllm_tensor_parallel_size 2 --vllm_enable_sleep_mode true --ddp_timeout 99"
+    run = identity()
+    assert identity(*memory.split()) == run
+    assert identity("--delete_later", "true", "--resume", "checkpoint-5") == run
+    assert identity("--learning_rate", "1") != run
+    assert identity("--vllm_max_model_length", "99") != run
+
+
+def test_to_resume_an_earlier_checkpoint_the_later_ones_are_deleted_if_allowed(monkeypatch, tmp_path):
+    recipe = ("--config", ROOT / "recipes" / "tiny-cpu.yaml", "--output_dir", tmp_path)
+    for step in (5, 10, 15):
+        mark_complete(tmp_path / f"checkpoint-{step}")
+    (tmp_path / "checkpoint-7").mkdir()  # unfinished
+    (tmp_path / "run.json").write_text("{}")
+    monkeypatch.setattr(grpo, "check_same_run", lambda *_: None)
+
+    def claim(*options):
+        puzzle_args, run_args, _, *rest = parsed(monkeypatch, *recipe, "--resume", tmp_path / "checkpoint-10", *options)
+        return grpo.claim_folder(tmp_path, puzzle_args, run_args, *rest)
+
+    with pytest.raises(ValueError, match="also holds checkpoint-15"):
+        claim()
+    assert complete_checkpoints(tmp_path).keys() == {5, 10, 15}
+    assert claim("--delete_later", "true") == str(tmp_path / "checkpoint-10")
+    assert complete_checkpoints(tmp_path).keys() == {5, 10}
+    assert not (tmp_path / "checkpoint-7").exists()
+
+
+def test_without_zero3_a_run_may_be_resumed_on_another_number_of_processes(tmp_path):
+    options = ("--optimizer_steps", "1", "--generation_batch_size", "32", "--per_device_eval_batch_size", "2")
+    assert run(tmp_path / "run", *options, "--max_steps", "2").returncode == 0
+    (tmp_path / "run" / "result.json").unlink()
+    done = on_two_processes(tmp_path / "run", *options, "--max_steps", "4")
+    assert "Resuming from" in done
+    assert [log["step"] for log in read_log_history(tmp_path / "run") if "reward" in log] == [1, 2, 3, 4]
+
+
 def test_the_best_of_several_samples_on_two_processes(tmp_path):
     """Against the accuracy of each completion, as logged by TRL: 8 puzzles of 2 samples, of which a process generates one."""
     several = "--num_eval_puzzles 8 --num_generations_eval 2 --per_device_eval_batch_size 1 --max_steps 1 --save_steps 1"
-    options = command(tmp_path / "run", *several.split(), "--log_completions", "true", "--model_name_or_path", BASE)
-    where = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    ranks = [forked.start(tmp_path / f"rank-{rank}.log", *options, RANK=rank, LOCAL_RANK=rank, **where) for rank in "01"]
-    for rank in ranks:
-        rank.join()
-    assert [rank.exitcode for rank in ranks] == [0, 0], (tmp_path / "rank-0.err").read_text()[-4000:]
+    on_two_processes(tmp_path / "run", *several.split(), "--log_completions", "true", "--model_name_or_path", BASE)
     completions = pq.read_table(tmp_path / "run" / "completions" / "completions_00000.parquet").to_pylist()
     by_prompt = {}
     for row in completions:
@@ -177,6 +228,23 @@ def test_the_best_of_several_samples_on_two_processes(tmp_path):
     assert before["best_of_2"] == pytest.approx(sum(best) / 8, abs=1e-6)
     assert before["best_of_2"] > before["accuracy"] == pytest.approx(sum(row["accuracy"] for row in completions) / 16, abs=1e-6)
     assert before["pass_at_2"] == best.count(1) / 8 > 0
+
+
+@pytest.mark.parametrize("final", ["best", "last"])
+def test_the_final_model_is_the_best_or_the_last(tmp_path, final):
+    """With a learning rate that ruins the model, the best is that of the first evaluation."""
+    options = "--max_steps 4 --eval_strategy steps --eval_steps 2 --learning_rate 1 --num_eval_puzzles 16"
+    done = run(tmp_path / "run", *options.split(), "--final", final)
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    best, last, model = (
+        AutoModelForCausalLM.from_pretrained(tmp_path / "run" / name).state_dict() for name in ("best", "checkpoint-4", "model")
+    )
+    assert (result["best"]["step"], result["model_step"]) == (2, {"best": 2, "last": 4}[final])
+    assert not all(best[name].equal(last[name]) for name in last)
+    assert all(model[name].equal({"best": best, "last": last}[final][name]) for name in model)
+    said = {"best": f"the best by held-out accuracy, {result['best']['accuracy']:.3f}", "last": "the last"}[final]
+    assert f"of step {result['model_step']} of 4 ({said})" in done.stdout
 
 
 def test_packing_changes_nothing_but_the_time(tmp_path):
@@ -333,6 +401,7 @@ def test_a_missing_gpu_is_named(monkeypatch, capsys):
         (("--reward_weights", "1", "1", "1"), "reward_weights: .* has no effect here .*deduction_weight"),
         (("--eval_on_start", "false"), "eval_on_start: False has no effect here .*scored before training.* leave it out"),
         (("--eval_on_start", "true"), "eval_on_start: True has no effect here"),
+        (("--final", "first"), "final: 'first' is unknown: use best or last"),
         (("--save_total_limit", "3"), "save_total_limit: 3 has no effect here"),
         (("--optimizer_steps", "1", "--gradient_accumulation_steps", "2"), "optimizer_steps 1 sets it"),
         (

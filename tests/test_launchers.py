@@ -1,14 +1,25 @@
 """recipes/slurm.sh and recipes/sky.yaml: each node gets its own rank, and the arguments arrive as they were typed."""
 
 import os
+import shutil
+import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 import yaml
+from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+from accelerate.utils.launch import prepare_simple_launcher_cmd_env
 
 ROOT = Path(__file__).parents[1]
-TWO_NODES = 'for rank in 0 1; do SLURM_PROCID=$rank "${@:2}"; done'  # srun's first argument is its own option
+SRUN = """
+while [[ $1 == --* ]]; do [[ $1 == --cpus-per-task=* ]] && export CPUS=${1#*=}; shift; done
+for rank in 0 1; do SLURM_PROCID=$rank "$@"; done
+"""
+SLURM = {"SLURM_NNODES": "2", "SLURM_JOB_NODELIST": "node[7-8]", "SLURM_JOB_ID": "123", "SLURM_GPUS_ON_NODE": "8"}
+SLURM |= {"SLURM_CPUS_PER_TASK": "64"}
 
 
 def what_make_runs(*words):
@@ -27,9 +38,9 @@ def script(path, text):
 @pytest.fixture
 def place(tmp_path):
     """A folder with commands that say how they were called, in place of Slurm's and accelerate's."""
-    script(tmp_path / "bin" / "srun", TWO_NODES)
+    script(tmp_path / "bin" / "srun", SRUN)
     script(tmp_path / "bin" / "scontrol", "printf 'node7\\nnode8\\n'")
-    script(tmp_path / ".venv" / "bin" / "accelerate", "printf '%s|' \"$@\"; echo")
+    script(tmp_path / ".venv" / "bin" / "accelerate", 'printf \'%s|\' "$1" --cpus "${CPUS:-1}" "${@:2}"; echo')
     return tmp_path
 
 
@@ -44,15 +55,34 @@ def calls(place, command, **environment):
 
 
 def test_slurm(place):
-    slurm = {"SLURM_NNODES": "2", "SLURM_JOB_NODELIST": "node[7-8]", "SLURM_JOB_ID": "123", "SLURM_GPUS_ON_NODE": "8"}
     typed = ["--config", "recipes/qwen2.5-32b.yaml", "--run_name", "two words"]
-    lines, options = calls(place, [ROOT / "recipes" / "slurm.sh", *typed], **slurm)
+    lines, options = calls(place, [ROOT / "recipes" / "slurm.sh", *typed], **SLURM)
     assert [option["--machine_rank"] for option in options] == ["0", "1"]
     for line, option in zip(lines, options, strict=True):
+        assert option["--cpus"] == "64"  # otherwise eight GPUs share one core
         assert (option["--num_machines"], option["--num_processes"]) == ("2", "16")
         assert (option["--main_process_ip"], option["--main_process_port"]) == ("node7", "20123")
         assert (ROOT / option["--config_file"]).exists()
         assert line[-5:] == ["recipes/grpo.py", *typed]
+
+
+def test_before_its_time_limit_the_job_is_requeued_and_its_log_kept(place):
+    text = (ROOT / "recipes" / "slurm.sh").read_text()
+    directives = {line.removeprefix("#SBATCH ") for line in text.splitlines() if line.startswith("#SBATCH ")}
+    assert {"--requeue", "--signal=B:USR1@600", "--open-mode=append", "--mem=0"} <= directives
+    script(place / "bin" / "srun", f"touch {place}/training; sleep 60")
+    script(place / "bin" / "scontrol", f'[[ $1 == show ]] && echo node7 || echo "$@" > {place}/asked')
+    environment = {"PATH": f"{place / 'bin'}:{os.environ['PATH']}", **SLURM}
+    job = subprocess.Popen([ROOT / "recipes" / "slurm.sh"], cwd=place, env=environment, start_new_session=True)
+    try:
+        while not (place / "training").exists():
+            assert job.poll() is None
+            time.sleep(0.01)
+        job.send_signal(signal.SIGUSR1)
+        job.wait(20)
+    finally:
+        os.killpg(job.pid, signal.SIGKILL)
+    assert (place / "asked").read_text() == "requeue 123\n"
 
 
 def test_sky(place):
@@ -93,6 +123,71 @@ def test_make_train(typed, config, options, recipe):
     assert (ROOT / "recipes" / f"{recipe}.yaml").exists()
 
 
+@pytest.mark.parametrize(
+    ("typed", "copies", "gpus_each"), [("", "8", "1"), ("MODEL=Qwen/Qwen2.5-32B-Instruct DP=4 TP=2", "4", "2")]
+)
+def test_make_serve(typed, copies, gpus_each):
+    words = what_make_runs("serve-14b", *typed.split()).split()
+    assert words[words.index("--data-parallel-size") + 1] == copies
+    assert words[words.index("--tensor-parallel-size") + 1] == gpus_each
+
+
+TORCH = """
+import os
+class cuda:
+    device_count = staticmethod(lambda: int(os.environ["SEEN"]))
+__version__ = "2.13.0"
+"""
+
+
+@pytest.mark.parametrize(
+    ("driver", "seen", "typed", "said"),
+    [
+        ("580.95.05\n580.95.05", 2, "", "Ready: .venv, torch 2.13.0 GPUs: 2"),
+        ("570.133.20", 1, "", "The NVIDIA driver is 570.133.20, and CUDA 13 needs 580 or newer: update it."),
+        ("No devices were found", 0, "", "The NVIDIA driver is No devices were found, and CUDA 13 needs"),
+        ("580.95.05", 0, "", "PyTorch is installed, but sees no GPU: look at nvidia-smi and CUDA_VISIBLE_DEVICES."),
+        (None, 0, "", "No NVIDIA GPU found. Without one, use: make train-tiny, make plan-14b, make rehearse. To install"),
+        (None, 0, "FORCE=1", "Ready: .venv, torch 2.13.0 GPUs: 0"),
+    ],
+)
+def test_make_install_gpu(place, driver, seen, typed, said):
+    for file in ("Makefile", "pyproject.toml", "requirements.txt", "requirements-cpu.txt"):
+        shutil.copy(ROOT / file, place)
+    (place / ".venv" / "cpu").touch()
+    (place / "torch.py").write_text(TORCH)
+    script(place / ".venv" / "bin" / "python", f'[[ $1 == -m ]] || exec {sys.executable} "$@"')
+    if driver:
+        script(place / "bin" / "nvidia-smi", f"echo '{driver}'")
+    tools = ":".join(str(Path(shutil.which(tool)).parent) for tool in ("bash", "awk"))
+    environment = {"PATH": f"{place / 'bin'}:{tools}", "SEEN": str(seen), "PYTHONPATH": str(place)}
+    make = [shutil.which("make"), "install-gpu", *typed.split()]
+    done = subprocess.run(make, cwd=place, env=environment, capture_output=True, text=True)
+    assert (done.returncode == 0) == said.startswith("Ready")
+    assert said in done.stdout + done.stderr
+
+
+def test_the_image_is_built_from_files_and_targets_that_exist():
+    text = (ROOT / "Dockerfile").read_text()
+    steps = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
+    assert {step[0] for step in steps} <= {"FROM", "WORKDIR", "COPY", "RUN", "CMD"}
+    assert [step[-1] for step in steps if step[0] == "FROM"] == ["cpu", "gpu"]
+    makefile = (ROOT / "Makefile").read_text()
+    assert all(f"\n{step[2]}:" in makefile for step in steps if step[:2] == ["RUN", "make"])
+    assert {".venv*", "outputs"} <= set((ROOT / ".dockerignore").read_text().split())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not shutil.which("docker") or subprocess.run(["docker", "info"], capture_output=True).returncode != 0,
+    reason="Docker is not installed or not running",
+)
+def test_the_image_without_a_gpu_is_built_and_makes_a_puzzle():
+    subprocess.run(["docker", "build", "--target", "cpu", "--tag", "temporal-clue-test", "."], cwd=ROOT, check=True)
+    run = ["docker", "run", "--rm", "temporal-clue-test", "make", "puzzle"]
+    assert "Tudor Mansion" in subprocess.run(run, check=True, capture_output=True, text=True).stdout
+
+
 @pytest.mark.parametrize("size", ["1.5b", "14b", "32b"])
 def test_make_plan(size):
     said = what_make_runs(f"plan-{size}", "ARGS=--price 9")
@@ -100,3 +195,11 @@ def test_make_plan(size):
     assert plan[1:3] == ["--config", f"recipes/qwen2.5-{size}.yaml"]
     assert plan[-2:] == ["--price", "9"]
     assert all((ROOT / word).exists() for word in plan if word.endswith(".yaml"))
+
+
+def test_the_config_of_one_gpu_hides_all_others():
+    """As `accelerate launch` reads it, on a machine with several: with more in sight, TRL refuses after loading the model."""
+    parser = launch_command_parser()
+    args = parser.parse_args(["--config_file", str(ROOT / "accelerate_configs" / "single_gpu.yaml"), "recipes/grpo.py"])
+    args, *_ = _validate_launch_command(args)
+    assert prepare_simple_launcher_cmd_env(args)[1]["CUDA_VISIBLE_DEVICES"] == "0"

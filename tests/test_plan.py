@@ -132,7 +132,7 @@ def test_the_plan_counts_what_is_held_without_deepspeed():
     run = (RunArguments(), config(beta=0.04, vllm_tensor_parallel_size=1), [1000], 1200)
     held = memory(shape, count_parameters(shape, FULL), alone, *run)[0]["model states"]
     assert held.startswith(f"{(18 + 4) * total / GiB:.1f} GiB")
-    assert disk(count_parameters(shape, FULL), alone)[0]["disk"].startswith(f"{(3 * 12 + 4) * total / GiB:.0f} GiB")
+    assert disk(count_parameters(shape, FULL), alone)[0]["disk"].startswith(f"{2 * (12 + 4) * total / GiB:.0f} GiB")
 
 
 def test_a_server_that_is_not_there_is_named():

@@ -15,7 +15,9 @@ from trl import SFTConfig
 
 from recipes import sft
 from recipes.arguments import parse
+from tests import forked
 from tests.hub import TOKEN, local_hub
+from tests.test_rehearsal import free_port
 
 ROOT = Path(__file__).parents[1]
 BASE = ROOT / "recipes" / "tiny" / "tiny-base"
@@ -148,3 +150,20 @@ def test_a_full_disk_is_reported(monkeypatch, tmp_path, imitate):
     assert not (tmp_path / "new").exists()
     with pytest.raises(SystemExit, match="Not a directory"):
         imitate("--output_dir", BASE / "config.json" / "new")
+
+
+def test_on_two_processes_one_model_is_written(tmp_path):
+    short = "--stages 2:0.75:0.75:0 --per_device_train_batch_size 2 --warmup_steps 0"
+    recipe = ("--config", "recipes/tiny-base.yaml", "--output_dir", tmp_path / "new", "--model_name_or_path", BASE)
+    where = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    ranks = [
+        forked.start(tmp_path / f"{rank}.log", "recipes/sft.py", *recipe, *short.split(), RANK=rank, LOCAL_RANK=rank, **where)
+        for rank in "01"
+    ]
+    for rank in ranks:
+        rank.join()
+    assert [rank.exitcode for rank in ranks] == [0, 0], (tmp_path / "1.err").read_text()[-4000:]
+    new, base = (load_file(folder / "model.safetensors") for folder in (tmp_path / "new", BASE))
+    assert new.keys() == base.keys()
+    assert not all(new[name].equal(base[name]) for name in base)
+    assert not (tmp_path / "new.partial").exists()

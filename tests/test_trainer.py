@@ -2,6 +2,7 @@
 evaluation logs.
 """
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from datasets import Dataset
 from trl.trainer.utils import RepeatSampler
 
-from recipes.checkpoints import HELD_OUT_ACCURACY
+from recipes.checkpoints import HELD_OUT_ACCURACY, best_model, complete_checkpoints
 from recipes.packing import PackedGRPOTrainer
 from recipes.tiny.model import CHATML, tiny_tokenizer
 from recipes.trainer import EpochSampler, PuzzleTrainer
@@ -24,7 +25,8 @@ def trainer(epoch=None, curriculum=None, history=()):
     """A trainer with only what the sampler uses."""
     this = PuzzleTrainer.__new__(PuzzleTrainer)
     this.num_generations, this.curriculum = 2, curriculum
-    this.args, this.reward_weights = SimpleNamespace(seed=42), torch.tensor([1.0, 0.0])
+    this.args, this.reward_weights = SimpleNamespace(seed=42, log_completions=True), torch.tensor([1.0, 0.0])
+    this._metrics = {"train": {}, "eval": {}}
     this.state = SimpleNamespace(epoch=epoch, log_history=list(history))
     return this
 
@@ -97,6 +99,59 @@ def test_a_thought_that_the_chat_template_opens_earns_nothing_unless_it_is_close
     published_accuracy(prompts=prompts, completions=completions, **columns)
 
 
+def test_the_best_weights_are_kept_and_a_resumed_run_knows_their_score(monkeypatch, tmp_path):
+    this, scores = trainer(), iter([0.9, 0.3, 0.5, 0.4, 0.5, 0.6])
+    this.args = SimpleNamespace(output_dir=tmp_path)
+    this.accelerator = SimpleNamespace(wait_for_everyone=lambda: None, is_main_process=True)
+    this.best_accuracy = -1.0
+
+    def save(self, folder):
+        Path(folder).mkdir(exist_ok=True)
+        (Path(folder) / "weights").write_text(str(self.state.global_step))
+
+    monkeypatch.setattr(PackedGRPOTrainer, "evaluate", lambda self: {HELD_OUT_ACCURACY: next(scores)})
+    monkeypatch.setattr(PackedGRPOTrainer, "save_model", save)
+    kept = []
+    for this.state.global_step in (0, 10, 20, 30, 40, 50):
+        if this.state.global_step == 30:  # in another process
+            this.best_accuracy = best_model(tmp_path)["accuracy"]
+        this.evaluate()
+        best = best_model(tmp_path)
+        kept.append(best.get("step"))
+        assert not best or (tmp_path / "best" / "weights").read_text() == str(best["step"])
+    assert kept == [None, 10, 20, 20, 20, 50]
+    assert best == {"step": 50, "accuracy": 0.6, "folder": str(tmp_path / "best")}
+    assert [path.name for path in tmp_path.iterdir()] == ["best"]
+
+
+def test_completions_are_logged_once_a_generation(monkeypatch):
+    """TRL 1.16.0 would write the same completions at each optimizer step of a generation."""
+    this, logged, generated = trainer(), [], {"frac_reward_zero_std": [0.5]}
+    this.model, this.held_out_scores = SimpleNamespace(training=True), []
+    monkeypatch.setattr(PackedGRPOTrainer, "log", lambda self, logs, start_time: logged.append(self.log_completions))
+    for this._metrics["train"], this.args.log_completions in (
+        (generated, True),
+        ({}, True),
+        (generated, True),
+        (generated, False),
+    ):
+        this.log({})
+    assert logged == [True, False, True, False]
+
+
+def test_a_checkpoint_that_is_written_again_is_not_complete_until_it_is_written(monkeypatch, tmp_path):
+    this, complete = trainer(), []
+    this.args = SimpleNamespace(output_dir=tmp_path, should_save=True)
+    this.state = SimpleNamespace(global_step=5, log_history=[])
+    this.accelerator = SimpleNamespace(wait_for_everyone=lambda: None)
+    monkeypatch.setattr(PackedGRPOTrainer, "_save_checkpoint", lambda *_: complete.append([*complete_checkpoints(tmp_path)]))
+    for _ in range(2):
+        (tmp_path / "checkpoint-5").mkdir(exist_ok=True)
+        this._save_checkpoint(None, None)
+        assert [*complete_checkpoints(tmp_path)] == [5]
+    assert complete == [[], []]
+
+
 @pytest.mark.parametrize("difficulty", [True, False])
 def test_an_evaluation_counts_each_puzzle_once_and_knows_its_best_sample(difficulty, monkeypatch):
     """Five puzzles of two samples in batches of three: the last batch is filled with the first puzzle."""
@@ -113,6 +168,7 @@ def test_an_evaluation_counts_each_puzzle_once_and_knows_its_best_sample(difficu
         this._calculate_rewards(rows, ["Who?"] * 6, [], [])
     this.log({})
     expected = {"eval_best_of_2": (1 + 0.5 + 1 + 0 + 0.75) / 5, "eval_pass_at_2": 2 / 5}
+    expected["eval_sampling_error"] = ((1 / 2 + 1 / 32 + 0 + 0 + 1 / 32) / 5 / 10) ** 0.5  # of the mean of ten samples
     if difficulty:
         easy, hard = [0.5, 1.0], [0.375, 0.0, 0.625]
         expected |= {"eval_accuracy/easy": np.mean(easy), "eval_accuracy_error/easy": np.std(easy) / 2**0.5}
@@ -124,4 +180,5 @@ def test_an_evaluation_counts_each_puzzle_once_and_knows_its_best_sample(difficu
     this.num_generations_eval = 1
     this._calculate_rewards([{"rewards": torch.tensor([[1.0], [0.0]]), "difficulty": "easy"}] * 2, ["Who?"] * 2, [], [])
     this.log({"loss": 1.0})
-    assert logged == {"loss": 1.0, "eval_accuracy/easy": 0.5, "eval_accuracy_error/easy": pytest.approx(0.5 / 2**0.5)}
+    error = pytest.approx(0.5 / 2**0.5)
+    assert logged == {"loss": 1.0, "eval_accuracy/easy": 0.5, "eval_accuracy_error/easy": error, "eval_sampling_error": error}

@@ -130,10 +130,10 @@ def memory(
 
 
 def disk(p: Parameters, machine: Machine) -> tuple[dict[str, str], list[str]]:
-    """Disk for checkpoints, the latest, the best and the one that is being written, and for the model at the end."""
+    """Disk for two checkpoints, the latest and the one that is being written, and two models, the best and the final one."""
     weight, checkpoint = (2, CHECKPOINT) if machine.float32_masters else (4, 12)
-    need = (3 * checkpoint + weight) * p.trained
-    rows = {"disk": f"{need / GiB:,.0f} GiB: 3 checkpoints and the model"}
+    need = 2 * (checkpoint + weight) * p.trained
+    rows = {"disk": f"{need / GiB:,.0f} GiB: 2 checkpoints and 2 models"}
     if machine.disk is not None and need > machine.disk:
         problem = f"output_dir needs {need / GiB:,.2f} GiB of disk, but {machine.disk / GiB:,.2f} are free: put it elsewhere."
         return rows, [problem]

@@ -20,7 +20,7 @@ from trl import GRPOConfig, ModelConfig
 from puzzles.tables import text_table
 from recipes.alarms import AlarmArguments
 from recipes.arguments import PuzzleArguments, RunArguments, parse
-from recipes.batch_geometry import BatchGeometry, batch_geometry, eval_batches, geometry_problems
+from recipes.batch_geometry import BatchGeometry, batch_geometry, eval_completions, geometry_problems
 from recipes.checks import prompt_lengths, recipe_problems
 from recipes.data import dataset_not_made_yet, load_puzzles
 from recipes.machine import GiB, Machine, planned_machine
@@ -80,7 +80,7 @@ def geometry_rows(geometry: BatchGeometry, run_args: RunArguments, args: GRPOCon
     at_once = f"{geometry.per_device_train_batch_size} completion(s)"
     if geometry.by_tokens:
         at_once = f"{run_args.packed_tokens:,} packed tokens"
-    completions, eval_batch = eval_batches(args, geometry.processes, held_out)
+    completions, eval_batch = eval_completions(args, held_out)[0], geometry.per_device_eval_batch_size * geometry.processes
     return {
         "at once": f"{at_once} on each of {geometry.processes} processes",
         "optimizer steps": f"{geometry.optimizer_steps * args.num_iterations} a generation",
@@ -164,7 +164,7 @@ def main(
         }
         found = recipe_problems(run_args, args, model_args, config, machine, lengths, len(held_out))
         try:
-            geometry = batch_geometry(run_args, args, machine.processes)
+            geometry = batch_geometry(run_args, args, machine.processes, len(held_out))
         except ValueError as error:
             found.append(str(error))
             geometry = None

@@ -1,0 +1,35 @@
+"""Whether the Hub can be reached, also through a proxy."""
+
+import pytest
+from huggingface_hub import close_session, constants
+
+from recipes.pretrained import hub_is_unreachable
+from tests.hub import local_hub
+
+
+@pytest.fixture(autouse=True)
+def new_session():
+    """The Hub's client reads the proxies of the environment when it is made."""
+    close_session()
+    yield
+    close_session()
+
+
+def test_the_hub_is_asked_through_the_proxy(monkeypatch):
+    monkeypatch.setattr(constants, "ENDPOINT", "http://hub.invalid")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    with local_hub() as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        assert not hub_is_unreachable()
+        assert len(proxy.requests) == 1
+
+
+def test_a_hub_that_does_not_answer_or_must_not_be_asked_is_unreachable(monkeypatch):
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    assert hub_is_unreachable()
+    with local_hub() as hub:
+        monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+        assert not hub_is_unreachable()
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+        assert hub_is_unreachable()
