@@ -74,6 +74,12 @@ class Size:
             )
 
 
+def size_of(**counts: int | None) -> Size | None:
+    """The size with these counts, those that are None as in `Size`; None, to draw each size, if all are None."""
+    given = {name: count for name, count in counts.items() if count is not None}
+    return Size(**given) if given else None
+
+
 def published_size(rng: random.Random, players: tuple[int, int] = (1, 6)) -> Size:
     """Draw a size from the published mix; `players` is the inclusive range of the number of players, within 1 to 6."""
     if not 1 <= players[0] <= players[1] <= 6:

@@ -14,13 +14,12 @@ from pathlib import Path
 from datasets import ClassLabel, Dataset, Features, concatenate_datasets, load_dataset, load_dataset_builder
 from datasets.exceptions import DatasetsError
 
-from puzzles.dataset import FEATURES, HELD_OUT, build, load_splits
+from puzzles.dataset import FEATURES, FRESH, HELD_OUT, build, load_splits
 from puzzles.difficulty import BANDS
 from puzzles.messages import text_of
 from puzzles.scenario import Size
 from recipes.arguments import PuzzleArguments
 
-FRESH_OFFSET = 10_000  # fresh puzzles start this many indices after a run's held-out ones
 SEARCH_LIMIT = 20  # puzzles to generate for each wanted one of the chosen bands before giving up
 
 
@@ -73,7 +72,7 @@ def generate_on_the_spot(args: PuzzleArguments, seed: int) -> tuple[Dataset, Dat
 
 def fresh_puzzles(args: PuzzleArguments, seed: int, count: int) -> Dataset:
     """Generated puzzles that a run with this seed neither trains on nor is evaluated on during training."""
-    return build(seed, HELD_OUT + FRESH_OFFSET, count, **build_options(args))
+    return build(seed, FRESH, count, **build_options(args))
 
 
 def build_options(args: PuzzleArguments) -> dict:

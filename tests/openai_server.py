@@ -16,6 +16,15 @@ def reply(text: str | None, finish: str = "stop", usage: dict | None = USAGE, **
     return 200, {"id": "x", "object": "chat.completion", "created": 1, "model": "tester", "choices": [choice], "usage": usage}
 
 
+def streamed(body: dict) -> str:
+    """A chat completion as the stream of events that a request with `stream: true` gets."""
+    (choice,), about = body["choices"], {"id": body["id"], "created": 1, "model": "tester", "object": "chat.completion.chunk"}
+    deltas = [({**choice["message"]}, None), ({}, choice["finish_reason"])]
+    chunks = [about | {"choices": [{"index": 0, "delta": delta, "finish_reason": end}]} for delta, end in deltas]
+    chunks.append(about | {"choices": [], "usage": body["usage"]})
+    return "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
+
+
 def refusal(status: int, message: str, code: str | None = None) -> tuple[int, dict]:
     return status, {"error": {"message": message, "type": "error", "code": code}}
 
@@ -97,6 +106,8 @@ def openai_server(
                 number = len(server.prompts)
             time.sleep(server.seconds)
             status, body = server.answer(prompt, number)
+            if request.get("stream") and "choices" in body:
+                body = streamed(body)
             server.statuses.append(status)
             try:
                 self.send(status, body)

@@ -12,6 +12,7 @@ import sys
 import time
 import tracemalloc
 from collections import Counter
+from itertools import islice
 from unittest import mock
 
 import pyarrow as pa
@@ -23,7 +24,7 @@ from hypothesis import strategies as st
 
 from puzzles.cpsat import UndecidedError
 from puzzles.dataset import __main__ as command
-from puzzles.dataset import collect, load_splits, regenerate, row
+from puzzles.dataset import collect, load_splits, regenerate, row, series
 from puzzles.dataset import folder as folders
 from puzzles.dataset.__main__ import apportion, parse_mix
 from puzzles.dataset.collect import read_journal
@@ -141,6 +142,20 @@ def test_a_row_is_regenerated_from_its_columns(seed, index, how, wording):
     assert stored == made_
     for kept in (stored, json.loads(json.dumps(stored)), {k: float("nan") if v is None else v for k, v in stored.items()}):
         assert regenerate(kept) == made_
+
+
+def test_a_series_is_endless_and_holds_only_the_band_that_is_asked_for(monkeypatch):
+    every = list(islice(series(5, 10, **HOW), 30))
+    assert [row["index"] for row in every] == list(range(10, 40))
+    assert every[3] == row(generate(5, 13, **HOW), **HOW)
+    medium = [r for r in every if r["difficulty"] == "medium"]
+    assert 0 < len(medium) < 30
+    assert list(islice(series(5, 10, difficulty="medium", **HOW), len(medium))) == medium
+    monkeypatch.setattr("puzzles.dataset.rows.PATIENCE", 3)
+    with pytest.raises(ValueError, match="none of 3 puzzles is hard"):
+        next(series(0, difficulty="hard", size=Size(2, 2, 2, 1)))
+    with pytest.raises(ValueError, match="'impossible' is unknown"):
+        next(series(0, difficulty="impossible"))
 
 
 def test_an_id_is_one_address_and_one_wording():

@@ -18,7 +18,7 @@ PAGES = [
     "GALLERY.md",
     *(f"docs/{p.name}" for p in sorted(ROOT.glob("docs/*.md"))),
 ]
-CODE_FOLDERS = ("puzzles", "rewards", "recipes", "benchmarks")
+CODE_FOLDERS = ("puzzles", "rewards", "recipes", "environments", "benchmarks")
 PRIVATE = (  # expressions that only their author understands, or that are not English
     r"\bmend(s|ed|ing)?\b",
     r"last breath",

@@ -1,9 +1,7 @@
 """The package: its metadata promises what the code imports and what is pinned; a bare installation makes and grades puzzles."""
 
 import ast
-import os
 import re
-import subprocess
 import sys
 import tomllib
 import zipfile
@@ -14,6 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.fresh_venv import make_venv, run
 from tests.test_docs import tracked
 from tests.test_requirements import pins
 
@@ -93,27 +92,11 @@ def test_the_checks_can_fail():
     assert not Requirement("trl>=1.17").specifier.contains(pins("requirements-cpu.txt")["trl"], prereleases=True)
 
 
-def run(*command, cwd):
-    """The output of a command that must succeed, without this checkout on its path."""
-    env = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    done = subprocess.run([str(part) for part in command], cwd=cwd, env=env, capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory):
     """A fresh environment that holds this package and what it depends on: its Python, the wheel, an empty folder."""
     folder = tmp_path_factory.mktemp("bare")
-    run(sys.executable, "-m", "venv", folder / "venv", cwd=folder)
-    python = folder / "venv" / "bin" / "python"
-    probe = [python, "-m", "pip", "download", "--quiet", "--no-deps", "--retries", "0", "--dest", folder, "setuptools>=77"]
-    if (done := subprocess.run(probe, cwd=folder, capture_output=True, text=True, timeout=300)).returncode:
-        pytest.skip(f"no package index can be reached: {done.stderr.strip()[-300:]}")
-    source = folder / "source"  # a build leaves files behind
-    for name in tracked():
-        (source / name).parent.mkdir(parents=True, exist_ok=True)
-        (source / name).write_bytes((ROOT / name).read_bytes())
+    python, source = make_venv(folder)
     run(python, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, source, cwd=folder)
     (wheel,) = folder.glob("temporal_clue_grpo-*.whl")
     run(python, "-m", "pip", "install", "--quiet", wheel, cwd=folder)

@@ -9,6 +9,18 @@ __main__.py  the command line: `python -m puzzles.dataset --help`
 """
 
 from puzzles.dataset.load import check_complete, load_splits, read_rows
-from puzzles.dataset.rows import FEATURES, HELD_OUT, build, puzzle_of, regenerate, row
+from puzzles.dataset.rows import FEATURES, FRESH, HELD_OUT, build, puzzle_of, regenerate, row, series
 
-__all__ = ["FEATURES", "HELD_OUT", "build", "check_complete", "load_splits", "puzzle_of", "read_rows", "regenerate", "row"]
+__all__ = [
+    "FEATURES",
+    "FRESH",
+    "HELD_OUT",
+    "build",
+    "check_complete",
+    "load_splits",
+    "puzzle_of",
+    "read_rows",
+    "regenerate",
+    "row",
+    "series",
+]

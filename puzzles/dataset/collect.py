@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from puzzles.clues import facts
 from puzzles.cpsat import UndecidedError
-from puzzles.dataset.rows import row
+from puzzles.dataset.rows import PATIENCE, row
 from puzzles.difficulty import BANDS
 from puzzles.fingerprint import split_fingerprint
 from puzzles.generator import NothingToAskError, generate
@@ -26,7 +26,6 @@ from puzzles.proof import explain, prove
 from puzzles.scenario import night
 
 JOURNAL, EARLIER = "journal.jsonl", "earlier.jsonl"  # what was found at each index; the same, from a run with other counts
-PATIENCE = 5_000  # consecutive indices without a wanted puzzle before the search gives up
 
 
 class OutOfReachError(Exception):

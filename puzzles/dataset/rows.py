@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
-from itertools import chain
+from itertools import chain, count
 from reprlib import repr as shortened
 from typing import Any
 
@@ -13,8 +14,8 @@ from datasets import Dataset, Features, Value
 from datasets import List as ListOf
 
 from puzzles.clues import At, Carried, Clue, Moved, Puzzle
-from puzzles.difficulty import band
-from puzzles.generator import VERSION, Case, generate
+from puzzles.difficulty import BANDS, band
+from puzzles.generator import VERSION, Case, NothingToAskError, generate
 from puzzles.messages import text_of
 from puzzles.prompts import ORIGINAL, prompt, read_prompt, wording_of
 from puzzles.proof import explain, prove
@@ -22,6 +23,8 @@ from puzzles.scenario import Size
 from puzzles.sentences import render
 
 HELD_OUT = 1_000_000_000  # index of the first held-out puzzle of a run, far beyond any training puzzle of the same series
+FRESH = HELD_OUT + 10_000  # index of the first puzzle that a run with this seed neither trains on nor is evaluated on
+PATIENCE = 5_000  # consecutive indices without a wanted puzzle before a search gives up
 READINGS = ("plain", "published")
 
 COLUMNS = {  # the name of a column, its type, and what it is
@@ -70,6 +73,30 @@ def build(
         desc="puzzles",
         load_from_cache_file=False,
     )
+
+
+def series(seed: int, first: int = 0, *, difficulty: str | None = None, wording: str = "clear", **options) -> Iterator[dict]:
+    """The rows of the series `seed` from index `first` on, without end; with `difficulty`, only those of that band.
+
+    Args:
+        options: further keyword arguments of `generate`.
+
+    Raises:
+        ValueError: if there is no such band, or none of `PATIENCE` consecutive puzzles is of it.
+    """
+    if difficulty not in (None, *BANDS):
+        raise ValueError(f"difficulty={difficulty!r} is unknown: choose one of {', '.join(BANDS)}, or leave it out.")
+    last = first
+    for index in count(first):
+        if index - last > PATIENCE:
+            raise ValueError(f"none of {PATIENCE:,} puzzles is {difficulty}: choose another difficulty or size.")
+        try:
+            case = generate(seed, index, **options)
+        except NothingToAskError:
+            continue
+        if difficulty in (None, band(case.depths)):
+            last = index
+            yield row(case, wording, **options)
 
 
 def row(case: Case, wording: str = "clear", **options) -> dict:

@@ -28,18 +28,18 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
-from inspect_ai import Epochs, Task, eval_set
-from inspect_ai.dataset import MemoryDataset
+from inspect_ai import eval_set
 from inspect_ai.log import EvalLog, EvalSample, list_eval_logs, read_eval_log
 from inspect_ai.model import GenerateConfig
-from tqdm import tqdm
 
 from puzzles.files import lock_folder, write_json
+from recipes.arguments import puzzles_of
 from recipes.checkpoints import check_same_run
+from recipes.data import dataset_not_made_yet, fresh_puzzles
 from recipes.evaluation.measures import INCOMPLETE, count_responses, price_of, read_yaml, summarize, summary_table
 from recipes.evaluation.models import api_model, guesser, server_model, template_opens_thinking
 from recipes.evaluation.serving import serve, weights_digest
-from recipes.evaluation.task import ask, grader, judge_extracted, load_puzzles, to_sample
+from recipes.evaluation.task import dataset_rows, judge_extracted, task_of, to_samples
 from rewards.deductions.llm_extractor import Extractor
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -179,6 +179,22 @@ def served_here(args: argparse.Namespace) -> bool:
     return Path(args.model).is_dir() or args.model.startswith("vllm/")
 
 
+def load_puzzles(args: argparse.Namespace) -> tuple[list[dict], str]:
+    """The rows to ask about, and a description of where they come from: a dataset, or fresh puzzles of the recipe.
+
+    Raises:
+        ValueError: if there is no such dataset, or its rows do not suffice.
+    """
+    recipe = puzzles_of(args.recipe)
+    recipe.dataset = args.dataset or recipe.dataset
+    if recipe.dataset is None:
+        source = f"fresh puzzles of {args.recipe.name}, seed {args.seed}"
+        return fresh_puzzles(recipe, args.seed, args.puzzles).to_list(), source
+    if dataset_not_made_yet(recipe):
+        raise ValueError(f"there is no dataset {recipe.dataset} yet: make it with `make dataset`, or name one with --dataset.")
+    return dataset_rows(recipe.dataset, args.split, args.puzzles)
+
+
 def complete_log(folder: Path, responses: int) -> EvalLog | None:
     """The log that has all responses, if there is one, so that nothing needs to be requested."""
     for info in list_eval_logs(str(folder)) if folder.exists() else []:
@@ -195,7 +211,7 @@ def ask_model(args: argparse.Namespace, settings: dict, folder: Path, rows: list
         ValueError: if a puzzle cannot be read, or the model cannot be reached.
     """
     max_tokens, source, name = settings["max_tokens"], settings["puzzles"]["source"], folder.name
-    samples = [to_sample(i, row) for i, row in enumerate(tqdm(rows, desc="reading the puzzles", leave=False))]
+    samples = to_samples(rows)
     config = GenerateConfig(
         max_tokens=max_tokens and max_tokens + (args.reasoning_tokens or 0),
         temperature=settings["temperature"],
@@ -219,10 +235,7 @@ def ask_model(args: argparse.Namespace, settings: dict, folder: Path, rows: list
                 thinking_opened = template_opens_thinking(url, served_name, template_kwargs)
         else:
             model = guesser() if args.model == "guess" else api_model(args.model, config)
-        task = Task(
-            dataset=MemoryDataset(samples, name=source), solver=ask(), scorer=grader(thinking_opened),
-            epochs=Epochs(args.samples, []), name="temporal_clue",
-        )  # fmt: skip
+        task = task_of(samples, source, args.samples, thinking_opened)
         _, logs = eval_set(
             task, model=model, log_dir=str(folder / "logs"), log_buffer=1, max_samples=args.max_connections,
             fail_on_error=True, continue_on_fail=True, retry_attempts=0, retry_immediate=False, ctl_server=False,

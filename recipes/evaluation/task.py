@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
-from inspect_ai.dataset import Sample
+from inspect_ai import Epochs, Task
+from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.log import EvalSample
 from inspect_ai.model import (
     ChatMessage,
@@ -25,8 +26,6 @@ from puzzles.dataset import puzzle_of, read_rows
 from puzzles.difficulty import band, depths
 from puzzles.messages import text_of
 from puzzles.scenario import Setting
-from recipes.arguments import puzzles_of
-from recipes.data import dataset_not_made_yet, fresh_puzzles
 from recipes.evaluation.measures import deduction_measures
 from rewards.accuracy import Prompt, answers_of, grade, published_accuracy
 from rewards.deductions import cached_judge
@@ -39,30 +38,42 @@ ROLES = {"system": ChatMessageSystem, "user": ChatMessageUser, "assistant": Chat
 # ---------------------------------------------------------------- what is asked
 
 
-def load_puzzles(args: argparse.Namespace) -> tuple[list[dict], str]:
-    """The rows to ask about, and a description of where they come from: a dataset, or fresh puzzles of the recipe.
+def dataset_rows(dataset: str, split: str, count: int) -> tuple[list[dict], str]:
+    """The first `count` rows of a dataset's split (or of its only split), and a description of where they come from.
 
     Raises:
-        ValueError: if there are too few rows, or one lacks its prompt or its solution.
+        ValueError: if it cannot be read, there are too few rows, or one lacks its prompt or its solution.
     """
-    recipe = puzzles_of(args.recipe)
-    recipe.dataset = args.dataset or recipe.dataset
-    if recipe.dataset is None:
-        source = f"fresh puzzles of {args.recipe.name}, seed {args.seed}"
-        return fresh_puzzles(recipe, args.seed, args.puzzles).to_list(), source
-    if dataset_not_made_yet(recipe):
-        raise ValueError(f"there is no dataset {recipe.dataset} yet: make it with `make dataset`, or name one with --dataset.")
-    splits = read_rows(recipe.dataset)
-    split = args.split if args.split in splits else next(iter(splits))
-    if len(splits) > 1 and split != args.split:
-        raise ValueError(f"{recipe.dataset} has no split {args.split!r}, only {', '.join(splits)}: choose one with --split.")
-    rows, source = list(splits[split]), f"{recipe.dataset}, {split}"
-    if args.puzzles > len(rows):
-        raise ValueError(f"--puzzles {args.puzzles}: {source}, has only {len(rows)}.")
-    for i, row in enumerate(rows[: args.puzzles]):
+    splits = read_rows(dataset)
+    split = split if len(splits) > 1 else next(iter(splits))
+    if split not in splits:
+        raise ValueError(f"{dataset} has no split {split!r}, only {', '.join(splits)}: choose one of them.")
+    source = f"{dataset}, {split}"
+    if count > len(splits[split]):
+        raise ValueError(f"{count} puzzles were asked for, but {source}, has only {len(splits[split])}.")
+    rows = list(islice(splits[split], count))
+    for i, row in enumerate(rows):
         if missing := {"prompt", "solution"} - set(row):
             raise ValueError(f"{source}, row {i} has no {' and no '.join(sorted(missing))}.")
-    return rows[: args.puzzles], source
+    return rows, source
+
+
+def task_of(samples: list[Sample], source: str, times: int, thinking_opened: bool = False) -> Task:
+    """These samples as an Inspect task, each asked this many times.
+
+    Args:
+        source: where the puzzles come from, for Inspect's logs.
+        thinking_opened: see `grader`.
+    """
+    return Task(
+        dataset=MemoryDataset(samples, name=source), solver=ask(), scorer=grader(thinking_opened),
+        epochs=Epochs(times, []), name="temporal_clue",
+    )  # fmt: skip
+
+
+def to_samples(rows: list[dict]) -> list[Sample]:
+    """Rows as Inspect samples; errors as of `to_sample`."""
+    return [to_sample(i, row) for i, row in enumerate(tqdm(rows, desc="reading the puzzles", leave=False))]
 
 
 def to_sample(index: int, row: dict) -> Sample:

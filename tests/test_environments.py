@@ -1,0 +1,201 @@
+"""Each adapter in environments/ with the real other project, in an environment of its own, run as its documentation says."""
+
+import json
+import os
+import re
+import subprocess
+import time
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+from huggingface_hub import HfApi
+
+from puzzles.clues import answer
+from puzzles.cpsat import find_night
+from puzzles.dataset import puzzle_of
+from puzzles.scenario import Size
+from tests.fresh_venv import make_venv, run
+from tests.hub import TOKEN, local_hub
+from tests.openai_server import openai_server, reply
+from tests.test_dataset import make
+from tests.test_rehearsal import free_port
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def installed(tmp_path, request):
+    """The folder of programs of an environment with `temporal-clue[EXTRA]`; the extra is the test's parameter."""
+    python, source = make_venv(tmp_path)
+    run(python, "-m", "pip", "install", "--quiet", source, f"{source}/environments[{request.param}]", cwd=tmp_path)
+    return python.parent
+
+
+@cache
+def solution(prompt):
+    puzzle, statements = puzzle_of({"prompt": prompt})
+    night = find_night(puzzle.setting, statements)
+    return [answer(question, night) for question in puzzle.questions]
+
+
+def sheet(prompt):
+    return "\n".join(f"{chr(65 + i)}. {right}" for i, right in enumerate(solution(prompt)))
+
+
+def solve_every_other(prompt, number):
+    """The answer of a model that solves every other puzzle that it is asked, and says nothing to the rest."""
+    return reply(sheet(prompt) if number % 2 else "I do not know.")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("installed", ["inspect"], indirect=True)
+def test_inspect_evaluates_the_registered_task(installed, tmp_path):
+    with openai_server(solve_every_other) as (server, url):
+        task = ("temporal_clue/temporal_clue", "-T", "puzzles=4", "-T", "suspects=3", "-T", "wording=compact")
+        how = ("--model", "openai-api/tester/tester", "--log-dir", "logs", "--log-format", "json", "--display", "plain")
+        keys = {"TESTER_API_KEY": "x", "TESTER_BASE_URL": url}
+        run(installed / "inspect", "eval", *task, *how, cwd=tmp_path, **keys)
+    (file,) = (tmp_path / "logs").glob("*.json")
+    log = json.loads(file.read_text())
+    assert (log["status"], log["eval"]["task_registry_name"]) == ("success", "temporal_clue/temporal_clue")
+    assert {s["name"]: s["metrics"]["mean"]["value"] for s in log["results"]["scores"]}["accuracy"] == 0.5
+    assert len(set(server.prompts)) == 4
+    assert all(len(puzzle_of({"prompt": prompt})[0].setting.suspects) == 3 for prompt in server.prompts)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("installed", ["verifiers"], indirect=True)
+def test_verifiers_evaluates_endless_puzzles(installed, tmp_path):
+    with openai_server(solve_every_other) as (server, url):
+        client = ("-m", "tester", "--client.base-url", url, "--client.api-key-var", "TESTER_KEY", "--no-push", "--no-rich")
+        which = ("-n", "4", "--env.taskset.suspects", "3", "--env.taskset.difficulty", "medium")
+        how = ("--env.agent.runtime.type", "subprocess", "--output-dir", "out")
+        path = f"{installed}:{os.environ['PATH']}"  # for uv
+        run(installed / "vf-eval", "temporal-clue", *which, *client, *how, cwd=tmp_path, TESTER_KEY="x", PATH=path)
+    (file,) = (tmp_path / "out").rglob("traces.jsonl")
+    traces = [trace for line in file.read_text().splitlines() for trace in json.loads(line)["traces"]]
+    assert sorted(trace["rewards"]["accuracy"]["score"] for trace in traces) == [0, 0, 1, 1]
+    assert all(trace["metrics"]["solved"] == 1 - trace["metrics"]["unread_answers"] for trace in traces)
+    assert len(set(server.prompts)) == len(server.prompts) == 4  # one turn each
+    assert not any(request.get("tools") for request in server.requests)
+
+
+REASONING_GYM = """
+import reasoning_gym, temporal_clue.procedural
+make = lambda seed, **more: reasoning_gym.create_dataset("temporal_clue", seed=seed, size=4, suspects=3, **more)
+puzzles = make(7)
+assert list(puzzles) == list(make(7)) != list(make(8))
+assert len({entry["question"] for seed in (7, 8) for entry in make(seed)}) == 8
+for entry in puzzles:
+    assert puzzles.score_answer(entry["answer"], entry=entry) == 1
+    assert puzzles.score_answer(None, entry=entry) == puzzles.score_answer("", entry=entry) == 0
+    assert 0 < puzzles.score_answer(entry["answer"].splitlines()[0] + "\\nB. Nobody", entry=entry) < 1
+for wrong in ({"rooms": 99}, {"wording": "odd"}, {"players": (3, 2)}):
+    try:
+        reasoning_gym.create_dataset("temporal_clue", **wrong)
+    except AssertionError as error:
+        assert next(iter(wrong)) in str(error), error
+    else:
+        raise SystemExit(f"{wrong} was accepted")
+print("all held")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("installed", ["reasoning-gym"], indirect=True)
+def test_reasoning_gym_makes_and_scores_the_registered_dataset(installed, tmp_path):
+    assert run(installed / "python", "-c", REASONING_GYM, cwd=tmp_path).endswith("all held\n")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("installed", ["lm-eval"], indirect=True)
+def test_lm_eval_asks_fresh_puzzles_and_those_of_a_folder_and_of_the_hub(installed, tmp_path):
+    made = make(tmp_path / "clue", "--train", "1", "--validation", "1", "--test", "4", "--players", "1")
+    assert made.returncode == 0, made.stderr
+
+    def results(**metadata):
+        out = tmp_path / str(len(list(tmp_path.iterdir())))
+        with openai_server(solve_every_other) as (server, url):
+            model = f"model=tester,base_url={url}/chat/completions"
+            task = ("--include_path", ROOT / "environments" / "lm_eval", "--tasks", "temporal_clue", "--apply_chat_template")
+            ask = ("--model", "local-chat-completions", "--model_args", model, "--output_path", out)
+            keys = {"OPENAI_API_KEY": "x", "HF_HOME": str(tmp_path / "hf"), "HF_ENDPOINT": hub.url, "HF_TOKEN": TOKEN}
+            run(installed / "lm_eval", "run", *task, *ask, "--metadata", json.dumps(metadata), cwd=tmp_path, **keys)
+        (file,) = out.rglob("results_*.json")
+        found = json.loads(file.read_text())["results"]["temporal_clue"]
+        assert [found[f"{name},none"] for name in ("accuracy", "solved", "unread_answers")] == [0.5] * 3
+        return server.prompts
+
+    with local_hub() as hub:
+        api = HfApi(endpoint=hub.url, token=TOKEN)
+        api.create_repo("me/clue", repo_type="dataset")
+        api.upload_folder(repo_id="me/clue", folder_path=tmp_path / "clue", repo_type="dataset")
+        assert len(set(results(puzzles=4, size={"suspects": 2}))) == 4
+        assert set(results(dataset=str(tmp_path / "clue"))) == set(results(dataset="me/clue"))
+
+
+OPENENV = """
+import sys
+from openenv.core import GenericEnvClient
+with GenericEnvClient(base_url=sys.argv[1]).sync() as env, GenericEnvClient(base_url=sys.argv[1]).sync() as other:
+    first = env.reset(seed=7, suspects=3, difficulty="medium")
+    assert other.reset(seed=8, suspects=3).observation["prompt"] != first.observation["prompt"]
+    assert (first.done, first.metadata["difficulty"], first.observation["solution"]) == (False, "medium", None)
+    wrong = env.step({"answer": "I do not know."})
+    assert (wrong.reward, wrong.done, wrong.metadata["unread_answers"]) == (0, True, 1)
+    try:
+        env.step({"answer": "A. Rope"})
+    except RuntimeError as error:
+        assert "call reset first" in str(error)
+    else:
+        raise SystemExit("a second answer was accepted")
+    assert env.reset(seed=7, suspects=3, difficulty="medium").observation["prompt"] == first.observation["prompt"]
+    sheet = "\\n".join(f"{chr(65 + i)}. {answer}" for i, answer in enumerate(wrong.observation["solution"]))
+    right = env.step({"answer": sheet})
+    assert (right.reward, right.metadata["solved"]) == (1, 1)
+print("all held")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("installed", ["openenv"], indirect=True)
+def test_the_openenv_client_plays_with_the_running_server(installed, tmp_path):
+    port = free_port()
+    app = yaml.safe_load((ROOT / "environments" / "openenv.yaml").read_text())["app"]
+    assert app in (ROOT / "environments" / "Dockerfile").read_text()
+    env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    with (tmp_path / "log").open("w") as log:
+        command = [installed / "uvicorn", app, "--port", str(port)]
+        server = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 300
+        while "running on" not in (tmp_path / "log").read_text():
+            assert server.poll() is None, (tmp_path / "log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+        assert run(installed / "python", "-c", OPENENV, f"http://127.0.0.1:{port}", cwd=tmp_path) == "all held\n"
+    finally:
+        server.kill()
+        server.wait()
+
+
+def test_the_lines_in_the_documentation_train_with_trl_alone(tmp_path):
+    """Only the model, the amount and the folder are changed."""
+    page = (ROOT / "docs" / "environments.md").read_text()
+    (block,) = re.findall(r"^```python\n(.*?GRPOTrainer.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    less = "max_completion_length=8, max_steps=2, num_generations=4, per_device_train_batch_size=8, use_cpu=True, report_to=[]"
+    for old, new in {
+        '"Qwen/Qwen2.5-1.5B-Instruct"': repr(str(ROOT / "recipes" / "tiny" / "tiny-base")),
+        "max_completion_length=2048": f"{less}, logging_steps=1",
+        "count=1000": 'count=8, size=Size(3, 2, 3, 1, 0), wording="compact"',
+        '"outputs/grpo"': repr(str(tmp_path)),
+    }.items():
+        assert old in block
+        block = block.replace(old, new)
+    names = {"Size": Size}
+    exec(block, names)
+    logs = [log for log in names["trainer"].state.log_history if "reward" in log]
+    assert len(logs) == 2
+    assert all({"rewards/accuracy/mean", "solved", "unread_answers"} <= set(log) for log in logs)
