@@ -1,0 +1,53 @@
+"""Scores one model on the puzzles that it was trained for, and on others that none of these models was trained on.
+
+  python recipes/smollm2/score.py outputs/smollm2/base outputs/smollm2/scores.json --seed 0
+
+trained      the recipe's size and wording
+larger       the next larger size: 4 suspects, 3 weapons, 4 rooms
+published    the recipe's size in the published wording, which leaves out that "or" means exactly one
+
+The last two have a quarter of the puzzles, and at most 4 samples of each.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from puzzles.files import write_json
+from recipes.arguments import puzzles_of, read_options
+from recipes.data import fresh_puzzles
+from recipes.runs import ROOT, chance, score
+
+RECIPE = ROOT / "recipes" / "smollm2-135m.yaml"
+SETS = {  # what they change in the recipe
+    "trained": {},
+    "larger": {"suspects": 4, "weapons": 3, "rooms": 4},
+    "published": {"wording": "published"},
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path, help="folder of the model")
+    parser.add_argument("output", type=Path, help="JSON file to write the scores to")
+    parser.add_argument("--seed", type=int, default=0, help="of the puzzles and the samples (default 0)")
+    parser.add_argument("--puzzles", type=int, default=400, help="puzzles of the trained kind (default 400)")
+    parser.add_argument("--samples", type=int, default=16, help="samples of each puzzle (default 16)")
+    args = parser.parse_args()
+    device, max_tokens = "cuda" if torch.cuda.is_available() else "cpu", read_options(RECIPE)["max_completion_length"]
+    at_once = 800 if device == "cuda" else 64  # 12 GB of keys and values on a GPU, beside other runs
+    scores = {}
+    for name, changes in SETS.items():
+        puzzles, samples = (args.puzzles, args.samples) if not changes else (-(-args.puzzles // 4), min(args.samples, 4))
+        rows = fresh_puzzles(replace(puzzles_of(RECIPE), **changes), args.seed, puzzles)
+        scores[name] = score(args.model, rows, args.seed, samples, max_tokens, device, at_once)
+        scores[name] |= {"n": puzzles, "samples": samples, "chance": chance(rows)}
+    write_json(args.output, scores)
+
+
+if __name__ == "__main__":
+    main()
