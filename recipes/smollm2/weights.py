@@ -53,19 +53,27 @@ def base_model(gguf: Path | None = None, folder: Path = BASE) -> Path:
         return folder
     partial = folder.with_name(f"{folder.name}.partial")
     partial.mkdir(parents=True, exist_ok=True)
-    lock_folder(partial)
+    lock = lock_folder(partial)
+    try:
+        save_base_model(gguf, partial)
+        os.replace(partial / "model", folder)
+        shutil.rmtree(partial)
+    finally:
+        os.close(lock)
+    return folder
+
+
+def save_base_model(gguf: Path | None, folder: Path) -> None:
+    """Write model and tokenizer into `model` in this folder. Errors as of `base_model`."""
     if gguf is None and not hub_is_unreachable():
         tokenizer = AutoTokenizer.from_pretrained(HUB_ID)
         model = AutoModelForCausalLM.from_pretrained(HUB_ID, dtype=torch.bfloat16)
     else:
-        gguf = gguf or downloaded_gguf(partial)
+        gguf = gguf or downloaded_gguf(folder)
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
         model = dequantized(gguf)
-    model.save_pretrained(partial / "model")
-    tokenizer.save_pretrained(partial / "model")
-    os.replace(partial / "model", folder)
-    shutil.rmtree(partial)
-    return folder
+    model.save_pretrained(folder / "model")
+    tokenizer.save_pretrained(folder / "model")
 
 
 def downloaded_gguf(folder: Path) -> Path:
