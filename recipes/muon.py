@@ -21,10 +21,12 @@ class MuonAdamW(torch.optim.Optimizer):
         hidden = [p for name, p in trained if p.ndim == 2 and "embed" not in name and "lm_head" not in name]
         rest = [p for name, p in trained if p.ndim != 2 or "embed" in name or "lm_head" in name]
         decay, betas = args.weight_decay, (args.adam_beta1, args.adam_beta2)
-        self.optimizers = [
-            torch.optim.Muon(hidden, lr=muon_learning_rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"),
-            torch.optim.AdamW(rest, lr=args.learning_rate, betas=betas, weight_decay=decay),
-        ]
+        self.optimizers = []
+        if hidden:
+            muon = torch.optim.Muon(hidden, lr=muon_learning_rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
+            self.optimizers.append(muon)
+        if rest:  # LoRA may leave nothing else to train
+            self.optimizers.append(torch.optim.AdamW(rest, lr=args.learning_rate, betas=betas, weight_decay=decay))
         super().__init__([group for optimizer in self.optimizers for group in optimizer.param_groups], {})
 
     def step(self, closure=None):

@@ -58,6 +58,8 @@ def run_parts(folder: Path, parts: dict[str, tuple[str, ...]], threads: int = 1)
             if process.returncode:
                 for other in running.values():
                     other.terminate()
+                for other in running.values():
+                    other.wait()
                 log = folder / f"{part}.log"
                 sys.exit(f"{part} did not finish{f' ({log})' if log.exists() else ''}. Run the same command to resume.")
             write_json(folder / f"{part}.json", {"seconds": round(time.monotonic() - start, 1)})
@@ -69,6 +71,15 @@ def seconds_of(folder: Path, part: str) -> float:
 
 
 # ---------------------------------------------------------------- scores
+
+
+def score_once(file: Path, model: Path, rows: Dataset, seed: int, *options) -> dict:
+    """A model's scores and the seconds that they took, from their file if there is one. Arguments as of `score`."""
+    if not file.exists():
+        start = time.monotonic()
+        scores = score(model, rows, seed, *options)
+        write_json(file, scores | {"seconds": round(time.monotonic() - start, 1)})
+    return json.loads(file.read_text())
 
 
 def score(

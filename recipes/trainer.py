@@ -126,7 +126,8 @@ class PuzzleTrainer(PackedGRPOTrainer):
         """As stock TRL's, with the advantages and the factor of the learning rate that the options ask for."""
         outputs = super()._generate_and_score_completions(inputs)
         if self.model.training and self.best_of_k > 1:
-            advantages = best_of_k_advantages(self.rewards.view(-1, self.num_generations), self.best_of_k).flatten()
+            rewards = (self.rewards * self.reward_weights.to(self.rewards.device)).nansum(dim=1)
+            advantages = best_of_k_advantages(rewards.view(-1, self.num_generations), self.best_of_k).flatten()
             first = self.accelerator.process_index * len(outputs["advantages"])
             outputs["advantages"] = advantages[first : first + len(outputs["advantages"])]
         if self.model.training and self.learning_rate_power:
@@ -149,7 +150,7 @@ class PuzzleTrainer(PackedGRPOTrainer):
             # TRL passes columns of the dataset to the grader, so this becomes one.
             inputs = [row | {"unfinished_thought": value} for row, value in zip(inputs, unfinished, strict=True)]
         rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)  # of all processes
-        self.rewards = (rewards * self.reward_weights.to(rewards.device)).nansum(dim=1)
+        self.rewards = rewards
         if not self.model.training:
             samples = rewards[:, 0].view(-1, self.num_generations_eval)  # (puzzles, samples)
             bands = gather_object([row.get("difficulty") for row in inputs])[:: self.num_generations_eval]

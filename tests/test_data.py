@@ -83,7 +83,8 @@ def train(monkeypatch, tmp_path, capsys):
 
     def run(*overrides):
         small = "--num_train_puzzles 2 --num_eval_puzzles 2 --num_generations 4 --per_device_train_batch_size 8 --max_steps 1"
-        small += " --per_device_eval_batch_size 2 --num_generations_eval 1 --save_steps 1 --eval_strategy no --max_completion_length 60"
+        small += " --per_device_eval_batch_size 2 --num_generations_eval 1 --save_steps 1 --eval_strategy no"
+        small += " --max_completion_length 60"
         recipe = ["--config", ROOT / "recipes" / "tiny-cpu.yaml", "--output_dir", tmp_path / "run", *small.split()]
         monkeypatch.setattr(sys, "argv", ["grpo.py", *map(str, [*recipe, *overrides])])
         monkeypatch.chdir(ROOT)

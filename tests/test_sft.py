@@ -121,7 +121,7 @@ def test_only_completions_are_scored_with_a_large_vocabulary(monkeypatch, tmp_pa
     assert scored[2] < scored[0] / 2  # without the prompts and the padding
     assert scored[3] < scored[1] / 2
     for name, weight in weights[100].items():
-        torch.testing.assert_close(weight, weights[10_000][name], rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(weight, weights[10_000][name], rtol=1e-2, atol=1e-4)
 
 
 @pytest.mark.parametrize(

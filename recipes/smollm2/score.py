@@ -20,7 +20,7 @@ import torch
 from puzzles.files import write_json
 from recipes.arguments import puzzles_of, read_options
 from recipes.data import fresh_puzzles
-from recipes.runs import ROOT, chance, score
+from recipes.runs import ROOT, chance, score_once
 
 RECIPE = ROOT / "recipes" / "smollm2-135m.yaml"
 SETS = {  # what they change in the recipe
@@ -44,7 +44,8 @@ def main() -> None:
     for name, changes in SETS.items():
         puzzles, samples = (args.puzzles, args.samples) if not changes else (-(-args.puzzles // 4), min(args.samples, 4))
         rows = fresh_puzzles(replace(puzzles_of(RECIPE), **changes), args.seed, puzzles)
-        scores[name] = score(args.model, rows, args.seed, samples, max_tokens, device, at_once)
+        file = args.output.with_suffix(f".{name}.json")  # so that a killed run repeats no more than one set
+        scores[name] = score_once(file, args.model, rows, args.seed, samples, max_tokens, device, at_once)
         scores[name] |= {"n": puzzles, "samples": samples, "chance": chance(rows)}
     write_json(args.output, scores)
 

@@ -17,15 +17,15 @@ the same 400 fresh puzzles as there, 16 samples of each. Finished arms and seeds
 from __future__ import annotations
 
 import argparse
-import json
 import sys
+from pathlib import Path
 
 import numpy as np
 
 from puzzles.files import write_json
 from puzzles.tables import markdown_table
 from recipes.checkpoints import read_log_history
-from recipes.runs import ROOT, run_parts, score
+from recipes.runs import ROOT, run_parts, score_once
 from recipes.tiny.train_tiny import BASE, GRPO, scored_puzzles
 
 FOLDER = ROOT / "outputs" / "experiments"
@@ -64,7 +64,7 @@ def main() -> None:
     args = parser.parse_args()
     if not 2 <= len(set(args.seeds)) == len(args.seeds) <= 10:
         parser.error(f"--seeds {' '.join(map(str, args.seeds))}: an interval over seeds needs 2 to 10 different ones.")
-    base = [score_once("base", BASE, seed) for seed in args.seeds]
+    base = [score_arm("base", BASE, seed) for seed in args.seeds]
     arms = EXPERIMENTS[args.experiment]
     scores = {arm: [run_arm(arm, changes, seed) for seed in args.seeds] for arm, changes in arms.items()}
     write_json(FOLDER / f"{args.experiment}.json", {"seeds": args.seeds, "base": base, "arms": scores})
@@ -79,15 +79,12 @@ def run_arm(arm: str, changes: tuple[str, ...], seed: int) -> dict:
     folder = FOLDER / f"seed-{seed}" / name
     run_parts(folder, {"GRPO": (*GRPO, "--seed", f"{seed}", "--output_dir", f"{folder / 'grpo'}", *changes)})
     rewards = [log["rewards/accuracy/mean"] for log in read_log_history(folder / "grpo") if "rewards/accuracy/mean" in log]
-    return score_once(name, folder / "grpo" / "model", seed) | {"trained_on": float(np.mean(rewards[-10:]))}
+    return score_arm(name, folder / "grpo" / "model", seed) | {"trained_on": float(np.mean(rewards[-10:]))}
 
 
-def score_once(name: str, model, seed: int) -> dict:
-    """A model's scores on the held-out puzzles of a seed, from its file if there is one."""
-    file = FOLDER / f"seed-{seed}" / name / "scores.json"
-    if not file.exists():
-        write_json(file, score(model, scored_puzzles(seed), seed))
-    return json.loads(file.read_text())
+def score_arm(name: str, model: Path, seed: int) -> dict:
+    """A model's scores on the held-out puzzles of a seed."""
+    return score_once(FOLDER / f"seed-{seed}" / name / "scores.json", model, scored_puzzles(seed), seed)
 
 
 def arms_table(base: list[dict], scores: dict[str, list[dict]]) -> str:

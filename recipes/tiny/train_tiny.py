@@ -2,9 +2,9 @@
 
   python recipes/tiny/train_tiny.py --seed 0          (or: make train-tiny SEED=0)
 
-0. base         the committed checkpoint recipes/tiny/tiny-base: it imitated flawless solutions of small puzzles (make tiny-base)
+0. base         the committed checkpoint recipes/tiny/tiny-base, taught by flawless solutions of small puzzles (make tiny-base)
 1. GRPO         `accelerate launch recipes/grpo.py --config recipes/tiny-cpu.yaml`: larger puzzles, the reward alone
-2. control      at the same time and for no less long, imitation goes on from the base
+2. control      at the same time and for no less long, imitation continues from the base
 3. scores       fresh puzzles, 16 samples of each and greedy, with 95 % intervals: a table, a plot and result.json
 
 A part that is finished is skipped, so after Ctrl-C the same command resumes.
@@ -24,7 +24,7 @@ from recipes.arguments import puzzles_of
 from recipes.checkpoints import read_log_history
 from recipes.data import fresh_puzzles
 from recipes.evaluation.plots import learning_curve_plot, save
-from recipes.runs import ROOT, chance, run_parts, score, score_table, seconds_of
+from recipes.runs import ROOT, chance, run_parts, score_once, score_table, seconds_of
 
 RUNS = ROOT / "outputs" / "tiny-cpu"
 BASE = ROOT / "recipes" / "tiny" / "tiny-base"
@@ -53,11 +53,10 @@ def main() -> None:
 
     rows = scored_puzzles(seed)
     result: dict = {"seed": seed, "n": SCORED_PUZZLES, "samples": SAMPLES, "chance": chance(rows)}
-    start = time.monotonic()
     for key, model in zip(MODELS, (BASE, grpo / "model", control), strict=True):
-        result[key] = score(model, rows, seed, SAMPLES)
+        result[key] = score_once(folder / f"{key}.scores.json", model, rows, seed, SAMPLES)
     seconds = {part: seconds_of(folder, part) for part in ("GRPO", "control")}
-    seconds |= {"scores": round(time.monotonic() - start, 1)}
+    seconds |= {"scores": round(sum(result[key]["seconds"] for key in MODELS), 1)}
     result |= {"seconds": seconds, "wall_seconds": round(max(seconds["GRPO"], seconds["control"]) + seconds["scores"], 1)}
     for place in (folder, RUNS):
         save(learning_curve_plot(result, read_log_history(grpo)), place / "learning-curve.png")
