@@ -146,7 +146,7 @@ def chance(rows: Dataset) -> float:
 
 
 def score_table(result: dict, models: dict[str, str], samples: int = 16) -> str:
-    """A text table of the scores in a result, one line for each model.
+    """A text table of the scores in a result, one line for each model. Without that many samples, their best are left blank.
 
     Args:
         result: the scores of each model, and `chance`.
@@ -157,7 +157,8 @@ def score_table(result: dict, models: dict[str, str], samples: int = 16) -> str:
         scores = result[key]
         cells = [f"{scores[k]:.3f} ± {scores[f'{k}_interval']:.3f}" for k in ("sampled", "greedy")]
         names = ("sampled_solved", f"best_of_{samples}", f"pass_at_{samples}", "sampled_soundness")
-        rows.append((name, *cells, *(f"{scores[k]:.3f}" for k in names), f"{scores['sampled_tokens']:.0f}"))
+        cells += [f"{scores[k]:.3f}" if k in scores else "" for k in names]
+        rows.append((name, *cells, f"{scores['sampled_tokens']:.0f}"))
     rows.append(("chance", f"{result['chance']:.3f}", *[""] * 6))
     best = (f"best of {samples}", f"pass@{samples}")
     return text_table(("", "sampled", "greedy", "solved", *best, "proved", "tokens"), rows)

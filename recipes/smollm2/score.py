@@ -37,15 +37,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the puzzles and the samples (default 0)")
     parser.add_argument("--puzzles", type=int, default=400, help="puzzles of the trained kind (default 400)")
     parser.add_argument("--samples", type=int, default=16, help="samples of each puzzle (default 16)")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    at_once = 400 if device == "cuda" else 64
+    parser.add_argument("--at-once", type=int, default=at_once, help=f"completions (25 MB each; default here {at_once})")
     args = parser.parse_args()
-    device, max_tokens = "cuda" if torch.cuda.is_available() else "cpu", read_options(RECIPE)["max_completion_length"]
-    at_once = 800 if device == "cuda" else 64  # 12 GB of keys and values on a GPU, beside other runs
+    max_tokens = read_options(RECIPE)["max_completion_length"]
     scores = {}
     for name, changes in SETS.items():
         puzzles, samples = (args.puzzles, args.samples) if not changes else (-(-args.puzzles // 4), min(args.samples, 4))
         rows = fresh_puzzles(replace(puzzles_of(RECIPE), **changes), args.seed, puzzles)
         file = args.output.with_suffix(f".{name}.json")  # so that a killed run repeats no more than one set
-        scores[name] = score_once(file, args.model, rows, args.seed, samples, max_tokens, device, at_once)
+        scores[name] = score_once(file, args.model, rows, args.seed, samples, max_tokens, device, args.at_once)
         scores[name] |= {"n": puzzles, "samples": samples, "chance": chance(rows)}
     write_json(args.output, scores)
 

@@ -5,7 +5,7 @@
 0. before       the model as it is downloaded (recipes/smollm2/weights.py), which fills in no answer sheet
 1. warm start   `recipes/sft.py --config recipes/smollm2-135m-sft.yaml`: it imitates 640 flawless short proofs
 2. GRPO         `accelerate launch recipes/grpo.py --config recipes/smollm2-135m.yaml`: the reward alone
-3. control      imitation goes on from the warm start for no less time: beside GRPO on a GPU, after it on a CPU
+3. control      imitation continues from the warm start for no less time: beside GRPO on a GPU, after it on a CPU
 4. scores       of all four (recipes/smollm2/score.py), with 95 % intervals: tables, a plot and result.json
 
 A part that is finished is skipped, so after Ctrl-C or `kill -9` the same command resumes.
@@ -66,9 +66,9 @@ def main() -> None:
         if not (folder / f"{part}.json").exists():
             shutil.rmtree(models[part], ignore_errors=True)
 
-    def score(key: str) -> tuple[str, ...]:
-        counts = ("--puzzles", f"{args.puzzles}", "--samples", f"{args.samples}")
-        return "recipes/smollm2/score.py", f"{models[key]}", f"{folder / 'scores' / key}.json", *seed, *counts
+    def score(key: str, samples: int = args.samples, *options: str) -> tuple[str, ...]:
+        counts = ("--puzzles", f"{args.puzzles}", "--samples", f"{samples}")
+        return "recipes/smollm2/score.py", f"{models[key]}", f"{folder / 'scores' / key}.json", *seed, *counts, *options
 
     def control() -> tuple[str, ...]:
         steps = args.control_steps or (CONTROL_STEPS if gpu else steps_in_time_of_grpo(folder, args.warm_start_steps))
@@ -89,11 +89,15 @@ def main() -> None:
     grpo = ("-m", "accelerate.commands.launch", "--config_file", f"accelerate_configs/{'single_gpu' if gpu else 'cpu'}.yaml")
     grpo += (*GRPO, *device, *seed, "--model_name_or_path", f"{models['warm_start']}", "--output_dir", f"{folder / 'grpo'}")
     grpo += tuple(shlex.split(args.grpo_args))
+    beside_training = ("--at-once", "160") if gpu else ()
     groups = (  # what runs at the same time on a GPU; on a CPU, which each of them keeps busy, they take turns
-        {"warm_start": lambda: warm_start},
-        {"GRPO": lambda: grpo, "control": control}
-        | {f"score_{key}": lambda key=key: score(key) for key in ("before", "warm_start")},
-        {f"score_{key}": lambda key=key: score(key) for key in ("after", "control")},
+        {"warm_start": lambda: warm_start, "score_before": lambda: score("before", min(args.samples, 2))},
+        {
+            "GRPO": lambda: grpo,
+            "control": control,
+            "score_warm_start": lambda: score("warm_start", args.samples, *beside_training),
+        },
+        {"score_after": lambda: score("after"), "score_control": lambda: score("control")},
     )
     for group in groups:
         if gpu:
@@ -104,7 +108,7 @@ def main() -> None:
 
     scores = {key: read_json(folder / "scores" / f"{key}.json") for key in MODELS}
     result = {"seed": args.seed, "device": torch.cuda.get_device_name() if gpu else "cpu"}
-    result |= {name: scores["before"]["trained"][name] for name in ("n", "samples", "chance")}
+    result |= {name: scores["after"]["trained"][name] for name in ("n", "samples", "chance")}
     result |= {key: scores[key]["trained"] for key in MODELS}
     result["never_trained_on"] = {name: {key: scores[key][name] for key in MODELS} for name in SETS if SETS[name]}
     seconds = {part: seconds_of(folder, part) for group in groups for part in group}
