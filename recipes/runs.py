@@ -156,9 +156,9 @@ def score_table(result: dict, models: dict[str, str], samples: int = 16) -> str:
     for key, name in models.items():
         scores = result[key]
         cells = [f"{scores[k]:.3f} ± {scores[f'{k}_interval']:.3f}" for k in ("sampled", "greedy")]
-        names = ("sampled_solved", f"best_of_{samples}", f"pass_at_{samples}", "sampled_soundness")
+        names = ("sampled_solved", f"best_of_{samples}", f"pass_at_{samples}", "sampled_unread_answers", "sampled_soundness")
         cells += [f"{scores[k]:.3f}" if k in scores else "" for k in names]
         rows.append((name, *cells, f"{scores['sampled_tokens']:.0f}"))
-    rows.append(("chance", f"{result['chance']:.3f}", *[""] * 6))
+    rows.append(("chance", f"{result['chance']:.3f}", *[""] * 7))
     best = (f"best of {samples}", f"pass@{samples}")
-    return text_table(("", "sampled", "greedy", "solved", *best, "proved", "tokens"), rows)
+    return text_table(("", "sampled", "greedy", "solved", *best, "unread", "proved", "tokens"), rows)
