@@ -8,7 +8,7 @@ import torch
 
 from puzzles.files import write_json
 from recipes.smollm2 import train_smol
-from recipes.smollm2.score import SETS
+from recipes.smollm2.score import SETS, completions_at_once
 
 SCORES = {"n": 8, "samples": 2, "chance": 0.35, "sampled": 0.5, "greedy": 0.6, "sampled_interval": 0.1, "greedy_interval": 0.1}
 SCORES |= {"sampled_solved": 0.2, "best_of_2": 0.7, "pass_at_2": 0.3, "sampled_soundness": 0.9, "sampled_tokens": 80.0}
@@ -82,3 +82,9 @@ def test_what_a_killed_run_left_half_done_is_deleted_and_what_it_finished_is_kep
     run(gpu=True)
     assert (tmp_path / "seed-0" / "warm-start").exists()
     assert not (tmp_path / "seed-0" / "control").exists()
+
+
+@pytest.mark.parametrize(("free_gib", "completions"), [(79, 252), (20, 64), (300, 400), (0.5, 16)])
+def test_several_models_can_be_scored_on_one_gpu_at_the_same_time(free_gib, completions):
+    assert completions_at_once(int(free_gib * 2**30)) == completions
+    assert completions_at_once(None) == 64

@@ -23,6 +23,7 @@ from recipes.data import fresh_puzzles
 from recipes.runs import ROOT, chance, score_once
 
 RECIPE = ROOT / "recipes" / "smollm2-135m.yaml"
+MEMORY = 40 * 2**20  # bytes of a completion on a GPU; 800 of them took 29 GiB, weights included
 SETS = {  # what they change in the recipe
     "trained": {},
     "larger": {"suspects": 4, "weapons": 3, "rooms": 4},
@@ -38,8 +39,8 @@ def main() -> None:
     parser.add_argument("--puzzles", type=int, default=400, help="puzzles of the trained kind (default 400)")
     parser.add_argument("--samples", type=int, default=16, help="samples of each puzzle (default 16)")
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    at_once = 400 if device == "cuda" else 64
-    parser.add_argument("--at-once", type=int, default=at_once, help=f"completions (25 MB each; default here {at_once})")
+    at_once = completions_at_once(torch.cuda.mem_get_info()[0] if device == "cuda" else None)
+    parser.add_argument("--at-once", type=int, default=at_once, help=f"completions to generate together (here {at_once})")
     args = parser.parse_args()
     max_tokens = read_options(RECIPE)["max_completion_length"]
     scores = {}
@@ -50,6 +51,16 @@ def main() -> None:
         scores[name] = score_once(file, args.model, rows, args.seed, samples, max_tokens, device, args.at_once)
         scores[name] |= {"n": puzzles, "samples": samples, "chance": chance(rows)}
     write_json(args.output, scores)
+
+
+def completions_at_once(free: int | None) -> int:
+    """How many completions to generate together, so that eight models scored at the same time fit on one GPU. Other numbers
+    draw other samples.
+
+    Args:
+        free: bytes of GPU memory that nothing uses; None on a CPU.
+    """
+    return 64 if free is None else min(max(free // 8 // MEMORY, 16), 400)
 
 
 if __name__ == "__main__":

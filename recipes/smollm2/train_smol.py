@@ -66,9 +66,9 @@ def main() -> None:
         if not (folder / f"{part}.json").exists():
             shutil.rmtree(models[part], ignore_errors=True)
 
-    def score(key: str, samples: int = args.samples, *options: str) -> tuple[str, ...]:
+    def score(key: str, samples: int = args.samples) -> tuple[str, ...]:
         counts = ("--puzzles", f"{args.puzzles}", "--samples", f"{samples}")
-        return "recipes/smollm2/score.py", f"{models[key]}", f"{folder / 'scores' / key}.json", *seed, *counts, *options
+        return "recipes/smollm2/score.py", f"{models[key]}", f"{folder / 'scores' / key}.json", *seed, *counts
 
     def control() -> tuple[str, ...]:
         steps = args.control_steps or (CONTROL_STEPS if gpu else steps_in_time_of_grpo(folder, args.warm_start_steps))
@@ -76,27 +76,14 @@ def main() -> None:
         return *SFT, *device, "--model_name_or_path", f"{models['warm_start']}", "--output_dir", f"{models['control']}", *other
 
     seed, device = ("--seed", f"{args.seed}"), () if gpu else ("--use_cpu", "true")
-    warm_start = (
-        *SFT,
-        *device,
-        *seed,
-        "--model_name_or_path",
-        f"{models['before']}",
-        "--output_dir",
-        f"{models['warm_start']}",
-    )
-    warm_start += ("--stages", f"{args.warm_start_steps}:{STAGE}")
+    models_of_sft = ("--model_name_or_path", f"{models['before']}", "--output_dir", f"{models['warm_start']}")
+    warm_start = (*SFT, *device, *seed, *models_of_sft, "--stages", f"{args.warm_start_steps}:{STAGE}")
     grpo = ("-m", "accelerate.commands.launch", "--config_file", f"accelerate_configs/{'single_gpu' if gpu else 'cpu'}.yaml")
     grpo += (*GRPO, *device, *seed, "--model_name_or_path", f"{models['warm_start']}", "--output_dir", f"{folder / 'grpo'}")
     grpo += tuple(shlex.split(args.grpo_args))
-    beside_training = ("--at-once", "160") if gpu else ()
     groups = (  # what runs at the same time on a GPU; on a CPU, which each of them keeps busy, they take turns
         {"warm_start": lambda: warm_start, "score_before": lambda: score("before", min(args.samples, 2))},
-        {
-            "GRPO": lambda: grpo,
-            "control": control,
-            "score_warm_start": lambda: score("warm_start", args.samples, *beside_training),
-        },
+        {"GRPO": lambda: grpo, "control": control, "score_warm_start": lambda: score("warm_start")},
         {"score_after": lambda: score("after"), "score_control": lambda: score("control")},
     )
     for group in groups:
