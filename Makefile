@@ -14,7 +14,7 @@ PLAN = $(BIN)/python recipes/planner/plan.py --config recipes/$(2).yaml --machin
 EXPERIMENTS := $(addprefix experiment-,16 tradeoff diversity curriculum excellence learning-rate deductions)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-gpu train-tiny tiny-base plan-1.5b plan-14b plan-32b smoke-gpu train-1.5b train-14b train-32b serve-14b \
+.PHONY: help install install-gpu train-tiny train-smol tiny-base plan-1.5b plan-14b plan-32b smoke-gpu train-1.5b train-14b train-32b serve-14b \
   dashboard rehearse puzzle dataset push-dataset gallery show-deductions benchmark benchmark-view report $(EXPERIMENTS) \
   bench-generate bench-proof bench-step bench-reward bench-deductions test test-slow \
   quality format clean
@@ -33,6 +33,9 @@ install-gpu: .venv/gpu ## Set up .venv for a machine with CUDA GPUs (FORCE=1: fo
 
 train-tiny: .venv/cpu ## Train a tiny model on the CPU and score it before and after (SEED=0)
 	OMP_NUM_THREADS=2 $(BIN)/python recipes/tiny/train_tiny.py --seed $(SEED)
+
+train-smol: .venv/cpu ## Train a real language model, SmolLM2-135M-Instruct, on a GPU or the CPU (SEED=0 ARGS="--samples 4")
+	$(BIN)/python recipes/smollm2/train_smol.py --seed $(SEED) $(ARGS)
 
 ##@ Puzzles
 

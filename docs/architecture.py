@@ -29,6 +29,7 @@ FOLDERS = {  # in the order in which they build on each other
     "recipes/planner": "what it takes",
     "recipes/evaluation": "how good it is",
     "recipes/tiny": "all of it on a CPU",
+    "recipes/smollm2": "all of it on a real model",
 }
 LAYERS = ("puzzles", "rewards", "recipes")
 BLUE, RED = "#34495e", "#c0392b"

@@ -1,8 +1,9 @@
 """Supervised fine-tuning: puzzles → solver-written demonstrations → TRL's SFTTrainer → a model that GRPO can start from.
 
   python recipes/sft.py --config recipes/tiny-base.yaml
+  accelerate launch --config_file accelerate_configs/single_gpu.yaml recipes/sft.py --config recipes/smollm2-135m-sft.yaml
 
-A demonstration is a chain of statements and then the answer sheet (recipes/tiny/demonstrations.py): the whole night in small
+A demonstration is a chain of statements and then the answer sheet (recipes/demonstrations.py): the whole night in small
 steps or, with `--proofs true`, a short proof of the answers. Demonstrations longer than `max_length` are refused before
 training starts. Without `model_name_or_path`, a new tiny Qwen2 is trained (recipes/tiny/model.py). Without a size, puzzles have
 3 suspects, 2 weapons, 3 rooms, 1 time and no motives.
@@ -13,21 +14,27 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from unittest import mock
 
 import torch
+import trl.trainer.utils
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import ModelConfig, SFTConfig, SFTTrainer
 
 from puzzles.files import lock_folder
+from puzzles.prompts import WORDINGS
 from recipes.arguments import SizeArguments, parse
+from recipes.demonstrations import demonstrations
 from recipes.hub import create_repository, upload
 from recipes.muon import MuonAdamW
 from recipes.pretrained import hub_is_unreachable, load_config
-from recipes.tiny.demonstrations import demonstrations
 from recipes.tiny.model import TINY_SIZE, tiny_model, tiny_tokenizer
+
+LARGE_VOCABULARY = 10_000  # tokens; the tiny model, with hundreds, is left to TRL as it is
 
 
 @dataclass
@@ -37,10 +44,18 @@ class SftArguments(SizeArguments):
     model_name_or_path: str | None = field(
         default=None, metadata={"help": "Chat model to start from, a folder or Hub id. Default: a new tiny one."}
     )
-    muon_learning_rate: float = field(
-        default=3e-3,
-        metadata={"help": "Learning rate of the hidden matrices (Muon). `learning_rate` is for all other weights (AdamW)."},
+    attn_implementation: str | None = field(
+        default=None,
+        metadata={"help": "Attention of the model: sdpa, eager or another that Transformers has. Default: the model's own."},
     )
+    muon_learning_rate: float | None = field(
+        default=None,
+        metadata={
+            "help": "Train the hidden matrices with Muon (recipes/muon.py) at this learning rate, and only the other weights "
+            "with AdamW at learning_rate. Default: AdamW for all."
+        },
+    )
+    wording: str = field(default="compact", metadata={"help": f"How the prompts are framed: {', '.join(WORDINGS)}."})
     stages: list[str] = field(
         default_factory=lambda: ["1000:0:0:0"],
         metadata={
@@ -74,7 +89,8 @@ def main(args: SftArguments, training_args: SFTConfig) -> None:
         shutil.rmtree(unfinished, ignore_errors=True)
         sys.exit(f"recipes/sft.py: {error}" if is_main_process else 1)
     try:
-        trainer.train()
+        with only_completions_scored(trainer.model.config.vocab_size):
+            trainer.train()
         trainer.model.to(dtype)
         if is_main_process:
             shutil.rmtree(unfinished / "model", ignore_errors=True)
@@ -112,13 +128,14 @@ def make_trainer(args: SftArguments, training_args: SFTConfig) -> tuple[SFTTrain
         raise ValueError(f"model_name_or_path {name!r} has no chat template: use a chat model, or set chat_template_path.")
     size = replace(TINY_SIZE, **args.given())
     batch_size = training_args.train_batch_size * training_args.world_size * training_args.gradient_accumulation_steps
-    rows = demonstrations(args.stages, size, args.proofs, training_args.seed, batch_size)
+    rows = demonstrations(args.stages, size, args.proofs, training_args.seed, batch_size, args.wording)
     if name:  # in float32: most updates are too small to change a 16-bit weight
         model = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
     else:
         model = tiny_model(tokenizer, training_args.seed)
-    model.set_attn_implementation("eager")  # a third faster than the default in bfloat16 on a CPU; elsewhere the same
-    optimizer = MuonAdamW(model, args.muon_learning_rate, training_args)
+    if args.attn_implementation:
+        model.set_attn_implementation(args.attn_implementation)
+    optimizer = None if args.muon_learning_rate is None else MuonAdamW(model, args.muon_learning_rate, training_args)
     max_length, training_args.max_length = training_args.max_length, None  # TRL would truncate longer rows silently
     trainer = SFTTrainer(
         model=model, args=training_args, train_dataset=rows, processing_class=tokenizer, optimizers=(optimizer, None)
@@ -147,6 +164,16 @@ def check_lengths(lengths: list[int], proofs: bool, max_length: int | None, cont
             f"{count} of {len(lengths)} demonstrations have more than {limit:,} tokens, the longest {max(lengths):,}, and "
             f"would be truncated before their answers: use {fix}{shorter}, or smaller puzzles."
         )
+
+
+def only_completions_scored(vocabulary: int) -> AbstractContextManager:
+    """Within it, a large vocabulary's log-probabilities are computed only where they count: in the completions.
+
+    On a CPU, TRL 1.16.0 computes those of the prompts as well, and then ignores them, which costs time and gigabytes.
+    """
+    if vocabulary < LARGE_VOCABULARY:
+        return nullcontext()
+    return mock.patch.object(trl.trainer.utils, "_use_triton", return_value=True)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import time
 import pytest
 
 FIRST = (
+    "test_smollm2.py",
     "test_rehearsal.py",
     "test_packing.py",
     "test_train_tiny.py",

@@ -69,9 +69,9 @@ class Gradients(TrainerCallback):
         self.steps.append({name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None})
 
 
-def make(folder, packed_tokens, shape=None, equal_rewards=(), lora=False, sampler=False, model=None, **config):
+def make(folder, packed_tokens, shape=None, equal_rewards=(), lora=False, sampler=False, model=None, pretrained=None, **config):
     """A trainer. `equal_rewards`: prompts whose samples get the same reward; `sampler`: use the sampler's log-probabilities as
-    those of vLLM are.
+    those of vLLM are; `pretrained`: the folder of a model to take instead of a random one with the changes in `model`.
     """
     shape = {**SHAPE, **(shape or {})}
     settings = {
@@ -87,12 +87,12 @@ def make(folder, packed_tokens, shape=None, equal_rewards=(), lora=False, sample
         return [0.5 if prompt in equal_rewards else sum(ids) % 97 / 97 for prompt, ids in rows]
 
     trainer = PackedGRPOTrainer(
-        random_model(folder, **(model or {})),
+        pretrained or random_model(folder, **(model or {})),
         reward,
         args=GRPOConfig(**{**settings, **config}),
         train_dataset=Dataset.from_dict({"prompt": [str(i) for i in range(shape["prompts"])]}),
         eval_dataset=Dataset.from_dict({"prompt": ["7", "8"]}),
-        processing_class=AutoTokenizer.from_pretrained("recipes/tiny/tiny-base"),
+        processing_class=AutoTokenizer.from_pretrained(pretrained or "recipes/tiny/tiny-base"),
         rollout_func=rollout(shape),
         peft_config=LoraConfig(r=4, target_modules="all-linear", lora_dropout=0.0) if lora else None,
         packed_tokens=packed_tokens,

@@ -27,7 +27,7 @@ from recipes.arguments import puzzles_of
 from recipes.data import fresh_puzzles
 from recipes.evaluation import benchmark
 from recipes.evaluation.measures import summarize, summary_table
-from recipes.tiny.train_tiny import chance, score
+from recipes.runs import chance, score
 from rewards.accuracy import accuracy, published_accuracy
 from tests.openai_server import USAGE, claude, openai_server, refusal, reply
 from tests.test_rehearsal import needs_vllm

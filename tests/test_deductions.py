@@ -12,7 +12,7 @@ from puzzles.generator import candidate_clues, generate
 from puzzles.prompts import prompt
 from puzzles.scenario import Size
 from puzzles.sentences import render
-from recipes.tiny.demonstrations import small_steps
+from recipes.demonstrations import small_steps
 from rewards.deductions import Assertion, Judge, cached_judge, deductions, reward_of, view
 from rewards.deductions.reward import credit
 from tests.entailment import entailed

@@ -9,7 +9,7 @@ from puzzles.clues import answer, facts, with_answer
 from puzzles.generator import generate
 from puzzles.prompts import prompt
 from puzzles.scenario import Size
-from recipes.tiny.demonstrations import demonstration, quiz, small_steps
+from recipes.demonstrations import demonstration, quiz, small_steps
 from rewards.accuracy import accuracy
 from rewards.deductions import Judge
 from tests.entailment import entailed

@@ -89,12 +89,15 @@ def history(output_dir):
     return steps, {entry["step"]: entry for entry in log if "eval_loss" in entry}
 
 
-def ratios(output_dir):
-    """The least and the greatest importance ratio between vLLM and the trainer, of each generation."""
+def ratios(output_dir, generations=7):
+    """The least and the greatest importance ratio between vLLM and the trainer, of each generation.
+
+    By default there are 3 to train on, and 4 evaluations.
+    """
     logs = [entry for entries in history(output_dir) for entry in entries.values()]
     name = "sampling/importance_sampling_ratio/"
     ends = [(log[p + name + "min"], log[p + name + "max"]) for log in logs for p in ("", "eval_") if p + name + "min" in log]
-    assert len(ends) == 7  # 3 generations to train on, and 4 evaluations
+    assert len(ends) == generations
     return ends
 
 

@@ -12,10 +12,12 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 from trl import SFTConfig
+from trl.trainer import utils
 
 from recipes import sft
 from recipes.arguments import parse
 from tests import forked
+from recipes.muon import MuonAdamW
 from tests.hub import TOKEN, local_hub
 from tests.test_rehearsal import free_port
 
@@ -27,10 +29,10 @@ BASE = ROOT / "recipes" / "tiny" / "tiny-base"
 def imitate(monkeypatch, tmp_path):
     """Runs `recipes/sft.py` for two steps of four demonstrations into tmp_path/new."""
 
-    def run(*overrides):
+    def run(*overrides, recipe="tiny-base.yaml"):
         short = "--stages 2:0.75:0.75:0 --per_device_train_batch_size 4 --warmup_steps 0"
-        recipe = ["--config", str(ROOT / "recipes" / "tiny-base.yaml"), "--output_dir", str(tmp_path / "new")]
-        given = [*recipe, "--model_name_or_path", str(BASE), *short.split(), *map(str, overrides)]
+        given = ["--config", str(ROOT / "recipes" / recipe), "--output_dir", str(tmp_path / "new")]
+        given = [*given, "--model_name_or_path", str(BASE), *short.split(), *map(str, overrides)]
         monkeypatch.setattr(sys, "argv", ["sft.py", *given])
         sft.main(*parse((sft.SftArguments, SFTConfig), sft.__doc__))
 
@@ -104,6 +106,51 @@ def test_weights_train_in_float32_and_are_saved_in_their_own_dtype(tmp_path, imi
     assert seen["moved"] > 0.95
     assert {weight.dtype for weight in load_file(tmp_path / "new" / "model.safetensors").values()} == {torch.bfloat16}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["half", "new"]
+
+
+def test_only_completions_are_scored_with_a_large_vocabulary(monkeypatch, tmp_path, imitate):
+    """It changes what is computed, not what is learned; a small vocabulary, as of the tiny model, is left to TRL."""
+    scored, apply = [], utils._ChunkedLogProbFunction.apply
+    monkeypatch.setattr(
+        utils._ChunkedLogProbFunction, "apply", lambda hidden, *args: (scored.append(len(hidden)), apply(hidden, *args))[1]
+    )
+    weights = {}
+    for large in (10_000, 100):
+        monkeypatch.setattr(sft, "LARGE_VOCABULARY", large)
+        imitate("--output_dir", tmp_path / f"{large}", "--bf16", "false", "--wording", "clear", "--max_length", "1024")
+        weights[large] = load_file(tmp_path / f"{large}" / "model.safetensors")
+    assert len(scored) == 4
+    assert scored[2] < scored[0] / 2  # without the prompts and the padding
+    assert scored[3] < scored[1] / 2
+    for name, weight in weights[100].items():
+        torch.testing.assert_close(weight, weights[10_000][name], rtol=1e-2, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "optimizer", "attention"),
+    [("tiny-base.yaml", MuonAdamW, "eager"), ("smollm2-135m-sft.yaml", torch.optim.AdamW, "sdpa")],
+)
+def test_optimizer_and_attention_are_those_of_the_recipe(monkeypatch, imitate, recipe, optimizer, attention):
+    def check(trainer):
+        assert isinstance(trainer.create_optimizer(), optimizer)
+        assert trainer.model.config._attn_implementation == attention
+
+    monkeypatch.setattr(sft.SFTTrainer, "train", check)
+    imitate("--use_cpu", "true", recipe=recipe)
+
+
+def test_demonstrations_have_the_wording_that_is_asked_for(monkeypatch, imitate):
+    def check(trainer):
+        row, decode = trainer.train_dataset[0], trainer.processing_class.decode
+        learned = decode([i for i, label in zip(row["input_ids"], row["labels"], strict=True) if label != -100])
+        assert "Mr. Boddy invited a few of his closest associates" in decode(row["input_ids"])
+        assert "A. " in learned
+        assert "invited" not in learned
+
+    monkeypatch.setattr(sft.SFTTrainer, "train", check)
+    with pytest.raises(SystemExit, match="wording='plain' is unknown: choose one of clear, published, compact"):
+        imitate("--wording", "plain")
+    imitate("--wording", "clear", "--max_length", "1024")
 
 
 def test_a_killed_run_starts_again_and_a_running_one_is_left_alone(tmp_path, imitate):

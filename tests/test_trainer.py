@@ -8,7 +8,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from datasets import Dataset
+from torch.utils._python_dispatch import TorchDispatchMode
+from trl import GRPOTrainer
 from trl.trainer.utils import RepeatSampler
 
 from recipes.checkpoints import HELD_OUT_ACCURACY, best_model, complete_checkpoints
@@ -182,3 +185,29 @@ def test_an_evaluation_counts_each_puzzle_once_and_knows_its_best_sample(difficu
     this.log({"loss": 1.0})
     error = pytest.approx(0.5 / 2**0.5)
     assert logged == {"loss": 1.0, "eval_accuracy/easy": 0.5, "eval_accuracy_error/easy": error, "eval_sampling_error": error}
+
+
+@pytest.mark.parametrize("use_vllm", [False, True])
+def test_weights_are_cast_once_for_all_tokens_of_a_generation(use_vllm, monkeypatch):
+    """Each forward is wrapped in an autocast, whose cache of cast weights is dropped with the outermost one. Not around vLLM,
+    where it would round the merged LoRA weights.
+    """
+    accelerator = Accelerator(mixed_precision="bf16", cpu=True)
+    layer = torch.nn.Linear(4, 4)
+    forward = accelerator.prepare_model(layer, evaluation_mode=True).forward
+    casts = []
+
+    class Count(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            casts.append(func is torch.ops.aten._to_copy.default and args[0].shape == layer.weight.shape)
+            return func(*args, **(kwargs or {}))
+
+    def generate(*_):
+        with torch.no_grad(), Count():
+            return [forward(torch.ones(1, 4)) for _ in range(3)]
+
+    monkeypatch.setattr(GRPOTrainer, "_generate_single_turn", generate)
+    this = trainer()
+    this.use_vllm, this.accelerator = use_vllm, accelerator
+    assert len(this._generate_single_turn([], None, {}, 2)) == 3
+    assert sum(casts) == (3 if use_vllm else 1)

@@ -20,7 +20,7 @@ from puzzles.generator import candidate_clues, generate
 from puzzles.prompts import prompt
 from puzzles.scenario import Size
 from puzzles.sentences import read_sentence, render
-from recipes.tiny.demonstrations import small_steps
+from recipes.demonstrations import small_steps
 from rewards.deductions import Assertion, Judge, view
 from tests.entailment import entailed
 

@@ -219,15 +219,18 @@ def _draw_frontier(axes: Axes, points: list[tuple[float, float]]) -> None:
     axes.set_xlabel("dollars per response")
 
 
-# ---------------------------------------------------------------- make train-tiny
+# ---------------------------------------------------------------- make train-tiny, make train-smol
 
 
-def learning_curve_plot(result: dict, logs: list[dict]) -> Figure:
-    """The tiny model's accuracy over GRPO's steps, on training and held-out puzzles, beside the base, the control and chance.
+def learning_curve_plot(
+    result: dict, logs: list[dict], title: str = "GRPO on a CPU: a tiny model and real puzzles", start: str = "base"
+) -> Figure:
+    """A model's accuracy over GRPO's steps, on training and held-out puzzles, beside its start, the control and chance.
 
     Args:
-        result: result.json of recipes/tiny/train_tiny.py.
+        result: result.json of recipes/tiny/train_tiny.py or recipes/smollm2/train_smol.py.
         logs: what the GRPO run logged.
+        start: the key in the result of the model that GRPO started from.
     """
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     training = [(log["step"], log["rewards/accuracy/mean"]) for log in logs if "rewards/accuracy/mean" in log]
@@ -235,16 +238,16 @@ def learning_curve_plot(result: dict, logs: list[dict]) -> Figure:
     last = training[-1][0]
     axes.plot(*zip(*training, strict=True), color="#999999", linewidth=1, label="puzzles of the step, sampled")
     axes.plot(*zip(*held_out, strict=True), color="#0072B2", linewidth=2, label="held-out puzzles while training, sampled")
-    for step, key in ((0, "base"), (last, "after")):
+    for step, key in ((0, start), (last, "after")):
         axes.errorbar(
             step, result[key]["sampled"], result[key]["sampled_interval"], fmt="o", color="#D55E00", capsize=4,
             label=f"{result['n']} other held-out puzzles, sampled, 95 %" if step == 0 else None,
         )  # fmt: skip
-    axes.axhline(result["base"]["greedy"], color="#CC79A7", linestyle="-.", label="base model, greedy")
+    axes.axhline(result[start]["greedy"], color="#CC79A7", linestyle="-.", label="before GRPO, greedy")
     axes.axhline(result["control"]["sampled"], color="#009E73", linestyle="--", label="control: more imitation, sampled")
     axes.axhline(result["chance"], color="black", linestyle=":", label="chance")
     axes.set(xlabel="GRPO step", ylabel="answers right", ylim=(0, 1), xlim=(-0.02 * last, 1.02 * last))
-    axes.set_title(f"GRPO on a CPU: a tiny model and real puzzles (seed {result['seed']})")
+    axes.set_title(f"{title} (seed {result['seed']})")
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right", fontsize=9)
     return figure

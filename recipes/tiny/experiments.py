@@ -25,7 +25,8 @@ import numpy as np
 from puzzles.files import write_json
 from puzzles.tables import markdown_table
 from recipes.checkpoints import read_log_history
-from recipes.tiny.train_tiny import BASE, GRPO, ROOT, run_parts, score_once, scored_puzzles
+from recipes.runs import ROOT, run_parts, score_once
+from recipes.tiny.train_tiny import BASE, GRPO, scored_puzzles
 
 FOLDER = ROOT / "outputs" / "experiments"
 RECIPE: dict[str, tuple[str, ...]] = {"recipe": ()}  # the recipe as it is: 16 puzzles × 16 samples, out of 4,096 puzzles
@@ -45,7 +46,7 @@ EXPERIMENTS = {  # arm → what it changes; the first one is what the others are
     | {"square root": ("--learning_rate_power", "0.5", *HALF_OF_THE_ROWS)},
     "deductions": RECIPE | {f"deductions {weight}": ("--deduction_weight", weight) for weight in ("0.25", "0.5", "1")},
 }
-MEASURES = {  # of recipes/tiny/train_tiny.py's `score`, in the table
+MEASURES = {  # of recipes/runs.py's `score`, in the table
     "sampled": "answers right",
     "sampled_solved": "solved",
     "best_of_16": "best of 16",

@@ -27,13 +27,16 @@ from puzzles.sentences import render
 FIRST_INDEX = 2_000_000_000  # far from the puzzles of GRPO (from 0) and the held-out ones (from puzzles.dataset.HELD_OUT)
 
 
-def demonstrations(stages: Sequence[str], size: Size, proofs: bool, seed: int, batch_size: int) -> Dataset:
+def demonstrations(
+    stages: Sequence[str], size: Size, proofs: bool, seed: int, batch_size: int, wording: str = "compact"
+) -> Dataset:
     """Prompts and completions in the order in which they are learned, grouped into batches of similar length.
 
     Args:
         stages: what is learned in turn, each as "STEPS:LOW:HIGH:SKIPS". The stage has STEPS batches; each puzzle's directness
             (`puzzles/generator.py`) is drawn between LOW and HIGH, and the share of its steps left out between 0 and SKIPS.
         batch_size: demonstrations per optimizer step, over all processes.
+        wording: of the prompts, one of `puzzles.prompts.WORDINGS`.
 
     Raises:
         ValueError: if a stage, the size or the batch size is impossible.
@@ -61,7 +64,7 @@ def demonstrations(stages: Sequence[str], size: Size, proofs: bool, seed: int, b
     def row(index: int, low: float, high: float, skips: float) -> dict:
         rng = random.Random(f"demonstration {seed} {index}")
         case = quiz(generate(seed, index, size, directness=rng.uniform(low, high)), rng)
-        question, reply = prompt(case.puzzle, "compact"), demonstration(case, rng, rng.uniform(0, skips), proofs)
+        question, reply = prompt(case.puzzle, wording), demonstration(case, rng, rng.uniform(0, skips), proofs)
         return {
             "prompt": [{"role": "user", "content": question}],
             "completion": [{"role": "assistant", "content": reply}],

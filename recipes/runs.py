@@ -1,0 +1,164 @@
+"""What `make train-tiny` and `make train-smol` share: running the parts of a run, and scoring the models that come out."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import torch
+from datasets import Dataset
+from tqdm import tqdm
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from puzzles.clues import answer_options
+from puzzles.files import write_json
+from puzzles.messages import text_of
+from puzzles.prompts import read_prompt
+from puzzles.tables import text_table
+from rewards.accuracy import accuracy
+from rewards.deductions import cached_judge
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def run_parts(folder: Path, parts: dict[str, tuple[str, ...]], threads: int = 1) -> None:
+    """Run Python commands at the same time, except those that an earlier run finished.
+
+    The first one's output is shown. That of each other one goes to a log in the folder, and so do the seconds that each took.
+
+    Args:
+        threads: of each command. With one, sums are made in the same order on every machine.
+
+    Raises:
+        SystemExit: if a command fails. The others are stopped.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    environment = os.environ | {"OMP_NUM_THREADS": f"{threads}"}
+    running: dict[str, subprocess.Popen] = {}
+    for i, (part, command) in enumerate(parts.items()):
+        if not (folder / f"{part}.json").exists():
+            print(f"\n== {part}: {' '.join(command)}", flush=True)
+            log = (folder / f"{part}.log").open("w") if i else None
+            running[part] = subprocess.Popen(
+                [sys.executable, *command], cwd=ROOT, env=environment, stdout=log, stderr=log and subprocess.STDOUT
+            )
+    start = time.monotonic()
+    while running:
+        time.sleep(0.2)
+        for part, process in list(running.items()):
+            if process.poll() is None:
+                continue
+            del running[part]
+            if process.returncode:
+                for other in running.values():
+                    other.terminate()
+                for other in running.values():
+                    other.wait()
+                log = folder / f"{part}.log"
+                sys.exit(f"{part} did not finish{f' ({log})' if log.exists() else ''}. Run the same command to resume.")
+            write_json(folder / f"{part}.json", {"seconds": round(time.monotonic() - start, 1)})
+
+
+def seconds_of(folder: Path, part: str) -> float:
+    """The seconds that a finished part of a run took."""
+    return json.loads((folder / f"{part}.json").read_text())["seconds"]
+
+
+# ---------------------------------------------------------------- scores
+
+
+def score_once(file: Path, model: Path, rows: Dataset, seed: int, *options) -> dict:
+    """A model's scores and the seconds that they took, from their file if there is one. Arguments as of `score`."""
+    if not file.exists():
+        start = time.monotonic()
+        scores = score(model, rows, seed, *options)
+        write_json(file, scores | {"seconds": round(time.monotonic() - start, 1)})
+    return json.loads(file.read_text())
+
+
+def score(
+    folder: Path, rows: Dataset, seed: int, samples: int = 16, max_tokens: int = 160, device: str = "cpu", at_once: int = 400
+) -> dict:
+    """How well a model does on puzzles: some samples of each at temperature 1, and one greedy completion.
+
+    Args:
+        samples: of each puzzle.
+        max_tokens: in a completion.
+        device: on "cuda", the weights are in bfloat16; on "cpu", in float32.
+        at_once: completions that are generated together.
+
+    Returns:
+        sampled, greedy: the mean fraction of answers right; …_interval, half the width of its 95 % interval over puzzles;
+        …_solved, the share of completions with every answer right; …_unread_answers, the share of answers that can't be read.
+        best_of_16, pass_at_16, with 16 samples: the mean of each puzzle's best one, and the share of puzzles that one solves.
+        sampled_soundness, sampled_deductions: of the first sample of each puzzle, the share of the distinct deductions stated
+        that are proved, and how many it states. sampled_tokens: the mean length of a sample.
+    """
+    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
+    dtype = torch.bfloat16 if device == "cuda" else torch.float32
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval().to(device)
+    torch.manual_seed(seed)
+    sampling = {"do_sample": True, "temperature": 1.0, "top_k": 0, "num_return_sequences": samples}
+    result: dict = {}
+    for decoding, each, options in (("sampled", samples, sampling), ("greedy", 1, {"do_sample": False})):
+        texts: list[str] = []
+        tokens = 0
+        for batch in tqdm(rows.batch(max(at_once // each, 1)), desc=f"{folder.parent.name}/{folder.name}: {decoding}"):
+            inputs = tokenizer.apply_chat_template(
+                batch["prompt"], add_generation_prompt=True, padding=True, return_dict=True, return_tensors="pt"
+            ).to(device)
+            with torch.inference_mode():
+                ids = model.generate(**inputs, max_new_tokens=max_tokens, **options)[:, inputs["input_ids"].shape[1] :]
+            texts += tokenizer.batch_decode(ids, skip_special_tokens=True)
+            ends = (ids == tokenizer.eos_token_id).cumsum(dim=1)  # padding may be the same token
+            tokens += int(((ends == 0) | ((ends == 1) & (ids == tokenizer.eos_token_id))).sum())
+        prompts, solutions = ([x for x in rows[name] for _ in range(each)] for name in ("prompt", "solution"))
+        shares: dict[str, float] = {}
+        values = np.reshape(accuracy(texts, solutions, prompts=prompts, log_metric=shares.__setitem__), (-1, each))
+        result |= {f"{decoding}_{name}": share for name, share in shares.items()}
+        result[decoding] = values.mean()
+        result[f"{decoding}_interval"] = 1.96 * values.mean(axis=1).std(ddof=1) / len(rows) ** 0.5
+        if decoding == "sampled":
+            best = values.max(axis=1)
+            result |= {f"best_of_{samples}": best.mean(), f"pass_at_{samples}": (best == 1).mean()}
+            verdicts: Counter[str] = Counter()
+            for prompt, text in zip(rows["prompt"], texts[::each], strict=True):
+                verdicts.update(cached_judge(text_of(prompt)).judge(text).counts)
+            result["sampled_soundness"] = verdicts["proved"] / max(verdicts.total(), 1)
+            result["sampled_deductions"] = verdicts.total() / len(rows)
+            result["sampled_tokens"] = tokens / len(texts)
+    return {name: float(value) for name, value in result.items()}
+
+
+def chance(rows: Dataset) -> float:
+    """The mean fraction right of answer sheets filled in at random with answers of the right kind."""
+    total = 0.0
+    for (message,) in rows["prompt"]:
+        puzzle = read_prompt(message["content"])
+        total += sum(1 / len(answer_options(q, puzzle.setting)) for q in puzzle.questions) / len(puzzle.questions)
+    return total / len(rows)
+
+
+def score_table(result: dict, models: dict[str, str], samples: int = 16) -> str:
+    """A text table of the scores in a result, one line for each model. Without that many samples, their best are left blank.
+
+    Args:
+        result: the scores of each model, and `chance`.
+        models: the name to print, for each key of a model.
+    """
+    rows = []
+    for key, name in models.items():
+        scores = result[key]
+        cells = [f"{scores[k]:.3f} ± {scores[f'{k}_interval']:.3f}" for k in ("sampled", "greedy")]
+        names = ("sampled_solved", f"best_of_{samples}", f"pass_at_{samples}", "sampled_unread_answers", "sampled_soundness")
+        cells += [f"{scores[k]:.3f}" if k in scores else "" for k in names]
+        rows.append((name, *cells, f"{scores['sampled_tokens']:.0f}"))
+    rows.append(("chance", f"{result['chance']:.3f}", *[""] * 7))
+    best = (f"best of {samples}", f"pass@{samples}")
+    return text_table(("", "sampled", "greedy", "solved", *best, "unread", "proved", "tokens"), rows)

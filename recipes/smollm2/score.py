@@ -1,0 +1,67 @@
+"""Scores one model on the puzzles that it was trained for, and on others that none of these models was trained on.
+
+  python recipes/smollm2/score.py outputs/smollm2/base outputs/smollm2/scores.json --seed 0
+
+trained      the recipe's size and wording
+larger       the next larger size: 4 suspects, 3 weapons, 4 rooms
+published    the recipe's size in the published wording, which leaves out that "or" means exactly one
+
+The last two have a quarter of the puzzles, and at most 4 samples of each.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from puzzles.files import write_json
+from recipes.arguments import puzzles_of, read_options
+from recipes.data import fresh_puzzles
+from recipes.runs import ROOT, chance, score_once
+
+RECIPE = ROOT / "recipes" / "smollm2-135m.yaml"
+MEMORY = 40 * 2**20  # bytes of a completion on a GPU; 800 of them took 29 GiB, weights included
+SETS = {  # what they change in the recipe
+    "trained": {},
+    "larger": {"suspects": 4, "weapons": 3, "rooms": 4},
+    "published": {"wording": "published"},
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path, help="folder of the model")
+    parser.add_argument("output", type=Path, help="JSON file to write the scores to")
+    parser.add_argument("--seed", type=int, default=0, help="of the puzzles and the samples (default 0)")
+    parser.add_argument("--puzzles", type=int, default=400, help="puzzles of the trained kind (default 400)")
+    parser.add_argument("--samples", type=int, default=16, help="samples of each puzzle (default 16)")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    at_once = completions_at_once(torch.cuda.mem_get_info()[0] if device == "cuda" else None)
+    parser.add_argument("--at-once", type=int, default=at_once, help=f"completions to generate together (here {at_once})")
+    args = parser.parse_args()
+    max_tokens = read_options(RECIPE)["max_completion_length"]
+    scores = {}
+    for name, changes in SETS.items():
+        puzzles, samples = (args.puzzles, args.samples) if not changes else (-(-args.puzzles // 4), min(args.samples, 4))
+        rows = fresh_puzzles(replace(puzzles_of(RECIPE), **changes), args.seed, puzzles)
+        file = args.output.with_suffix(f".{name}.json")  # so that a killed run repeats no more than one set
+        scores[name] = score_once(file, args.model, rows, args.seed, samples, max_tokens, device, args.at_once)
+        scores[name] |= {"n": puzzles, "samples": samples, "chance": chance(rows)}
+    write_json(args.output, scores)
+
+
+def completions_at_once(free: int | None) -> int:
+    """How many completions to generate together, so that eight models scored at the same time fit on one GPU. Other numbers
+    draw other samples.
+
+    Args:
+        free: bytes of GPU memory that nothing uses; None on a CPU.
+    """
+    return 64 if free is None else min(max(free // 8 // MEMORY, 16), 400)
+
+
+if __name__ == "__main__":
+    main()

