@@ -65,7 +65,8 @@ def dataset(tmp_path_factory):
 
 def command(dataset, output_dir, *overrides, config="zero3_cpu", recipe="qwen2.5-14b", script="recipes/grpo.py", launch=()):
     accelerate = (sys.executable, "-m", "accelerate.commands.launch", "--config_file", f"accelerate_configs/{config}.yaml")
-    run = (script, "--config", f"recipes/{recipe}.yaml", "--dataset", str(dataset), "--output_dir", str(output_dir))
+    scripts = ("tests/gather_all.py", script) if config.startswith("zero3") else (script,)
+    run = (*scripts, "--config", f"recipes/{recipe}.yaml", "--dataset", str(dataset), "--output_dir", str(output_dir))
     return [*accelerate, "--main_process_port", str(free_port()), *launch, *run, *SIZES, *overrides]
 
 
