@@ -16,8 +16,8 @@ from trl.trainer import utils
 
 from recipes import sft
 from recipes.arguments import parse
-from tests import forked
 from recipes.muon import MuonAdamW
+from tests import forked
 from tests.hub import TOKEN, local_hub
 from tests.test_rehearsal import free_port
 
