@@ -15,7 +15,7 @@ EXPERIMENTS := $(addprefix experiment-,16 tradeoff diversity curriculum excellen
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-gpu train-tiny tiny-base plan-1.5b plan-14b plan-32b smoke-gpu train-1.5b train-14b train-32b serve-14b \
-  dashboard rehearse puzzle dataset push-dataset gallery show-deductions benchmark benchmark-view report $(EXPERIMENTS) \
+  dashboard rehearse push-model puzzle dataset push-dataset gallery show-deductions benchmark benchmark-view report $(EXPERIMENTS) \
   bench-generate bench-proof bench-step bench-reward bench-deductions test test-slow \
   quality format clean
 
@@ -85,6 +85,10 @@ dashboard: .venv/cpu ## Show the curves of all runs in a browser (trackio, read 
 
 rehearse: .venv/dev ## Rehearse the large recipes on two CPU cores: ZeRO-3, vLLM, LoRA, two nodes, KL, kill and resume
 	$(BIN)/python -m pytest tests/test_rehearsal.py -v
+
+push-model: .venv/cpu ## Publish a finished run's model on the Hub (RUN=… REPO=name/model PRIVATE=1 DRY_RUN=1 REPLACE=1 ARGS="--licence mit")
+	@test -n "$(RUN)" || { echo "Which run? For example: make push-model RUN=outputs/qwen2.5-14b REPO=name/temporal-clue-14b"; exit 1; }
+	$(BIN)/python recipes/push_model.py $(RUN) $(REPO) $(if $(PRIVATE),--private) $(if $(DRY_RUN),--dry-run) $(if $(REPLACE),--replace) $(ARGS)
 
 tiny-base: .venv/cpu ## Rebuild from scratch the base checkpoint that train-tiny starts from (20 to 30 minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python recipes/sft.py --config recipes/tiny-base.yaml

@@ -199,7 +199,7 @@ def content(folder: Path, repo: str) -> dict[str, bytes | Path]:
     return {**files, "README.md": text.encode()}
 
 
-def check_repo(api: HfApi, repo: str, replace: bool) -> set[str]:
+def check_repo(api: HfApi, repo: str, replace: bool, kind: str = "dataset") -> set[str]:
     """Check before any work that the upload can succeed. Returns the files that the repository holds.
 
     Raises:
@@ -221,23 +221,30 @@ def check_repo(api: HfApi, repo: str, replace: bool) -> set[str]:
     if role == "read":
         raise ValueError("the token may only read: create one that may write, on the Hub under Settings, Access Tokens.")
     try:
-        there = {*api.list_repo_files(repo, repo_type="dataset")} - {".gitattributes"}
+        there = {*api.list_repo_files(repo, repo_type=kind)} - {".gitattributes"}
     except RepositoryNotFoundError:
         return set()
     if there and not replace:
-        raise ValueError(f"the dataset {repo} exists already ({len(there)} files): choose another name, or --replace.")
+        raise ValueError(f"the {kind} {repo} exists already ({len(there)} files): choose another name, or --replace.")
     return there
 
 
-def push(folder: Path, repo: str, private: bool, replace: bool) -> str:
-    """Upload a dataset in one commit, so that the Hub has all of it or nothing. Returns its URL."""
+def publish(files: dict[str, bytes | Path], repo: str, kind: str, private: bool, replace: bool, message: str) -> str:
+    """Upload files in one commit, so that the Hub has all of them or nothing. Returns the repository's URL.
+
+    Args:
+        files: path on the Hub → bytes or file.
+        kind: "dataset" or "model".
+
+    Raises:
+        ValueError: see `check_repo`.
+    """
     api = HfApi()
-    files = content(folder, repo)
-    there = check_repo(api, repo, replace)
-    url = api.create_repo(repo, repo_type="dataset", private=private, exist_ok=True)
+    there = check_repo(api, repo, replace, kind)
+    url = api.create_repo(repo, repo_type=kind, private=private, exist_ok=True)
     operations = [CommitOperationAdd(path_in_repo=path, path_or_fileobj=data) for path, data in files.items()]
     operations += [CommitOperationDelete(path_in_repo=path) for path in sorted(there - files.keys())]
-    api.create_commit(repo, operations, commit_message="Temporal Clue puzzles", repo_type="dataset")
+    api.create_commit(repo, operations, commit_message=message, repo_type=kind)
     return str(url)
 
 
@@ -265,7 +272,8 @@ def main() -> None:
                 print(f"  {path:28} {len(data) if isinstance(data, bytes) else data.stat().st_size:12,} bytes")
             print(f"\nThe card:\n\n{files['README.md'].decode()}")
         else:
-            print(f"Published: {push(args.folder, repo, args.private, args.replace)}")
+            files = content(args.folder, repo)
+            print(f"Published: {publish(files, repo, 'dataset', args.private, args.replace, 'Temporal Clue puzzles')}")
     except (OSError, ValueError, HFValidationError, HfHubHTTPError) as error:
         sys.exit(f"python -m puzzles.dataset.hub: {error}")
     except KeyboardInterrupt:
