@@ -77,8 +77,8 @@ def card(folder: Path, repo: str, licence: str, results: list[dict]) -> str:
 
 # {repo.split("/")[-1]}
 
-{"A LoRA adapter" if adapter else "A model"} trained with GRPO on Temporal Clue, deduction puzzles about a murder in Tudor Mansion,
-from `{base}`.
+{"A LoRA adapter" if adapter else "A model"} trained with GRPO on Temporal Clue, deduction puzzles about a murder in Tudor
+Mansion, from `{base}`.
 
 ```python
 from transformers import pipeline
