@@ -41,7 +41,7 @@ puzzle: .venv/cpu ## Print a puzzle and its solution (SEED=0 INDEX=0)
 dataset: .venv/cpu ## Write train, validation and test splits to outputs/temporal-clue (ARGS="--mix easy=2000,medium=2000,hard=1000")
 	$(BIN)/python -m puzzles.dataset $(ARGS)
 
-push-dataset: .venv/cpu ## Publish that dataset on the Hugging Face Hub (REPO=name/temporal-clue PRIVATE=1 DRY_RUN=1 REPLACE=1)
+push-dataset: .venv/cpu | outputs/temporal-clue ## Publish that dataset on the Hugging Face Hub (REPO=name/temporal-clue PRIVATE=1 DRY_RUN=1 REPLACE=1)
 	$(BIN)/python -m puzzles.dataset.hub $(REPO) $(if $(PRIVATE),--private) $(if $(DRY_RUN),--dry-run) $(if $(REPLACE),--replace)
 
 gallery: .venv/cpu ## Write GALLERY.md and gallery/: one puzzle of each difficulty, with judged reasoning
