@@ -14,8 +14,8 @@ PLAN = $(BIN)/python recipes/planner/plan.py --config recipes/$(2).yaml --machin
 EXPERIMENTS := $(addprefix experiment-,16 tradeoff diversity curriculum excellence learning-rate deductions)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-gpu train-tiny train-smol tiny-base plan-1.5b plan-14b plan-32b smoke-gpu train-1.5b train-14b train-32b serve-14b \
-  dashboard rehearse puzzle dataset push-dataset gallery show-deductions benchmark benchmark-view report $(EXPERIMENTS) \
+.PHONY: help install install-gpu train-tiny train-smol tiny-base plan-1.5b plan-14b plan-32b smoke-gpu train-1.5b train-14b train-32b \
+  serve-14b dashboard rehearse push-model puzzle dataset push-dataset gallery show-deductions benchmark benchmark-view report $(EXPERIMENTS) \
   bench-generate bench-proof bench-step bench-reward bench-deductions test test-slow \
   quality format clean
 
@@ -45,7 +45,7 @@ puzzle: .venv/cpu ## Print a puzzle and its solution (SEED=0 INDEX=0)
 dataset: .venv/cpu ## Write train, validation and test splits to outputs/temporal-clue (ARGS="--mix easy=2000,medium=2000,hard=1000")
 	$(BIN)/python -m puzzles.dataset $(ARGS)
 
-push-dataset: .venv/cpu ## Publish that dataset on the Hugging Face Hub (REPO=name/temporal-clue PRIVATE=1 DRY_RUN=1 REPLACE=1)
+push-dataset: .venv/cpu | outputs/temporal-clue ## Publish that dataset on the Hugging Face Hub (REPO=name/temporal-clue PRIVATE=1 DRY_RUN=1 REPLACE=1)
 	$(BIN)/python -m puzzles.dataset.hub $(REPO) $(if $(PRIVATE),--private) $(if $(DRY_RUN),--dry-run) $(if $(REPLACE),--replace)
 
 gallery: .venv/cpu ## Write GALLERY.md and gallery/: one puzzle of each difficulty, with judged reasoning
@@ -89,6 +89,10 @@ dashboard: .venv/cpu ## Show the curves of all runs in a browser (trackio, read 
 
 rehearse: .venv/dev ## Rehearse the large recipes on two CPU cores: ZeRO-3, vLLM, LoRA, two nodes, KL, kill and resume
 	$(BIN)/python -m pytest tests/test_rehearsal.py -v
+
+push-model: .venv/cpu ## Publish a finished run's model on the Hub (RUN=… REPO=name/model PRIVATE=1 DRY_RUN=1 REPLACE=1 ARGS="--licence mit")
+	@test -n "$(RUN)" || { echo "Which run? For example: make push-model RUN=outputs/qwen2.5-14b REPO=name/temporal-clue-14b"; exit 1; }
+	$(BIN)/python recipes/push_model.py $(RUN) $(REPO) $(if $(PRIVATE),--private) $(if $(DRY_RUN),--dry-run) $(if $(REPLACE),--replace) $(ARGS)
 
 tiny-base: .venv/cpu ## Rebuild from scratch the base checkpoint that train-tiny starts from (20 to 30 minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python recipes/sft.py --config recipes/tiny-base.yaml

@@ -44,7 +44,7 @@ class AlarmArguments:
         default=3,
         metadata={
             "help": "Compare the mean held-out accuracy of this many consecutive evaluations with the best such mean before "
-            "them. Alarm if it is lower by more than alarm_drop, and by more than sampling explains in 99 % of runs."
+            "them. Alarm if it is lower by more than alarm_drop, and by more than sampling explains in 99 of 100 runs."
         },
     )
     alarm_drop: float = field(default=0.05, metadata={"help": "The least drop of held-out accuracy that raises an alarm."})

@@ -111,7 +111,8 @@ def test_reasoning_gym_makes_and_scores_the_registered_dataset(installed, tmp_pa
 
 @pytest.mark.slow
 @pytest.mark.parametrize("installed", ["lm-eval"], indirect=True)
-def test_lm_eval_asks_fresh_puzzles_and_those_of_a_folder_and_of_the_hub(installed, tmp_path):
+def test_lm_eval_asks_fresh_puzzles_and_those_of_a_folder_and_of_the_hub(installed, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
     made = make(tmp_path / "clue", "--train", "1", "--validation", "1", "--test", "4", "--players", "1")
     assert made.returncode == 0, made.stderr
 
@@ -121,7 +122,13 @@ def test_lm_eval_asks_fresh_puzzles_and_those_of_a_folder_and_of_the_hub(install
             model = f"model=tester,base_url={url}/chat/completions"
             task = ("--include_path", ROOT / "environments" / "lm_eval", "--tasks", "temporal_clue", "--apply_chat_template")
             ask = ("--model", "local-chat-completions", "--model_args", model, "--output_path", out)
-            keys = {"OPENAI_API_KEY": "x", "HF_HOME": str(tmp_path / "hf"), "HF_ENDPOINT": hub.url, "HF_TOKEN": TOKEN}
+            keys = {
+                "OPENAI_API_KEY": "x",
+                "HF_HOME": str(tmp_path / "hf"),
+                "HF_ENDPOINT": hub.url,
+                "HF_TOKEN": TOKEN,
+                "HF_HUB_DISABLE_XET": "1",
+            }
             run(installed / "lm_eval", "run", *task, *ask, "--metadata", json.dumps(metadata), cwd=tmp_path, **keys)
         (file,) = out.rglob("results_*.json")
         found = json.loads(file.read_text())["results"]["temporal_clue"]

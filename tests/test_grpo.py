@@ -297,7 +297,7 @@ def test_every_recipe_parses(monkeypatch):
     recipes = sorted({*(ROOT / "recipes").glob("*.yaml")} - others)
     assert len(recipes) >= 8
     for recipe in recipes:
-        if recipe.stem == "tiny-base":  # imitation, not GRPO
+        if "\nstages:" in recipe.read_text():  # imitation, not GRPO
             args, training_args = TrlParser((sft.SftArguments, SFTConfig)).parse_args_and_config(["--config", str(recipe)])
             assert all(len(stage.split(":")) == 4 for stage in args.stages)
         else:

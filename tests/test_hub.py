@@ -79,6 +79,14 @@ def test_a_dry_run_shows_everything_without_a_request(hub, folder):
     assert hub.requests == []
 
 
+def test_with_no_name_it_is_temporal_clue_of_the_user_who_is_logged_in(hub, folder):
+    done = push(hub, folder)
+    assert done.returncode == 0, done.stderr
+    assert f"Uploading to {hub.url}/datasets/me/temporal-clue (public):" in done.stdout
+    assert "data/train.parquet" in done.stdout.partition("Published:")[0]
+    assert "accuracy([completion]" in hub.repos["me/temporal-clue"]["README.md"].decode()
+
+
 def test_obstacles_are_reported_before_any_work(hub, folder, tmp_path):
     hub.repos["me/taken"] = {"README.md": b"somebody's work", "old.parquet": b"data"}
     hub.private["me/taken"] = False
@@ -90,7 +98,7 @@ def test_obstacles_are_reported_before_any_work(hub, folder, tmp_path):
         (["me/clue"], {"url": "http://127.0.0.1:9"}, "http://127.0.0.1:9 cannot be reached"),
         (["clue"], {}, "'clue' is not an id on the Hub"),
         (["me/a b"], {}, "Repo id must use alphanumeric chars"),
-        ([], {}, "where to? Name the repository"),
+        ([], {"token": None}, "there is no token: log in with `hf auth login`"),
     ):
         done = push(hub, folder, *args, **how)
         assert done.returncode == 1

@@ -42,6 +42,8 @@ class TemporalClueConfig:
         """Raise AssertionError, as reasoning-gym's own configurations do, for what cannot be."""
         assert self.size > 0, f"size={self.size} must be positive"
         assert self.wording in WORDINGS, f"wording={self.wording!r} must be one of {', '.join(WORDINGS)}"
+        low, high = self.players
+        assert 1 <= low <= high <= 6, f"players={self.players} must be a range within 1 to 6, lowest first"
         try:
             self.options()
         except ValueError as error:

@@ -113,8 +113,26 @@ python -m puzzles.verify {REPO}      # each prompt is read back, and proved with
 {spec["command"]}
 ```
 
-The second command makes the same bytes; the checksums are in `dataset.json`. MIT licence. The puzzle and its published form are
-the work of Brad Hilton and Kyle Corbitt (*Temporal Clue*, 2025).
+The second command makes the same bytes; the checksums are in `dataset.json`. Answers are graded by the same repository:
+
+```python
+from rewards.accuracy import accuracy
+
+row = puzzles["test"][0]
+accuracy([completion], [row["solution"]], [row["prompt"]])  # [the fraction of questions answered correctly]
+```
+
+## Licence and citation
+
+MIT licence. The puzzle and its published form are the work of Brad Hilton and Kyle Corbitt (*Temporal Clue*, 2025).
+
+```bibtex
+@misc{{temporal_clue_grpo,
+  title = {{Temporal Clue GRPO}},
+  author = {{the Temporal Clue GRPO authors}},
+  year = {{2026}},
+}}
+```
 """
 
 
@@ -199,20 +217,29 @@ def content(folder: Path, repo: str) -> dict[str, bytes | Path]:
     return {**files, "README.md": text.encode()}
 
 
-def check_repo(api: HfApi, repo: str, replace: bool) -> set[str]:
-    """Check before any work that the upload can succeed. Returns the files that the repository holds.
+def whoami(api: HfApi) -> dict:
+    """Who is logged in, as the Hub describes them.
 
     Raises:
-        ValueError: no token, a wrong one, no network, no right to that owner's name, or a repository that exists already.
+        ValueError: no token, a wrong one, or no network.
     """
     if not get_token():
         raise ValueError("there is no token: log in with `hf auth login`, or set HF_TOKEN to a token that may write.")
     try:
-        me = api.whoami()
+        return api.whoami()
     except HfHubHTTPError as error:
         raise ValueError(f"the Hub does not accept the token ({error.response.status_code}): log in again.") from None
     except Exception as error:  # of whichever HTTP library the Hub's client uses
         raise ValueError(f"the Hub at {api.endpoint} cannot be reached ({error}): check the network.") from None
+
+
+def check_repo(api: HfApi, repo: str, replace: bool, kind: str = "dataset") -> set[str]:
+    """Check before any work that the upload can succeed. Returns the files that the repository holds.
+
+    Raises:
+        ValueError: see `whoami`; or no right to that owner's name, or a repository that exists already.
+    """
+    me = whoami(api)
     owner = repo.split("/")[0]
     names = [me["name"], *(org["name"] for org in me.get("orgs", []))]
     if owner not in names:
@@ -221,23 +248,30 @@ def check_repo(api: HfApi, repo: str, replace: bool) -> set[str]:
     if role == "read":
         raise ValueError("the token may only read: create one that may write, on the Hub under Settings, Access Tokens.")
     try:
-        there = {*api.list_repo_files(repo, repo_type="dataset")} - {".gitattributes"}
+        there = {*api.list_repo_files(repo, repo_type=kind)} - {".gitattributes"}
     except RepositoryNotFoundError:
         return set()
     if there and not replace:
-        raise ValueError(f"the dataset {repo} exists already ({len(there)} files): choose another name, or --replace.")
+        raise ValueError(f"the {kind} {repo} exists already ({len(there)} files): choose another name, or --replace.")
     return there
 
 
-def push(folder: Path, repo: str, private: bool, replace: bool) -> str:
-    """Upload a dataset in one commit, so that the Hub has all of it or nothing. Returns its URL."""
+def publish(files: dict[str, bytes | Path], repo: str, kind: str, private: bool, replace: bool, message: str) -> str:
+    """Upload files in one commit, so that the Hub has all of them or nothing. Returns the repository's URL.
+
+    Args:
+        files: path on the Hub → bytes or file.
+        kind: "dataset" or "model".
+
+    Raises:
+        ValueError: see `check_repo`.
+    """
     api = HfApi()
-    files = content(folder, repo)
-    there = check_repo(api, repo, replace)
-    url = api.create_repo(repo, repo_type="dataset", private=private, exist_ok=True)
+    there = check_repo(api, repo, replace, kind)
+    url = api.create_repo(repo, repo_type=kind, private=private, exist_ok=True)
     operations = [CommitOperationAdd(path_in_repo=path, path_or_fileobj=data) for path, data in files.items()]
     operations += [CommitOperationDelete(path_in_repo=path) for path in sorted(there - files.keys())]
-    api.create_commit(repo, operations, commit_message="Temporal Clue puzzles", repo_type="dataset")
+    api.create_commit(repo, operations, commit_message=message, repo_type=kind)
     return str(url)
 
 
@@ -245,27 +279,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m puzzles.dataset.hub", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("repo", nargs="?", help="id on the Hub: name/dataset")
+    parser.add_argument("repo", nargs="?", help="id on the Hub (default: temporal-clue, of the user who is logged in)")
     parser.add_argument("--folder", type=Path, default=Path("outputs/temporal-clue"), help="the dataset (default %(default)s)")
     parser.add_argument("--private", action="store_true", help="only you can see it")
     parser.add_argument("--replace", action="store_true", help="replace what the repository holds")
     parser.add_argument("--dry-run", action="store_true", help="show what would be uploaded, and upload nothing")
     args = parser.parse_args()
     try:
-        if args.repo is None and not args.dry_run:
-            raise ValueError(f"where to? Name the repository: {REPO}, or `make push-dataset REPO={REPO}`.")
-        repo = args.repo or REPO
+        repo = args.repo or (REPO if args.dry_run else f"{whoami(HfApi())['name']}/temporal-clue")
         validate_repo_id(repo)
         if repo.count("/") != 1:
             raise ValueError(f"{repo!r} is not an id on the Hub: write it as name/dataset.")
+        files = content(args.folder, repo)
+        would = "Would upload" if args.dry_run else "Uploading"
+        print(f"{would} to {HfApi().endpoint}/datasets/{repo} ({'private' if args.private else 'public'}):")
+        for path, data in files.items():
+            print(f"  {path:28} {len(data) if isinstance(data, bytes) else data.stat().st_size:12,} bytes")
         if args.dry_run:
-            print(f"Would upload to {HfApi().endpoint}/datasets/{repo} ({'private' if args.private else 'public'}):")
-            files = content(args.folder, repo)
-            for path, data in files.items():
-                print(f"  {path:28} {len(data) if isinstance(data, bytes) else data.stat().st_size:12,} bytes")
             print(f"\nThe card:\n\n{files['README.md'].decode()}")
         else:
-            print(f"Published: {push(args.folder, repo, args.private, args.replace)}")
+            print(f"Published: {publish(files, repo, 'dataset', args.private, args.replace, 'Temporal Clue puzzles')}")
     except (OSError, ValueError, HFValidationError, HfHubHTTPError) as error:
         sys.exit(f"python -m puzzles.dataset.hub: {error}")
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""One puzzle of each band to look at: GALLERY.md, and gallery/index.html to step through the nights.
+"""One puzzle of each band to look at, GALLERY.md, and a page to play some hundreds, gallery/index.html.
 
 python -m puzzles.viewer.gallery                 writes both into the current folder
 
@@ -11,7 +11,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from itertools import count
+from collections.abc import Iterator
+from itertools import count, islice
 from pathlib import Path
 
 from puzzles.clues import Clue, answer_options, question_about, with_answer
@@ -19,18 +20,18 @@ from puzzles.difficulty import BANDS, DEPTHS, band
 from puzzles.files import write_text
 from puzzles.generator import Case, generate
 from puzzles.prompts import prompt
-from puzzles.proof import premises, prove
+from puzzles.proof import BECAUSE, premises, prove
 from puzzles.scenario import Night, Size
 from puzzles.sentences import render
 from puzzles.tables import markdown_table
-from puzzles.viewer.picture import STYLE, picture, rooms, size, slots, tag
+from puzzles.viewer.picture import picture
 
 SIZES = {"easy": Size(3, 3, 4, 2), "medium": Size(4, 3, 6, 3), "hard": Size(4, 3, 6, 4)}
 
 
-def example(name: str, seed: int) -> Case:
-    """The first puzzle of the series that is of this band, small enough to take in at a glance."""
-    return next(case for i in count() if band((case := generate(seed, i, SIZES[name])).depths) == name)
+def examples(name: str, seed: int) -> Iterator[Case]:
+    """The puzzles of the series that are of this band, each small enough to take in at a glance."""
+    return (case for i in count() if band((case := generate(seed, i, SIZES[name])).depths) == name)
 
 
 def summary(case: Case) -> str:
@@ -46,9 +47,10 @@ def markdown(cases: list[Case], seed: int) -> str:
     parts = [
         "# Gallery",
         "One puzzle of each band, as the model sees it, with its solution. `make gallery` writes this page, and "
-        "[gallery/index.html](gallery/index.html), where you can step through the nights and reveal the answers one by one "
-        "(download it: a browser is all it needs). [gallery/deductions.html](gallery/deductions.html) shows a chain of "
-        "reasoning about each puzzle, with one wrong step in it, judged by the solver.",
+        "[gallery/index.html](gallery/index.html), where you can solve hundreds of puzzles, with a grid for notes, and "
+        "have each one proved step by step (download it: a browser is all it needs). "
+        "[gallery/deductions.html](gallery/deductions.html) shows a chain of reasoning about each puzzle, with one wrong step "
+        "in it, judged by the solver.",
     ]
     for case in cases:
         name, s = band(case.depths), case.puzzle.setting
@@ -68,31 +70,39 @@ def markdown(cases: list[Case], seed: int) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def page(cases: list[Case]) -> str:
-    """gallery/index.html: a page that loads nothing else."""
-    data = []
-    for case in cases:
-        night, s = case.night, case.puzzle.setting
-        (at, _), (width, height) = slots(night), size(night)
-        tags = "".join(tag(night, piece, 0, 0, False) for piece in s.pieces)
-        questions = [render(q, s) for q in case.puzzle.questions]
-        data.append(
-            {
-                "band": band(case.depths),
-                "about": summary(case),
-                "prompt": prompt(case.puzzle),
-                "svg": f'<svg viewBox="-2 -2 {width + 4} {height + 4}" width="{width + 4}">{rooms(night, False)}{tags}</svg>',
-                "times": s.times,
-                "murder": s.times.index(night.time),
-                "scene": s.rooms.index(night.room),
-                "guilty": [s.pieces.index(night.murderer), s.pieces.index(night.weapon)],
-                "places": [[at[piece, t] for t in s.times] for piece in s.pieces],
-                "questions": [*zip(questions, case.solution.values(), [DEPTHS[d] for d in case.depths], strict=True)],
-            }
-        )
+def play(case: Case) -> dict:
+    """A puzzle as gallery.html plays it: the names, the clues, the questions with their answers, the night and the proof.
+
+    Rooms and pieces are indices there; a question has the name of the list that its options are from.
+    """
+    night, s = case.night, case.puzzle.setting
+    lists = {name: list(getattr(s, name)) for name in ("suspects", "weapons", "rooms", "times")}
+    lists["motives"] = list(s.motive_names)
+    asked = zip(case.puzzle.questions, case.solution.values(), case.depths, strict=True)
+    steps = prove(case.puzzle, case.night)
+    return {
+        "index": case.index,
+        **lists,
+        "columns": s.columns,
+        "clues": [render(clue, s) for clue in case.puzzle.clues],
+        "questions": [
+            [render(q, s), answer, DEPTHS[depth], next(n for n in lists if [*answer_options(q, s)] == lists[n])]
+            for q, answer, depth in asked
+        ],
+        "pieces": list(s.pieces),
+        "places": [[s.rooms.index(night.place[piece, time]) for time in s.times] for piece in s.pieces],
+        "murder": [s.times.index(night.time), *(s.pieces.index(piece) for piece in (night.murderer, night.weapon))],
+        "proof": [
+            [render(step.statement, s), BECAUSE[step.depth].format(premises(step)), [*step.clues], [*step.steps]]
+            for step in steps
+        ],
+    }
+
+
+def page(data: dict[str, list[dict]]) -> str:
+    """gallery/index.html: a page that loads nothing else, with puzzles to play of each band."""
     template = (Path(__file__).parent / "gallery.html").read_text(encoding="utf-8")
-    content = json.dumps(data, ensure_ascii=False).replace("</", "<\\/")
-    return template.replace("/*STYLE*/", STYLE.strip()).replace("/*DATA*/", content)
+    return template.replace("/*DATA*/", json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/"))
 
 
 def reasoning(case: Case) -> str:
@@ -123,12 +133,14 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, default=Path("."), help="folder to write to (default: this one)")
     parser.add_argument("--seed", type=int, default=0, help="which series of puzzles (default 0)")
+    parser.add_argument("--count", type=int, default=100, help="puzzles of each band to play (default 100)")
     args = parser.parse_args()
-    cases = [example(name, args.seed) for name in BANDS]
+    found = {name: list(islice(examples(name, args.seed), args.count)) for name in BANDS}
+    cases = [some[0] for some in found.values()]
     rows = [{"prompt": prompt(case.puzzle), "completion": reasoning(case), "difficulty": band(case.depths)} for case in cases]
     try:
         write_text(args.output / "GALLERY.md", markdown(cases, args.seed))
-        write_text(args.output / "gallery" / "index.html", page(cases))
+        write_text(args.output / "gallery" / "index.html", page({name: [*map(play, some)] for name, some in found.items()}))
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         write_text(args.output / "gallery" / "deductions.jsonl", lines)
         for case in cases:
