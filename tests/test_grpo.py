@@ -298,7 +298,9 @@ def test_every_recipe_parses(monkeypatch):
     assert len(recipes) >= 8
     for recipe in recipes:
         if "\nstages:" in recipe.read_text():  # imitation, not GRPO
-            args, training_args = TrlParser((sft.SftArguments, SFTConfig)).parse_args_and_config(["--config", str(recipe)])
+            args, training_args = TrlParser((sft.SftArguments, SFTConfig)).parse_args_and_config(
+                ["--config", str(recipe), "--use_cpu", "true"]
+            )
             assert all(len(stage.split(":")) == 4 for stage in args.stages)
         else:
             *_, training_args, model_args = parsed(monkeypatch, "--config", recipe, "--use_cpu", "true")
