@@ -191,7 +191,8 @@ def test_the_openenv_client_plays_with_the_running_server(installed, tmp_path):
 def test_the_lines_in_the_documentation_train_with_trl_alone(tmp_path):
     """Only the model, the amount and the folder are changed."""
     page = (ROOT / "docs" / "environments.md").read_text()
-    (block,) = re.findall(r"^```python\n(.*?GRPOTrainer.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (block,) = (block for block in blocks if "GRPOTrainer" in block)
     less = "max_completion_length=8, max_steps=2, num_generations=4, per_device_train_batch_size=8, use_cpu=True, report_to=[]"
     for old, new in {
         '"Qwen/Qwen2.5-1.5B-Instruct"': repr(str(ROOT / "recipes" / "tiny" / "tiny-base")),
