@@ -257,10 +257,12 @@ def check_values(parser: TrlParser, arguments: list[str]) -> None:
 
     Raises:
         ArgumentError: if it is of the wrong type.
-        ValueError: if it is not a number where one is needed, or less than 1 where it counts something.
+        ValueError: if it is not a number where one is needed, less than 1 where it counts something, or no seed.
     """
     for name, value in vars(parser.parse_known_args(arguments)[0]).items():
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"{name}: {value} is not a finite number.")
         if name in AT_LEAST_ONE and value is not None and value < 1:
             raise ValueError(f"{name}: {value} is too few: use 1 or more.")
+        if name in ("seed", "data_seed") and value is not None and not 0 <= value < 2**32:
+            raise ValueError(f"{name}: {value} is impossible: use 0 to {2**32 - 1}.")

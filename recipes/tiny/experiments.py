@@ -64,6 +64,8 @@ def main() -> None:
     args = parser.parse_args()
     if not 2 <= len(set(args.seeds)) == len(args.seeds) <= 10:
         parser.error(f"--seeds {' '.join(map(str, args.seeds))}: an interval over seeds needs 2 to 10 different ones.")
+    if min(args.seeds) < 0:
+        parser.error(f"--seeds {min(args.seeds)}: use 0 or more.")
     base = [score_arm("base", BASE, seed) for seed in args.seeds]
     arms = EXPERIMENTS[args.experiment]
     scores = {arm: [run_arm(arm, changes, seed) for seed in args.seeds] for arm, changes in arms.items()}

@@ -42,6 +42,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0, help="of the puzzles and of training (default 0)")
     seed = parser.parse_args().seed
+    if seed < 0:
+        parser.error(f"--seed {seed}: use 0 or more.")
     folder = RUNS / f"seed-{seed}"
     grpo, control = folder / "grpo", folder / "control"
     # The base model's own seed is 42, so these are other demonstrations than it has seen.
