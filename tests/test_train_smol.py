@@ -84,6 +84,12 @@ def test_what_a_killed_run_left_half_done_is_deleted_and_what_it_finished_is_kep
     assert not (tmp_path / "seed-0" / "control").exists()
 
 
+def test_an_impossible_seed_is_refused(run, capsys):
+    with pytest.raises(SystemExit):
+        run("--seed", "-1", gpu=False)
+    assert "--seed -1: use 0 or more" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("free_gib", "completions"), [(79, 252), (20, 64), (300, 400), (0.5, 16)])
 def test_several_models_can_be_scored_on_one_gpu_at_the_same_time(free_gib, completions):
     assert completions_at_once(int(free_gib * 2**30)) == completions

@@ -56,6 +56,8 @@ def main() -> None:
     parser.add_argument("--grpo-args", default="", help='other options for GRPO, such as "--max_steps 60"')
     parser.add_argument("--gguf", type=Path, help="GGUF file of the model, instead of the Hub or PyPI")
     args = parser.parse_args()
+    if args.seed < 0:
+        parser.error(f"--seed {args.seed}: use 0 or more.")
     folder = RUNS / f"seed-{args.seed}"
     try:
         models = {"before": base_model(args.gguf), "warm_start": folder / "warm-start"}
