@@ -249,7 +249,7 @@ def run_grpo(args, folder: Path, *options: str) -> list[dict]:
 def grpo(report: Report, args) -> None:
     """Four steps of GRPO with a tiny model; then two steps, resumed for two more: the same weights, byte for byte."""
     straight, resumed = (runs(args) / run for run in ("straight", "resumed"))
-    exact = "--full_determinism true --save_steps 2 --eval_steps 2 --lr_scheduler_type constant".split()
+    exact = ("--full_determinism", "true", "--save_steps", "2", "--eval_steps", "2", "--lr_scheduler_type", "constant")
     rewards = [log["reward"] for log in run_grpo(args, straight, "--max_steps", "4", *exact) if "reward" in log]
     ok = len(rewards) == 4 and all(map(math.isfinite, rewards))
     report.add("GRPO", "four steps of recipes/grpo.py", ok, "rewards " + ", ".join(f"{x:.3f}" for x in rewards))
