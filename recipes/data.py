@@ -17,7 +17,7 @@ from datasets.exceptions import DatasetsError
 from puzzles.dataset import FEATURES, FRESH, HELD_OUT, build, load_splits
 from puzzles.difficulty import BANDS
 from puzzles.messages import text_of
-from puzzles.scenario import Size
+from puzzles.scenario import size_of
 from recipes.arguments import PuzzleArguments
 
 SEARCH_LIMIT = 20  # puzzles to generate for each wanted one of the chosen bands before giving up
@@ -77,7 +77,7 @@ def fresh_puzzles(args: PuzzleArguments, seed: int, count: int) -> Dataset:
 
 def build_options(args: PuzzleArguments) -> dict:
     """The keyword arguments of `build` that say what kind of puzzles to generate."""
-    options = {"size": Size(**args.given()) if args.given() else None, "players": tuple(args.players)}
+    options = {"size": size_of(**args.given()), "players": tuple(args.players)}
     return options | {"directness": args.directness, "wording": args.wording}
 
 

@@ -18,9 +18,8 @@ from pathlib import Path
 import yaml
 from huggingface_hub import EvalResult, HfApi, ModelCardData
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-from huggingface_hub.utils import validate_repo_id
 
-from puzzles.dataset.hub import publish
+from puzzles.dataset.hub import check_id, print_files, publish
 from puzzles.files import read_json
 from puzzles.tables import markdown_table
 from recipes.checkpoints import read_log_history
@@ -165,12 +164,10 @@ def main() -> None:
         if args.repo is None and not args.dry_run:
             raise ValueError(f"where to? Name the repository: {REPO}, or `make push-model RUN=… REPO={REPO}`.")
         repo = args.repo or REPO
-        validate_repo_id(repo)
+        check_id(repo, "model")
         files = content(args.run, repo, args.licence, [read_result(folder / "result.json") for folder in args.benchmark])
         if args.dry_run:
-            print(f"Would upload to {HfApi().endpoint}/{repo} ({'private' if args.private else 'public'}):")
-            for path, data in files.items():
-                print(f"  {path:28} {len(data) if isinstance(data, bytes) else data.stat().st_size:14,} bytes")
+            print_files(files, f"Would upload to {HfApi().endpoint}/{repo} ({'private' if args.private else 'public'})")
             print(f"\nThe card:\n\n{files['README.md'].decode()}")
         else:
             message = "Temporal Clue: a trained model"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from puzzles.clues import answer_options
-from puzzles.files import write_json
+from puzzles.files import read_json, write_json
 from puzzles.messages import text_of
 from puzzles.prompts import read_prompt
 from puzzles.tables import text_table
@@ -67,7 +66,7 @@ def run_parts(folder: Path, parts: dict[str, tuple[str, ...]], threads: int = 1)
 
 def seconds_of(folder: Path, part: str) -> float:
     """The seconds that a finished part of a run took."""
-    return json.loads((folder / f"{part}.json").read_text())["seconds"]
+    return read_json(folder / f"{part}.json")["seconds"]
 
 
 # ---------------------------------------------------------------- scores
@@ -79,7 +78,7 @@ def score_once(file: Path, model: Path, rows: Dataset, seed: int, *options) -> d
         start = time.monotonic()
         scores = score(model, rows, seed, *options)
         write_json(file, scores | {"seconds": round(time.monotonic() - start, 1)})
-    return json.loads(file.read_text())
+    return read_json(file)
 
 
 def score(

@@ -4,8 +4,8 @@ from itertools import islice
 
 from datasets import Dataset
 
-from puzzles import Size
 from puzzles.dataset import FRESH, load_splits, series
+from puzzles.scenario import size_of
 from rewards.accuracy import accuracy
 
 
@@ -16,7 +16,7 @@ def load(
     """The splits of a folder or a Hub dataset, or fresh puzzles as the split `test`; the arguments come from --metadata."""
     if dataset:
         return load_splits(dataset)
-    fresh = series(seed, FRESH, difficulty=difficulty, wording=wording, size=Size(**size) if size else None)
+    fresh = series(seed, FRESH, difficulty=difficulty, wording=wording, size=size_of(**(size or {})))
     return {"test": Dataset.from_list(list(islice(fresh, puzzles)))}
 
 

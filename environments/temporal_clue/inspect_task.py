@@ -8,8 +8,8 @@ from itertools import islice
 
 from inspect_ai import Task, task
 
-from puzzles import Size
 from puzzles.dataset import FRESH, series
+from puzzles.scenario import size_of
 from recipes.evaluation.task import dataset_rows, task_of, to_samples
 
 
@@ -30,8 +30,6 @@ def temporal_clue(
     if dataset:
         rows, source = dataset_rows(dataset, split, puzzles)
     else:
-        fresh = series(
-            seed, FRESH, difficulty=difficulty, wording=wording, size=Size(**size) if size else None, players=tuple(players)
-        )
+        fresh = series(seed, FRESH, difficulty=difficulty, wording=wording, size=size_of(**size), players=tuple(players))
         rows, source = list(islice(fresh, puzzles)), f"fresh puzzles, seed {seed}"
     return task_of(to_samples(rows), source, samples)

@@ -256,6 +256,24 @@ def check_repo(api: HfApi, repo: str, replace: bool, kind: str = "dataset") -> s
     return there
 
 
+def check_id(repo: str, kind: str) -> None:
+    """Check that this is the id of a repository on the Hub.
+
+    Raises:
+        ValueError: if it is not (HFValidationError is one).
+    """
+    validate_repo_id(repo)
+    if repo.count("/") != 1:
+        raise ValueError(f"{repo!r} is not an id on the Hub: write it as name/{kind}.")
+
+
+def print_files(files: dict[str, bytes | Path], where: str) -> None:
+    """Print what is published, with its size, under a line that says where to."""
+    print(f"{where}:")
+    for path, data in files.items():
+        print(f"  {path:28} {len(data) if isinstance(data, bytes) else data.stat().st_size:14,} bytes")
+
+
 def publish(files: dict[str, bytes | Path], repo: str, kind: str, private: bool, replace: bool, message: str) -> str:
     """Upload files in one commit, so that the Hub has all of them or nothing. Returns the repository's URL.
 
@@ -287,14 +305,10 @@ def main() -> None:
     args = parser.parse_args()
     try:
         repo = args.repo or (REPO if args.dry_run else f"{whoami(HfApi())['name']}/temporal-clue")
-        validate_repo_id(repo)
-        if repo.count("/") != 1:
-            raise ValueError(f"{repo!r} is not an id on the Hub: write it as name/dataset.")
+        check_id(repo, "dataset")
         files = content(args.folder, repo)
         would = "Would upload" if args.dry_run else "Uploading"
-        print(f"{would} to {HfApi().endpoint}/datasets/{repo} ({'private' if args.private else 'public'}):")
-        for path, data in files.items():
-            print(f"  {path:28} {len(data) if isinstance(data, bytes) else data.stat().st_size:12,} bytes")
+        print_files(files, f"{would} to {HfApi().endpoint}/datasets/{repo} ({'private' if args.private else 'public'})")
         if args.dry_run:
             print(f"\nThe card:\n\n{files['README.md'].decode()}")
         else:
