@@ -292,11 +292,11 @@ def test_rows_are_packed_evenly_and_within_the_budget():
 )
 def test_models_that_packing_does_not_support_are_refused_by_name(tmp_path, kind, changes, name):
     args = GRPOConfig(str(tmp_path), use_cpu=True, bf16=False)
-    reasons = packing_problems(CONFIG_MAPPING[kind](**changes), args)
+    reasons = packing_problems(CONFIG_MAPPING[kind](**changes), args, True)
     assert any(name in reason for reason in reasons)
     assert all("packing: false gives stock TRL" in reason for reason in reasons)
     for supported in ("qwen2", "qwen3", "llama"):
-        assert not packing_problems(CONFIG_MAPPING[supported](), args)
+        assert not packing_problems(CONFIG_MAPPING[supported](), args, True)
 
 
 @pytest.mark.parametrize(
@@ -308,7 +308,8 @@ def test_models_that_packing_does_not_support_are_refused_by_name(tmp_path, kind
 )  # fmt: skip
 def test_runs_that_packing_does_not_support_are_refused_by_name(tmp_path, changes, name):
     with pytest.raises(ValueError, match=name.replace("(", r"\(").replace(")", r"\)")):
-        make(tmp_path, WIDE, **changes)
+        make(tmp_path, WIDE, packing=True, **changes)
+    make(tmp_path, WIDE, **changes)
     make(tmp_path, None, **changes)
 
 
