@@ -215,12 +215,13 @@ def test_without_zero3_a_run_may_be_resumed_on_another_number_of_processes(tmp_p
 
 
 def test_refilled_groups_on_two_processes_after_a_restart(tmp_path):
-    """Three groups, so the second one is on both processes."""
-    options = "--refill_groups 3 --per_device_train_batch_size 6 --per_device_eval_batch_size 2 --log_completions true".split()
-    on_two_processes(tmp_path / "whole", *options, "--max_steps", "4")
-    on_two_processes(tmp_path / "cut", *options, "--max_steps", "2")
+    """Three groups, so the second one is on both processes. Few of them have a whole puzzle right, and a reward."""
+    options = "--refill_groups 2 --solved_weight 1 --log_completions true --save_steps 1"
+    options = f"{options} --per_device_train_batch_size 6 --per_device_eval_batch_size 2".split()
+    on_two_processes(tmp_path / "whole", *options, "--max_steps", "2")
+    on_two_processes(tmp_path / "cut", *options, "--max_steps", "1")
     (tmp_path / "cut" / "result.json").unlink()
-    on_two_processes(tmp_path / "cut", *options, "--max_steps", "4")
+    on_two_processes(tmp_path / "cut", *options, "--max_steps", "2")
     whole, cut = ([log for log in read_log_history(tmp_path / name) if "loss" in log] for name in ("whole", "cut"))
     assert sum(log["refilled_groups"] for log in whole) > 0
     for name in ("refilled_groups", "reward", "loss", "completions/mean_length", "frac_reward_zero_std"):
