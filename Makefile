@@ -90,7 +90,7 @@ dashboard: .venv/cpu ## Show the curves of all runs in a browser (trackio, read 
 rehearse: .venv/dev ## Rehearse the large recipes on two CPU cores: ZeRO-3, vLLM, LoRA, two nodes, KL, kill and resume
 	$(BIN)/python -m pytest tests/test_rehearsal.py -v
 
-push-model: .venv/cpu ## Publish a finished run's model on the Hub (RUN=… REPO=name/model PRIVATE=1 DRY_RUN=1 REPLACE=1 ARGS="--licence mit")
+push-model: .venv/cpu ## Publish a finished run's model on the Hub (RUN=… REPO=name/model PRIVATE=1 DRY_RUN=1 REPLACE=1 ARGS="--merge --licence mit")
 	@test -n "$(RUN)" || { echo "Which run? For example: make push-model RUN=outputs/qwen2.5-14b REPO=name/temporal-clue-14b"; exit 1; }
 	$(BIN)/python recipes/push_model.py $(RUN) $(REPO) $(if $(PRIVATE),--private) $(if $(DRY_RUN),--dry-run) $(if $(REPLACE),--replace) $(ARGS)
 
