@@ -116,7 +116,7 @@ def iteration(model: str, packed: bool, prompts: int, samples: int, rows: int, r
             max_completion_length=options["max_completion_length"], reward_weights=[0, 0, 0, 0, 1], loss_type="grpo", beta=0.0,
             learning_rate=0.0, bf16=options["bf16"], use_cpu=not GPU, model_init_kwargs={"dtype": options["dtype"]},
             activation_checkpointing=options["activation_checkpointing"], use_vllm=use_vllm, vllm_mode="colocate",
-            vllm_enable_sleep_mode=GPU, vllm_gpu_memory_utilization=0.3, vllm_max_model_length=2048,
+            vllm_enable_sleep_mode=GPU, vllm_gpu_memory_utilization=0.3, vllm_max_model_length=1024,
             dataloader_pin_memory=False, logging_steps=1, save_strategy="no", report_to="none", disable_tqdm=True,
         )  # fmt: skip
         kind, budget = (PackedGRPOTrainer, {"packed_tokens": options["packed_tokens"]}) if packed else (GRPOTrainer, {})
