@@ -275,5 +275,7 @@ def check_values(parser: TrlParser, arguments: list[str]) -> None:
             raise ValueError(f"{name}: {value} is not a finite number.")
         if name in AT_LEAST_ONE and value is not None and value < 1:
             raise ValueError(f"{name}: {value} is too few: use 1 or more.")
+        if name == "num_generations" and value is None:  # TRL's type allows it, its arithmetic does not
+            raise ValueError("num_generations: null is no number of samples: use 2 or more.")
         if name in ("seed", "data_seed") and value is not None and not 0 <= value < 2**32:
             raise ValueError(f"{name}: {value} is impossible: use 0 to {2**32 - 1}.")

@@ -319,6 +319,7 @@ def test_every_recipe_parses(monkeypatch):
         ("alarm_drop: null", "recipe.yaml: argument --alarm_drop/--alarm-drop: invalid float value: 'null'"),
         ("alarm_drop: .nan", "recipe.yaml: alarm_drop: nan is not a finite number."),
         ("num_generations: 0", "recipe.yaml: num_generations: 0 is too few: use 1 or more."),
+        ("num_generations: null", "recipe.yaml: num_generations: null is no number of samples: use 2 or more."),
         ("seed: -1", "recipe.yaml: seed: -1 is impossible: use 0 to 4294967295."),
         ("generation_kwargs: [1]", "generation_kwargs: '[1]' is not a mapping"),
         ("3: 4", "recipe.yaml has the unknown key 3."),

