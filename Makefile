@@ -133,7 +133,7 @@ bench-proof: .venv/cpu ## Time short proofs and count their steps (2 minutes; AR
 bench-step: .venv/dev ## Time a packed optimizer step against stock TRL (20 minutes; ARGS="--groups 16 --means 300")
 	$(BIN)/python -m benchmarks.step $(ARGS)
 
-bench-memory: .venv/cpu ## Measure each recipe's peak of activations on tensors without data, beside the plan (4 minutes; ARGS="--parts")
+bench-memory: .venv/cpu ## Measure each recipe's peak of activations on tensors without data, beside the plan (2 minutes; ARGS="--parts")
 	$(BIN)/python -m benchmarks.memory $(ARGS)
 
 bench-reward: .venv/cpu ## Time the grader against the published one (1 minute)
