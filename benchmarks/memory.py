@@ -203,7 +203,7 @@ def simulate(
     model = fake_model(fake, config, lora_r, zero3, checkpointing, dtype)
     with fake, as_on_cuda(padded):
         trainer = object.__new__(PackedGRPOTrainer)
-        trainer.packed_tokens = packed_tokens
+        trainer.packed_tokens, trainer.not_shareable = packed_tokens, []
         trainer.accelerator = SimpleNamespace(autocast=autocast, is_main_process=False)
         ids, mask = fake.from_tensor(ids), fake.from_tensor(mask)
         for parameter in model.parameters():
