@@ -140,7 +140,7 @@ bench-step: .venv/dev ## Time a packed optimizer step against stock TRL (20 minu
 bench-iteration: .venv/dev ## Time each part of a GRPO iteration of SmolLM2-135M against stock TRL (10 minutes; ARGS="--prompts 8")
 	$(BIN)/python -m benchmarks.iteration $(ARGS)
 
-bench-memory: .venv/cpu ## Measure each recipe's peak of activations on tensors without data, beside the plan (4 minutes; ARGS="--parts")
+bench-memory: .venv/cpu ## Measure each recipe's peak of activations on tensors without data, beside the plan (2 minutes; ARGS="--parts")
 	$(BIN)/python -m benchmarks.memory $(ARGS)
 
 bench-reward: .venv/cpu ## Time the grader against the published one (1 minute)
