@@ -15,10 +15,8 @@ from datasets import Dataset
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from puzzles.clues import answer_options
 from puzzles.files import read_json, write_json
 from puzzles.messages import text_of
-from puzzles.prompts import read_prompt
 from puzzles.tables import text_table
 from rewards.accuracy import accuracy
 from rewards.deductions import cached_judge
@@ -133,15 +131,6 @@ def score(
             result["sampled_deductions"] = verdicts.total() / len(rows)
             result["sampled_tokens"] = tokens / len(texts)
     return {name: float(value) for name, value in result.items()}
-
-
-def chance(rows: Dataset) -> float:
-    """The mean fraction right of answer sheets filled in at random with answers of the right kind."""
-    total = 0.0
-    for (message,) in rows["prompt"]:
-        puzzle = read_prompt(message["content"])
-        total += sum(1 / len(answer_options(q, puzzle.setting)) for q in puzzle.questions) / len(puzzle.questions)
-    return total / len(rows)
 
 
 def score_table(result: dict, models: dict[str, str], samples: int = 16) -> str:

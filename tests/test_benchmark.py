@@ -20,14 +20,14 @@ from transformers import AutoModelForCausalLM
 
 from puzzles.clues import At, facts
 from puzzles.cpsat import find_night
-from puzzles.dataset import build, puzzle_of
+from puzzles.dataset import build, chance, puzzle_of
 from puzzles.scenario import Size
 from puzzles.sentences import render
 from recipes.arguments import puzzles_of
 from recipes.data import fresh_puzzles
 from recipes.evaluation import benchmark
 from recipes.evaluation.measures import summarize, summary_table
-from recipes.runs import chance, score
+from recipes.runs import score
 from rewards.accuracy import accuracy, published_accuracy
 from tests.openai_server import USAGE, claude, openai_server, refusal, reply
 from tests.test_rehearsal import needs_vllm

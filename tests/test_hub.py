@@ -1,17 +1,26 @@
 """Publishing a dataset, to a local Hub over real HTTP."""
 
+import json
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
+from string import ascii_uppercase
 
 import pytest
 from huggingface_hub import constants
 
+from puzzles.dataset import chance
 from puzzles.dataset import hub as publishing
-from puzzles.dataset.hub import REPO
+from puzzles.dataset.card import REPO
+from puzzles.dataset.folder import published_row
+from puzzles.dataset.hub import verl_row
+from puzzles.dataset.load import SPLITS
+from puzzles.difficulty import BANDS
 from tests.hub import TOKEN, local_hub
 from tests.in_process import run
-from tests.test_dataset import make
+from tests.test_dataset import make, rows
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -54,21 +63,73 @@ def test_a_published_dataset_loads_and_is_certified(hub, folder, tmp_path):
     assert f"Published: {hub.url}/datasets/me/clue" in done.stdout
     assert hub.private == {"me/clue": True}
     there = hub.repos["me/clue"]
-    assert sorted(there) == [
-        "README.md",
-        *(f"data/{s}.parquet" for s in ("test", "train", "validation")),
-        "dataset.json",
-        "night.svg",
-    ]
-    assert all(there[path] == (folder / path).read_bytes() for path in there if path != "README.md")
+    own = {"dataset.json", "night.svg", *(f"data/{split}.parquet" for split in SPLITS)}
+    assert all(there[path] == (folder / path).read_bytes() for path in own)
+    configs = {path.split("/")[0] for path in there.keys() - own - {"README.md"}}
+    puzzles = [row for split in SPLITS for row in rows(folder, split)]
+    assert configs == {row["difficulty"] for row in puzzles} | {"published", "verl"}
     card = there["README.md"].decode()
     assert 'load_dataset("me/clue")' in card
     assert REPO not in card
     assert TOKEN not in done.stdout + done.stderr
-    code = "from datasets import load_dataset; print({s: len(d) for s, d in load_dataset('me/clue').items()})"
-    loaded = loading(hub, "-c", code)
-    assert "{'train': 6, 'validation': 2, 'test': 2}" in loaded.stdout, loaded.stderr
+    scoring = re.search(r"```python\n(from datasets import load_dataset\nfrom rewards.*?)```", card, re.DOTALL)[1]
+    assert scoring.count("\n") == 6  # five lines, and an empty one
+    assert loading(hub, "-c", scoring).stdout == "[1.0]\n"
+    stored = json.loads(re.search(r"```json\n(.*?)```", card, re.DOTALL)[1])
+    whole = next(row for row in puzzles if row["id"] == stored["id"])
+    assert stored["prompt"][0]["content"] == whole["prompt"][0]["content"][:200] + "…"
+    assert stored | {"prompt": None} == whole | {"prompt": None}
+    assert f"on the test split: {chance(rows(folder, 'test')):.3f} of" in card
     assert "10 of 10 puzzles" in loading(hub, "-m", "puzzles.verify", "me/clue").stdout
+
+
+CONFIGS = """
+import json
+from datasets import get_dataset_config_names, load_dataset
+
+for config in get_dataset_config_names("me/clue"):
+    for streaming in (False, True):
+        splits = load_dataset("me/clue", config, streaming=streaming)
+        print(json.dumps([config, {split: [*rows] for split, rows in splits.items()}]))
+"""
+
+
+def test_every_config_of_a_published_dataset_loads_and_streams_also_from_several_files(hub, folder, monkeypatch):
+    monkeypatch.setattr(publishing, "ROWS", 4)
+    assert push(hub, folder, "me/clue").returncode == 0
+    assert {path for path in hub.repos["me/clue"] if path.startswith("data/train")} == {
+        "data/train-000.parquet",
+        "data/train-001.parquet",
+    }
+    loaded = loading(hub, "-c", CONFIGS)
+    assert loaded.returncode == 0, loaded.stderr
+    lines = [json.loads(line) for line in loaded.stdout.splitlines()]
+    made = {split: rows(folder, split) for split in SPLITS}
+    bands = {row["difficulty"] for split in SPLITS for row in made[split]}
+    names = ["default", *(band for band in BANDS if band in bands), "published", "verl"]
+    assert [name for name, _ in lines] == [name for name in names for _ in ("whole", "streamed")]
+    for name, splits in lines:
+        wanted = made
+        if name in BANDS:
+            some = {split: [row for row in made[split] if row["difficulty"] == name] for split in SPLITS}
+            wanted = {split: there for split, there in some.items() if there}
+        elif name == "verl":
+            wanted = {split: [verl_row(row, split) for row in made[split]] for split in SPLITS}
+        elif name == "published":
+            wanted = {split: [*map(published_row, made[split])] for split in SPLITS}
+            for row in (row for split in splits.values() for row in split):  # Arrow fills in letters that a puzzle lacks
+                row["solution"] = {letter: answer for letter, answer in row["solution"].items() if answer}
+        assert splits == wanted, name
+
+
+def test_the_lines_in_the_documentation_grade_rows_of_verl(folder):
+    page = (Path(__file__).parents[1] / "docs" / "environments.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    exec(next(block for block in blocks if "def compute_score" in block), names := {})
+    for row in (verl_row(row, "train") for row in rows(folder, "train")):
+        right = row["reward_model"]["ground_truth"]
+        response = "\n".join(f"{letter}. {answer}" for letter, answer in zip(ascii_uppercase, right, strict=False))
+        assert names["compute_score"](row["data_source"], response, right, row["extra_info"]) == 1.0
 
 
 def test_a_dry_run_shows_everything_without_a_request(hub, folder):
@@ -84,7 +145,7 @@ def test_with_no_name_it_is_temporal_clue_of_the_user_who_is_logged_in(hub, fold
     assert done.returncode == 0, done.stderr
     assert f"Uploading to {hub.url}/datasets/me/temporal-clue (public):" in done.stdout
     assert "data/train.parquet" in done.stdout.partition("Published:")[0]
-    assert "accuracy([completion]" in hub.repos["me/temporal-clue"]["README.md"].decode()
+    assert "accuracy([response]" in hub.repos["me/temporal-clue"]["README.md"].decode()
 
 
 def test_obstacles_are_reported_before_any_work(hub, folder, tmp_path):

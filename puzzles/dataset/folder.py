@@ -25,10 +25,10 @@ from datasets import Features
 from tqdm import tqdm
 
 from puzzles.clues import facts
+from puzzles.dataset.card import COUNTED, card
 from puzzles.dataset.collect import EARLIER, JOURNAL, OutOfReachError, collect, read_journal, set_aside, try_index
-from puzzles.dataset.hub import COUNTED, card
 from puzzles.dataset.load import SPLITS, check_complete
-from puzzles.dataset.rows import COLUMNS, FEATURES, FEATURES_WITH_PROOF, address_of
+from puzzles.dataset.rows import COLUMNS, FEATURES, FEATURES_WITH_PROOF, address_of, chance
 from puzzles.files import lock_folder, sha256, write_json, write_text
 from puzzles.fingerprint import split_fingerprint
 from puzzles.generator import generate
@@ -92,12 +92,15 @@ def _make(output: Path, unfinished: Path, spec: dict, options: dict, excluded: s
     check_disjoint(unfinished, options, min(num_proc, 1 + total // 1_000))
     example = generate(**address_of(smallest))
     published = "format" in spec
+    random_answers = chance(read_split(unfinished, "test", ("prompt",)))
+    stored = published_row(smallest) if published else smallest
     if published:
         write_published_format(unfinished)
     files = [f"data/{split}.{'json' if published else 'parquet'}" for split in SPLITS]
     columns = PUBLISHED if published else {name: meaning for name, (_, meaning) in COLUMNS.items()}
     write_text(unfinished / "night.svg", picture(example.night))
-    write_text(unfinished / "README.md", card(spec, counts, example, files, columns, collection.tally["unproved"]))
+    unproved = collection.tally["unproved"]
+    write_text(unfinished / "README.md", card(spec, counts, example, stored, files, columns, unproved, random_answers))
     sums = {name: sha256(unfinished / name) for name in (*files, "night.svg")}
     write_json(record, {**spec, "sha256": sums})
     os.replace(unfinished, output)
@@ -198,32 +201,35 @@ def write_parquet(folder: Path, journal: Path, features: Features) -> None:
             writers[split].write_table(pa.Table.from_pylist(rows, schema))
 
 
+def published_row(row: dict) -> dict:
+    """A row in the published format, in its own wording."""
+    answers = {chr(65 + k): answer for k, answer in enumerate(row["solution"])}
+    return {"num_clues": row["clues"], "prompt": row["prompt"][0]["content"], "solution": answers}
+
+
 def write_published_format(folder: Path) -> None:
     """Replace the Parquet files by JSON lists of `num_clues`, `prompt` and `solution`, formatted as the published ones."""
     for split in SPLITS:
         with (folder / "data" / f"{split}.json").open("w", encoding="utf-8") as file:
             for i, row in enumerate(read_split(folder, split, ("clues", "prompt", "solution"))):
-                answers = {chr(65 + k): answer for k, answer in enumerate(row["solution"])}
-                published = {"num_clues": row["clues"], "prompt": row["prompt"][0]["content"], "solution": answers}
-                file.write(("," if i else "[") + "\n" + indent(json.dumps(published, indent=4), "    "))
+                file.write(("," if i else "[") + "\n" + indent(json.dumps(published_row(row), indent=4), "    "))
             file.write("\n]\n")
         (folder / "data" / f"{split}.parquet").unlink()
 
 
-def read_split(folder: Path, split: str, columns: Iterable[str]) -> Iterator[dict]:
-    """Some columns of the rows of a split, with at most one batch in memory."""
+def read_split(folder: Path, split: str, columns: Iterable[str] | None = None) -> Iterator[dict]:
+    """The rows of a split, with all columns or some, and at most one batch in memory."""
     with pq.ParquetFile(folder / "data" / f"{split}.parquet") as file:
-        for batch in file.iter_batches(1_000, columns=list(columns)):
+        for batch in file.iter_batches(1_000, columns=columns and list(columns)):
             yield from batch.to_pylist()
 
 
 def count_values(folder: Path) -> tuple[dict[str, dict[str, Counter]], dict]:
     """How often each value occurs in the columns that the card counts, by split; and the row of the smallest puzzle."""
     counts = {split: {name: Counter() for name in COUNTED} for split in SPLITS}
-    address = ("seed", "index", "players", "directness", "determine", "min_depth")
     smallest = None
     for split in SPLITS:
-        for row in read_split(folder, split, {*COUNTED, *address}):
+        for row in read_split(folder, split):
             for name, counter in counts[split].items():
                 counter.update(row[name] if isinstance(row[name], list) else [row[name]])
             smallest = min(smallest or row, row, key=lambda r: (r["times"] == 1, r["clues"], r["index"]))

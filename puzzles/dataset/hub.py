@@ -1,4 +1,4 @@
-"""Publish a dataset that `make dataset` made to the Hugging Face Hub, and write its dataset card.
+"""Publish a dataset that `make dataset` made on the Hugging Face Hub, also by band and in the layouts of others.
 
 python -m puzzles.dataset.hub --dry-run                         show what would be uploaded; needs no token
 python -m puzzles.dataset.hub name/temporal-clue --private
@@ -7,214 +7,103 @@ python -m puzzles.dataset.hub name/temporal-clue --private
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
-from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
+from string import ascii_uppercase
+from tempfile import TemporaryDirectory
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, DatasetCard, HfApi, get_token
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 from huggingface_hub.utils import validate_repo_id
 
-from puzzles.dataset.load import check_complete
-from puzzles.difficulty import BANDS, band
-from puzzles.generator import Case
-from puzzles.prompts import prompt
-from puzzles.proof import explain, prove
-from puzzles.tables import markdown_table
+from puzzles.dataset.card import REPO
+from puzzles.dataset.folder import published_row
+from puzzles.dataset.load import SPLITS, check_complete
+from puzzles.difficulty import BANDS
 
-COUNTED = (
-    "difficulty",
-    "depths",
-    "clues",
-    "suspects",
-    "weapons",
-    "rooms",
-    "times",
-    "motives",
-)  # columns whose values the card counts
-REPO = "name/temporal-clue"  # stands in the card for the id on the Hub until the dataset is published
+ROWS = 100_000  # in a file on the Hub, so that it has less than 500 MB
 
 
-# ---------------------------------------------------------------- the card
+# ---------------------------------------------------------------- what is published
 
 
-def card(
-    spec: dict,
-    counts: dict[str, dict[str, Counter]],
-    example: Case,
-    files: list[str],
-    columns: dict[str, str],
-    unproved: int,
-) -> str:
-    """The dataset card: README.md of the folder and, with the id filled in, of the dataset on the Hub.
+def content(folder: Path, repo: str, scratch: Path) -> dict[str, bytes | Path]:
+    """What is published of a dataset folder, path on the Hub → bytes or file; the card has the repository's id filled in.
 
     Args:
-        spec: what was asked for, as recorded in dataset.json, and the command that makes it.
-        counts: how often each value occurs, by split and by column of `COUNTED`.
-        example: a small puzzle of the dataset.
-        files: the path of each split.
-        columns: what each column is.
-        unproved: how many puzzles were left out because no proof was found.
-    """
-    total = sum(some["difficulty"].total() for some in counts.values())
-    sizes = ((1e3, "n<1K"), (1e4, "1K<n<10K"), (1e5, "10K<n<100K"), (1e6, "100K<n<1M"))
-    data_files = "\n".join(f"  - split: {split}\n    path: {file}" for split, file in zip(counts, files, strict=True))
-    return f"""---
-license: mit
-language: en
-pretty_name: Temporal Clue
-task_categories: [question-answering]
-tags: [reasoning, deduction, puzzles, reinforcement-learning, grpo, trl]
-size_categories: [{next((name for limit, name in sizes if total < limit), "n>1M")}]
-configs:
-- config_name: default
-  data_files:
-{data_files}
----
-
-# Temporal Clue
-
-{total:,} deduction puzzles: one night in Tudor Mansion, who killed Mr. Boddy, with what, where, when and why. The clues of each
-puzzle leave {_determined(spec)}, and none of them can be left out; that can be checked from the text alone.
-
-```python
-from datasets import load_dataset
-
-puzzles = load_dataset("{REPO}"){_usage(columns)}
-```
-
-{_columns(columns)}
-
-## Statistics
-
-{_statistics(counts)}
-
-Difficulty is how deep one has to think for the deepest of a puzzle's questions, not how large it is. **easy**: unit propagation
-over rules and clues gives every answer. **medium**: now and then one has to suppose a fact and follow it to a contradiction.
-**hard**: suppositions within suppositions. `depths` has a figure for each question: 0 if a single clue gives the answer away, 1
-propagation, 2 look-ahead, 3 search.
-{_proofs(spec, unproved)}
-No two puzzles are the same, even under other names. No two splits share a night (with or without other names), a clue set or
-a prompt.{_excluded(spec)}
-
-## A worked example
-
-{_example(example)}
-
-![the night of the example](night.svg)
-
-## Check it, make it again
-
-With the repository that made it (puzzles version {spec["version"]}):
-
-```
-python -m puzzles.verify {REPO}      # each prompt is read back, and proved with OR-Tools CP-SAT
-{spec["command"]}
-```
-
-The second command makes the same bytes; the checksums are in `dataset.json`. Answers are graded by the same repository:
-
-```python
-from rewards.accuracy import accuracy
-
-row = puzzles["test"][0]
-accuracy([completion], [row["solution"]], [row["prompt"]])  # [the fraction of questions answered correctly]
-```
-
-## Licence and citation
-
-MIT licence. The puzzle and its published form are the work of Brad Hilton and Kyle Corbitt (*Temporal Clue*, 2025).
-
-```bibtex
-@misc{{temporal_clue_grpo,
-  title = {{Temporal Clue GRPO}},
-  author = {{the Temporal Clue GRPO authors}},
-  year = {{2026}},
-}}
-```
-"""
-
-
-def _determined(spec: dict) -> str:
-    if spec["how"]["determine"] == "world":
-        return "exactly one night possible"
-    return "exactly one answer sheet possible (several nights may fit them)"
-
-
-def _usage(columns: dict[str, str]) -> str:
-    if "difficulty" not in columns:
-        return ""
-    return """  # `prompt` is a chat, ready for TRL; `solution` is the answer sheet
-hard = puzzles["train"].filter(lambda row: row["difficulty"] == "hard")"""
-
-
-def _columns(columns: dict[str, str]) -> str:
-    table = markdown_table(("column", ""), ((f"`{name}`", meaning) for name, meaning in columns.items()))
-    if "seed" in columns:
-        table += "\n\nA row is a function of its own columns: `puzzles.dataset.regenerate(row)` makes it again."
-    return table
-
-
-def _proofs(spec: dict, unproved: int) -> str:
-    if "proofs" not in spec:
-        return ""
-    left_out = f" {unproved:,} puzzles were left out, as no proof was found within a fixed effort." if unproved else ""
-    return f"""
-`proof` shows why the answers are right, one numbered step per line, as short as could be found: each step rests on clues,
-numbered in the order of the prompt, and on earlier steps, none of which can be left out. CP-SAT has checked every
-step.{left_out}
-"""
-
-
-def _excluded(spec: dict) -> str:
-    return " Puzzles of other files were kept out as well (`--exclude`)." if spec["excluded"] else ""
-
-
-def _statistics(counts: dict[str, dict[str, Counter]]) -> str:
-    rows = []
-    for split, of in counts.items():
-        bands, depths = of["difficulty"], of["depths"]
-        shares = " / ".join(f"{depths[d] / depths.total():.0%}" for d in range(4))
-        numbers = [f"{bands[name]:,}" for name in BANDS]
-        clues = f"{statistics.median(of['clues'].elements()):.0f}, {max(of['clues'])}"
-        rows.append([split, f"{bands.total():,}", *numbers, f"{depths.total():,}", shares, clues])
-    header = ("split", "puzzles", *BANDS, "questions", "depth 0 / 1 / 2 / 3", "clues (median, most)")
-    sizes = []
-    for column in ("suspects", "weapons", "rooms", "times", "motives"):
-        values = sum((of[column] for of in counts.values()), Counter())
-        sizes.append((column, min(values), f"{statistics.median(values.elements()):.0f}", max(values)))
-    return f"{markdown_table(header, rows)}\n\n{markdown_table(('of a puzzle', 'least', 'median', 'most'), sizes)}"
-
-
-def _example(case: Case) -> str:
-    proof = explain(case.puzzle, prove(case.puzzle, case.night))
-    answers = "\n".join(f"{letter}. {answer}" for letter, answer in case.solution.items())
-    return f"""```
-{prompt(case.puzzle, "compact")}
-```
-
-It is {band(case.depths)}. Why the answers are right, with the clues numbered in the order above:
-
-{proof}
-
-```
-{answers}
-```"""
-
-
-# ---------------------------------------------------------------- publishing
-
-
-def content(folder: Path, repo: str) -> dict[str, bytes | Path]:
-    """What is published of a dataset folder, path on the Hub → bytes or file; the card has the repository's id filled in.
+        scratch: an empty folder, for the files that only the Hub has.
 
     Raises:
         ValueError: if the dataset is incomplete or was changed.
     """
-    files = {name: folder / name for name in [*check_complete(folder)["sha256"], "dataset.json"]}
-    text = (folder / "README.md").read_text(encoding="utf-8").replace(REPO, repo)
-    return {**files, "README.md": text.encode()}
+    record = check_complete(folder)
+    card = DatasetCard((folder / "README.md").read_text(encoding="utf-8").replace(REPO, repo))
+    files = {name: folder / name for name in [*record["sha256"], "dataset.json"]}
+    if record.get("format") != "published":
+        write_configs(folder, scratch)
+        made = {str(path.relative_to(scratch)): path for path in sorted(scratch.glob("*/*"))}
+        files = made | {name: path for name, path in files.items() if name in made or not name.endswith(".parquet")}
+        card.data.configs = configs_of(made)
+    return {**files, "README.md": str(card).encode()}
+
+
+def write_configs(folder: Path, scratch: Path) -> None:
+    """Write the puzzles of each split in a folder for each layout, a file for every `ROWS` rows: data, those of `BANDS` that
+    have any, published, verl."""
+    files = {split: folder / "data" / f"{split}.parquet" for split in SPLITS}
+    sheets = [pq.read_table(file, columns=["solution"])["solution"] for file in files.values()]
+    letters = ascii_uppercase[: max(pc.max(pc.list_value_length(sheet)).as_py() for sheet in sheets)]
+    solution = pa.struct([(letter, pa.string()) for letter in letters])
+    published = pa.schema([("num_clues", pa.int64()), ("prompt", pa.string()), ("solution", solution)])
+    for split, path in files.items():
+        with pq.ParquetFile(path) as file:
+            several = file.metadata.num_rows > ROWS
+            for i, batch in enumerate(file.iter_batches(ROWS)):
+                table, rows = pa.Table.from_batches([batch]), batch.to_pylist()
+                layouts = {"data": table}
+                layouts |= {band: table.filter(pc.equal(table["difficulty"], band)) for band in BANDS}
+                layouts["published"] = pa.Table.from_pylist([published_row(row) for row in rows], published)
+                layouts["verl"] = pa.Table.from_pylist([verl_row(row, split) for row in rows])
+                for name, part in layouts.items():
+                    (scratch / name).mkdir(exist_ok=True)
+                    if len(part):
+                        file_name = f"{split}-{i:03}.parquet" if several else f"{split}.parquet"
+                        pq.write_table(part, scratch / name / file_name, row_group_size=1_000)
+
+
+def configs_of(paths: Iterable[str]) -> list[dict]:
+    """The configs in the head of the card: the splits of each and their files."""
+    configs = []
+    for layout in ("data", *BANDS, "published", "verl"):
+        files = {split: [path for path in paths if path.startswith(f"{layout}/{split}")] for split in SPLITS}
+        data_files = [{"split": split, "path": there} for split, there in files.items() if there]
+        if data_files:
+            configs.append({"config_name": "default" if layout == "data" else layout, "data_files": data_files})
+    return configs
+
+
+def verl_row(row: dict, split: str) -> dict:
+    """A row in the columns that verl's trainers read; `extra_info` has what the grader needs."""
+    return {
+        "data_source": "temporal-clue",
+        "prompt": row["prompt"],
+        "ability": "deduction",
+        "reward_model": {"style": "rule", "ground_truth": row["solution"]},
+        "extra_info": {
+            "split": split,
+            "index": row["index"],
+            "id": row["id"],
+            "difficulty": row["difficulty"],
+            "question": row["prompt"][0]["content"],
+        },
+    }
+
+
+# ---------------------------------------------------------------- publishing
 
 
 def whoami(api: HfApi) -> dict:
@@ -306,13 +195,14 @@ def main() -> None:
     try:
         repo = args.repo or (REPO if args.dry_run else f"{whoami(HfApi())['name']}/temporal-clue")
         check_id(repo, "dataset")
-        files = content(args.folder, repo)
-        would = "Would upload" if args.dry_run else "Uploading"
-        print_files(files, f"{would} to {HfApi().endpoint}/datasets/{repo} ({'private' if args.private else 'public'})")
-        if args.dry_run:
-            print(f"\nThe card:\n\n{files['README.md'].decode()}")
-        else:
-            print(f"Published: {publish(files, repo, 'dataset', args.private, args.replace, 'Temporal Clue puzzles')}")
+        with TemporaryDirectory() as scratch:
+            files = content(args.folder, repo, Path(scratch))
+            would = "Would upload" if args.dry_run else "Uploading"
+            print_files(files, f"{would} to {HfApi().endpoint}/datasets/{repo} ({'private' if args.private else 'public'})")
+            if args.dry_run:
+                print(f"\nThe card:\n\n{files['README.md'].decode()}")
+            else:
+                print(f"Published: {publish(files, repo, 'dataset', args.private, args.replace, 'Temporal Clue puzzles')}")
     except (OSError, ValueError, HFValidationError, HfHubHTTPError) as error:
         sys.exit(f"python -m puzzles.dataset.hub: {error}")
     except KeyboardInterrupt:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import chain, count
 from reprlib import repr as shortened
+from statistics import fmean
 from typing import Any
 
 from datasets import Dataset, Features, Value
 from datasets import List as ListOf
 
-from puzzles.clues import At, Carried, Clue, Moved, Puzzle
+from puzzles.clues import At, Carried, Clue, Moved, Puzzle, answer_options
 from puzzles.difficulty import BANDS, band
 from puzzles.generator import VERSION, Case, NothingToAskError, generate
 from puzzles.messages import text_of
@@ -163,6 +164,15 @@ def regenerate(columns: dict) -> dict:
 
 
 # ---------------------------------------------------------------- the puzzle that a row describes
+
+
+def chance(rows: Iterable[dict]) -> float:
+    """The mean fraction right of answer sheets filled in at random with answers of the right kind."""
+    shares = []
+    for row in rows:
+        puzzle = read_prompt(prompt_text(row))
+        shares.append(fmean(1 / len(answer_options(question, puzzle.setting)) for question in puzzle.questions))
+    return fmean(shares)
 
 
 def puzzle_of(row: Any, reading: str | None = None) -> tuple[Puzzle, list[Clue]]:

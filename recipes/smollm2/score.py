@@ -17,10 +17,11 @@ from pathlib import Path
 
 import torch
 
+from puzzles.dataset import chance
 from puzzles.files import write_json
 from recipes.arguments import puzzles_of, read_options
 from recipes.data import fresh_puzzles
-from recipes.runs import ROOT, chance, score_once
+from recipes.runs import ROOT, score_once
 
 RECIPE = ROOT / "recipes" / "smollm2-135m.yaml"
 MEMORY = 40 * 2**20  # bytes of a completion on a GPU; 800 of them took 29 GiB, weights included

@@ -18,12 +18,13 @@ import sys
 
 from datasets import Dataset
 
+from puzzles.dataset import chance
 from puzzles.files import write_json
 from recipes.arguments import puzzles_of
 from recipes.checkpoints import read_log_history
 from recipes.data import fresh_puzzles
 from recipes.evaluation.plots import learning_curve_plot, save
-from recipes.runs import ROOT, chance, run_parts, score_once, score_table, seconds_of
+from recipes.runs import ROOT, run_parts, score_once, score_table, seconds_of
 
 RUNS = ROOT / "outputs" / "tiny-cpu"
 BASE = ROOT / "recipes" / "tiny" / "tiny-base"
