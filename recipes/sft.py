@@ -100,17 +100,17 @@ def main(args: SftArguments, training_args: SFTConfig) -> None:
         if output_dir.exists():
             raise ValueError(f"{output_dir} already exists. Choose another output_dir, or delete it.")
         if is_main_process:
-            unfinished.mkdir(parents=True, exist_ok=True)  # an interrupted run may have left it: start over in it
+            unfinished.mkdir(parents=True, exist_ok=True)  # an interrupted run may have left it: go on in it
             lock_folder(unfinished)
     except (ValueError, OSError) as error:
         sys.exit(f"recipes/sft.py: {error}" if is_main_process else 1)
     checkpoint = checkpoint_to_resume(unfinished, "auto")
     try:
+        run = identity(args, training_args)
         if checkpoint:
-            check_same_run(unfinished, identity(args, training_args))
+            check_same_run(unfinished, run)
         repo = create_repository(training_args) if is_main_process else None
         training_args.output_dir, training_args.push_to_hub = str(unfinished), False  # uploaded once, below
-        run = identity(args, training_args)
         trainer, dtype = make_trainer(args, training_args)
     except (ValueError, OSError) as error:
         if not checkpoint:
