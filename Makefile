@@ -14,9 +14,10 @@ PLAN = $(BIN)/python recipes/planner/plan.py --config recipes/$(2).yaml --machin
 EXPERIMENTS := $(addprefix experiment-,16 tradeoff diversity curriculum excellence learning-rate deductions)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-gpu train-tiny train-smol train-detective tiny-base plan-1.5b plan-14b plan-32b smoke-gpu train-1.5b train-14b train-32b \
+.PHONY: help install install-gpu train-tiny train-smol train-detective tiny-base plan-1.5b plan-14b plan-32b plan-scale smoke-gpu \
+  train-1.5b train-14b train-32b \
   serve-14b dashboard rehearse push-model puzzle dataset push-dataset gallery show-deductions benchmark benchmark-view report $(EXPERIMENTS) \
-  bench-generate bench-proof bench-step bench-reward bench-deductions test test-slow \
+  bench-generate bench-proof bench-step bench-memory bench-reward bench-deductions test test-slow \
   quality format clean
 
 ##@ Start here
@@ -69,6 +70,9 @@ plan-14b: .venv/cpu ## Plan train-14b on one node and on two (RECIPE=qwen2.5-14b
 
 plan-32b: .venv/cpu ## Plan train-32b on one node and on two (RECIPE=qwen2.5-32b-lora)
 	$(call PLAN,zero3 zero3_offload zero3_multinode,$(32B))
+
+plan-scale: .venv/cpu ## Plan an iteration of 14B and 32B on 8 to 1,024 GPUs, on paper (ARGS="--network 100")
+	$(BIN)/python recipes/planner/scale.py $(ARGS)
 
 smoke-gpu: .venv/gpu ## Check one GPU before paying for eight: exactness, speed, memory, GRPO, resume, vLLM (minutes; ARGS="--model …")
 	$(BIN)/python recipes/smoke_gpu.py $(ARGS)
@@ -132,6 +136,9 @@ bench-proof: .venv/cpu ## Time short proofs and count their steps (2 minutes; AR
 
 bench-step: .venv/dev ## Time a packed optimizer step against stock TRL (20 minutes; ARGS="--groups 16 --means 300")
 	$(BIN)/python -m benchmarks.step $(ARGS)
+
+bench-memory: .venv/cpu ## Measure each recipe's peak of activations on tensors without data, beside the plan (4 minutes; ARGS="--parts")
+	$(BIN)/python -m benchmarks.memory $(ARGS)
 
 bench-reward: .venv/cpu ## Time the grader against the published one (1 minute)
 	$(BIN)/python -m benchmarks.reward $(ARGS)

@@ -47,16 +47,16 @@ PEAK_TFLOPS = {"H100": 989, "H200": 989, "A100": 312, "B200": 2250, "L40S": 362,
 
 
 class Report:
-    """The checks so far, printed as they are made and kept in a file."""
+    """The checks so far, printed as they are made and kept in a file, which recipes/planner/plan.py --measured reads."""
 
-    def __init__(self, file: Path, model: str):
-        self.file, self.model, self.checks = file, model, []
+    def __init__(self, file: Path, model: str, device: str):
+        self.file, self.about, self.checks = file, {"model": model, "device": device}, []
 
     def add(self, part: str, name: str, ok: bool | None, found: str, **measured) -> None:
         """`ok` is None for a check that was not run."""
         self.checks.append({"part": part, "name": name, "ok": ok, "found": found, "measured": measured})
         print(f"{ {True: 'OK', False: 'NOT OK', None: 'not run'}[ok]:8} {part:12} {name:44} {found}", flush=True)
-        write_json(self.file, {"model": self.model, "checks": self.checks})
+        write_json(self.file, self.about | {"checks": self.checks})
 
 
 def environment(report: Report, args) -> None:
@@ -161,10 +161,12 @@ def exactness(report: Report, args) -> None:
 
 
 class Meter(TrainerCallback):
-    """Seconds of each step up to the optimizer; of the last one the peak memory above what was in use before, and tokens."""
+    """Seconds of each step up to the optimizer; of the last one the peak memory above what was in use before, and tokens.
+    The most tokens of a forward, of all steps.
+    """
 
     def __init__(self):
-        self.seconds, self.bytes, self.tokens, self.gpu = [], 0, 0, torch.cuda.is_available()
+        self.seconds, self.bytes, self.tokens, self.most, self.gpu = [], 0, 0, 0, torch.cuda.is_available()
 
     def on_step_begin(self, args, state, control, **kwargs):
         self.tokens = 0
@@ -182,6 +184,7 @@ class Meter(TrainerCallback):
 
     def count(self, module, args, kwargs):
         self.tokens += kwargs["input_ids"].numel()
+        self.most = max(self.most, kwargs["input_ids"].numel())
 
 
 def flops(model, prompt: int, completions: list[int]) -> float:
@@ -218,19 +221,55 @@ def training(report: Report, args) -> None:
         trainer.train()
         fastest = seconds[kind] = min(meter.seconds[1:])  # the first warms up
         kept = [n for n, score in zip(completions, scores, strict=True) if score != 0.5]
-        mfu = flops(model, prompt, kept) / fastest / peak / 1e12 if peak else None
+        tflops = flops(model, prompt, kept) / fastest / 1e12
+        mfu = tflops / peak if peak else None
         found = f"{fastest:.2f} s, {sum(completions) / fastest:,.0f} completion tokens/s, {meter.tokens:,} tokens computed"
         found += f", MFU {mfu:.1%}" if mfu else ""
         ok = kind == "stock" or not gpu or fastest < seconds["stock"]
-        report.add("training", f"a step, {kind}", ok, found, seconds=fastest, mfu=mfu, tokens=meter.tokens)
+        report.add("training", f"a step, {kind}", ok, found, seconds=fastest, mfu=mfu, tflops=tflops, tokens=meter.tokens)
         if gpu:
             gradients = 2 * sum(p.numel() for p in model.parameters())
-            at_once = PACKED_TOKENS if packed_tokens else micro * width
-            planned = activations(model.config, trainer.args, at_once, width) + gradients
+            planned = gradients + activations(model.config, trainer.args, meter.most, width, padded=not packed_tokens)
             found = f"{meter.bytes / GiB:.2f} GiB beyond weights and optimizer, {planned / GiB:.2f} planned"
-            report.add("memory", f"a step, {kind}", meter.bytes < 1.1 * planned, found, bytes=meter.bytes, planned=planned)
+            sizes = {"bytes": meter.bytes, "planned": planned, "gradients": gradients}
+            report.add("memory", f"a step, {kind}", meter.bytes < 1.1 * planned, found, **sizes)
         del trainer, model
         torch.cuda.empty_cache()
+
+
+def generation(report: Report, args) -> None:
+    """Tokens a second of many completions at once: vLLM's, or without vLLM those of Transformers."""
+    model, (prompt, length) = new_model(args), TOKENS[args.device]
+    count = 4 if args.device == "cpu" else 256
+    parameters = sum(p.numel() for p in model.parameters())
+    ids = torch.randint(2, model.config.vocab_size, (count, prompt))
+    if args.device == "cuda" and find_spec("vllm"):
+        from vllm import LLM, SamplingParams
+
+        engine = "vLLM"
+        model.save_pretrained(runs(args) / "generation")
+        del model
+        torch.cuda.empty_cache()
+        sizes = {"max_model_len": prompt + length, "gpu_memory_utilization": 0.45, "dtype": "bfloat16"}
+        llm = LLM(str(runs(args) / "generation"), skip_tokenizer_init=True, **sizes)
+
+        def generate(rows) -> None:
+            settings = SamplingParams(max_tokens=length, ignore_eos=True, detokenize=False)
+            llm.generate([{"prompt_token_ids": row} for row in rows.tolist()], settings, use_tqdm=False)
+    else:
+        engine = "Transformers"
+
+        def generate(rows) -> None:
+            mask, new = torch.ones_like(rows).to(args.device), {"max_new_tokens": length, "min_new_tokens": length}
+            model.generate(rows.to(args.device), attention_mask=mask, do_sample=True, **new)
+
+    generate(ids[:1])  # warms up
+    start = time.perf_counter()
+    generate(ids)
+    speed = count * length / (time.perf_counter() - start)
+    found = f"{speed:,.0f} tokens/s, prompts of {prompt:,} included"
+    measured = {"tokens_per_second": speed, "engine": engine, "parameters": parameters}
+    report.add("generation", f"{count} completions of {length:,} tokens, {engine}", True, found, **measured)
 
 
 def run_grpo(args, folder: Path, *options: str) -> list[dict]:
@@ -275,7 +314,8 @@ def vllm(report: Report, args) -> None:
     report.add("vLLM", name, ok, "log-probabilities differ by " + ", ".join(f"{x:.4f}" for x in differences))
 
 
-PARTS = {"environment": environment, "exactness": exactness, "training": training, "grpo": grpo, "vllm": vllm}
+PARTS = {"environment": environment, "exactness": exactness, "training": training, "generation": generation}
+PARTS |= {"grpo": grpo, "vllm": vllm}
 
 
 def main() -> None:
@@ -300,7 +340,7 @@ def main() -> None:
         sys.exit(f"recipes/smoke_gpu.py: {error.filename}: {error.strerror}. --output must be a file in a folder of yours.")
     except ValueError as error:
         sys.exit(f"recipes/smoke_gpu.py: {str(error).replace('model_name_or_path', '--model')}")
-    report = Report(args.output, args.model or "random weights")
+    report = Report(args.output, args.model or "random weights", args.device)
     for name in args.parts:
         try:
             PARTS[name](report, args)

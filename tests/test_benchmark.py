@@ -26,6 +26,7 @@ from puzzles.sentences import render
 from recipes.arguments import puzzles_of
 from recipes.data import fresh_puzzles
 from recipes.evaluation import benchmark
+from recipes.evaluation import task as tasks
 from recipes.evaluation.measures import summarize, summary_table
 from recipes.runs import score
 from rewards.accuracy import accuracy, published_accuracy
@@ -452,6 +453,8 @@ def test_claude_gets_its_budget_and_its_thinking_is_no_answer(rows, dataset, tmp
         thinking = f"{sheet(row)}\n{first}. {second}.\nSuppose {false}."
         return claude(thinking, f"{first}. {false}.\n{sheet(row, wrong=1) if rows.index(row) else 'Who knows.'}", usage)
 
+    counted = []
+    monkeypatch.setattr(tasks, "display_counter", lambda *shown: counted.append(shown))
     with openai_server(answer) as (server, url):
         monkeypatch.setenv("ANTHROPIC_BASE_URL", url.removesuffix("/v1"))
         monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-none")
@@ -464,6 +467,7 @@ def test_claude_gets_its_budget_and_its_thinking_is_no_answer(rows, dataset, tmp
     result = json.loads((tmp_path / "claude-3-7-sonnet-latest-16k" / "result.json").read_text())
     assert result["accuracy"]["mean"] == pytest.approx(np.mean([0, *(1 - 1 / len(row["solution"]) for row in rows[1:4])]))
     assert result["dollars"]["mean"] == pytest.approx((1000 * 3 + 300 * 15) / 1e6)
+    assert counted == [("dollars", shown) for shown in ("0.01", "0.01", "0.02", "0.03")]  # while it ran
     # Deductions in the thinking count, and what it still supposes there does not affect the answer.
     assert result["verdicts"] == {"proved": 2 * 4, "refuted": 4, "undecided": 0, "timed out": 0}
 

@@ -26,9 +26,11 @@ def smoke(folder, *options):
 
 
 def test_the_checks_of_a_step_pass_on_a_cpu(tmp_path):
-    done, checks = smoke(tmp_path, "--device", "cpu", "--parts", "environment", "exactness", "training", "vllm")
+    done, checks = smoke(tmp_path, "--device", "cpu", "--parts", "environment", "exactness", "training", "generation", "vllm")
     assert done.returncode == 0, done.stdout
-    assert [check["ok"] for check in checks.values()] == [True] * 8 + [None]
+    assert [check["ok"] for check in checks.values()] == [True] * 9 + [None]
+    assert checks["4 completions of 20 tokens, Transformers"]["measured"]["tokens_per_second"] > 0
+    assert checks["a step, packed"]["measured"]["tflops"] > 0
     assert checks["packed float32 against stock"]["measured"]["gradient"] < 1e-5
     assert checks["a step, stock"]["measured"]["tokens"] > 2 * checks["a step, packed"]["measured"]["tokens"]
     assert "0 NOT OK, 1 not run" in done.stdout

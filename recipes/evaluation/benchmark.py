@@ -235,7 +235,8 @@ def ask_model(args: argparse.Namespace, settings: dict, folder: Path, rows: list
                 thinking_opened = template_opens_thinking(url, served_name, template_kwargs)
         else:
             model = guesser() if args.model == "guess" else api_model(args.model, config)
-        task = task_of(samples, source, args.samples, thinking_opened)
+        price = None if args.gpu_dollars is not None else price_of(args.model, args.prices)
+        task = task_of(samples, source, args.samples, thinking_opened, price)
         _, logs = eval_set(
             task, model=model, log_dir=str(folder / "logs"), log_buffer=1, max_samples=args.max_connections,
             fail_on_error=True, continue_on_fail=True, retry_attempts=0, retry_immediate=False, ctl_server=False,

@@ -24,6 +24,7 @@ from rewards.deductions import DECIDED
 
 if TYPE_CHECKING:  # the report does without Inspect
     from inspect_ai.log import EvalSample
+    from inspect_ai.model import ModelUsage
 
 KINDS = ("murderer", "weapon", "room", "time", "motive", "motives", "places")  # of questions; the last two are the bonus
 INCOMPLETE = {"cut_off": "truncated", "refused": "refused", "empty": "empty", "failed": "failed"}  # responses, in words
@@ -86,7 +87,7 @@ def summarize(samples: list[EvalSample], per_puzzle: int, price: dict | None, gp
             per_token = gpu_dollars / 3600 * result["seconds"] / max(tokens, 1)
             result["dollars"] = over_puzzles(lambda s: (per_token * s.output.usage.output_tokens, 1))
         elif price:
-            result["dollars"] = over_puzzles(lambda s: (dollars(s, price), 1))
+            result["dollars"] = over_puzzles(lambda s: (dollars(s.output.usage, price), 1))
     return result
 
 
@@ -181,9 +182,8 @@ def read_yaml(file: Path) -> dict:
     return content or {}
 
 
-def dollars(sample: EvalSample, price: dict) -> float:
+def dollars(usage: ModelUsage, price: dict) -> float:
     """What a response cost, from its own token counts. Output tokens include the reasoning."""
-    usage = sample.output.usage
     cached, written = usage.input_tokens_cache_read or 0, usage.input_tokens_cache_write or 0
     full = usage.input_tokens * price["input"] + usage.output_tokens * price["output"]
     return (full + cached * price["cached"] + written * price.get("cache_write", price["input"])) / 1e6

@@ -18,6 +18,7 @@ from inspect_ai.model import (
 )
 from inspect_ai.scorer import Score, mean, scorer
 from inspect_ai.solver import solver
+from inspect_ai.util import display_counter
 from tqdm import tqdm
 
 from puzzles.clues import Motivated, Murder
@@ -26,7 +27,7 @@ from puzzles.dataset import puzzle_of, read_rows
 from puzzles.difficulty import band, depths
 from puzzles.messages import text_of
 from puzzles.scenario import Setting
-from recipes.evaluation.measures import deduction_measures
+from recipes.evaluation.measures import deduction_measures, dollars
 from rewards.accuracy import Prompt, answers_of, grade, published_accuracy
 from rewards.deductions import cached_judge
 from rewards.deductions.llm_extractor import ExtractionError, Extractor, known_sentences
@@ -58,15 +59,15 @@ def dataset_rows(dataset: str, split: str, count: int) -> tuple[list[dict], str]
     return rows, source
 
 
-def task_of(samples: list[Sample], source: str, times: int, thinking_opened: bool = False) -> Task:
+def task_of(samples: list[Sample], source: str, times: int, thinking_opened: bool = False, price: dict | None = None) -> Task:
     """These samples as an Inspect task, each asked this many times.
 
     Args:
         source: where the puzzles come from, for Inspect's logs.
-        thinking_opened: see `grader`.
+        thinking_opened, price: see `grader`.
     """
     return Task(
-        dataset=MemoryDataset(samples, name=source), solver=ask(), scorer=grader(thinking_opened),
+        dataset=MemoryDataset(samples, name=source), solver=ask(), scorer=grader(thinking_opened, price),
         epochs=Epochs(times, []), name="temporal_clue",
     )  # fmt: skip
 
@@ -126,15 +127,23 @@ def ask():
 
 
 @scorer(metrics={"*": [mean()]})
-def grader(thinking_opened: bool = False):
+def grader(thinking_opened: bool = False, price: dict | None = None):
     """Both graders, on the answer without the reasoning, and the verdicts on all deductions, those in the reasoning included.
+
+    With a price, the progress display has the dollars spent since the start.
 
     Args:
         thinking_opened: whether the server's chat template opens the thinking, so that a response that never closes it has no
             answer.
+        price: dollars per million tokens, as of `price_of`.
     """
+    spent = 0.0
 
     async def score(state, target):
+        nonlocal spent
+        if price and state.output.usage:
+            spent += dollars(state.output.usage, price)
+            display_counter("dollars", f"{spent:.2f}")
         answers, response = list(target), state.output.completion
         answer = without_thinking(response, opened=thinking_opened and not reasoning_parts(state.output))
         right = grade(answer, answers, state.input_text)

@@ -1,16 +1,22 @@
 """How much memory and disk a run needs, by arithmetic.
 
-Model states are counted as in DeepSpeed's estimator (deepspeed/runtime/zero/stage3.py,
-estimate_zero3_model_states_mem_needs): 18 bytes per trained parameter (2 weight, 4 gradient, 12 AdamW in float32), 2 per frozen
-one, and 4 per parameter of the largest module, gathered with its gradient. A test compares the two. Without DeepSpeed a trained
-parameter also takes 18 (4 weight, 2 its copy under autocast, 4 gradient, 8 AdamW), a frozen one what its dtype takes.
+Model states under ZeRO-3 are DeepSpeed's estimate (deepspeed/runtime/zero/stage3.py, estimate_zero3_model_states_mem_needs)
+with gradients in bfloat16, as its engine keeps them: 16 bytes per trained parameter (2 weight, 2 gradient, 12 AdamW in float32)
+and 2 per frozen one. A test compares the two. The largest module, which the estimate adds, is counted where it is gathered: its
+weight with the other gathered weights, its gradient with the activations. Without DeepSpeed a trained parameter takes 18 (4
+weight, 2 its copy under autocast, 4 gradient, 8 AdamW), a frozen one what its dtype takes.
+
+Activations are within 10 % of what benchmarks/memory.py measures, for every recipe; a test compares them.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from transformers import PreTrainedConfig
 from trl import GRPOConfig
 
+from puzzles.files import read_json
 from recipes.arguments import RunArguments
 from recipes.batch_geometry import divided_by_tokens
 from recipes.machine import GiB, Machine
@@ -18,8 +24,12 @@ from recipes.packing import MIN_PADDING_RATIO
 from recipes.pretrained import Parameters
 
 OVERHEAD = 4 * GiB  # CUDA context, NCCL's buffers and vLLM's CUDA graphs: an allowance, not a formula
+MARGIN = 0.05  # of a GPU's memory that has to stay free, for what PyTorch's allocator can't use and the estimates miss
 CHECKPOINT = 14  # bytes per trained parameter: weight in bf16, and in float32 with AdamW's two moments; without DeepSpeed 12
 LIVE_PARAMETERS = 10**9  # DeepSpeed keeps no more gathered at a time (stage3_max_live_parameters)
+BUCKET = 5 * 10**8  # gradients that DeepSpeed reduces at once (reduce_bucket_size)
+SIMULATED = Path(__file__).with_name("simulated.json")  # python -m benchmarks.memory --output recipes/planner/simulated.json
+LOGITS = 4096 * 32768  # of the head at a time (TRL's TOKEN_CHUNK_SIZE and vocabulary chunk)
 
 
 def states(p: Parameters, machine: Machine) -> tuple[float, float]:
@@ -27,13 +37,19 @@ def states(p: Parameters, machine: Machine) -> tuple[float, float]:
     frozen = p.total - p.trained
     if not machine.zero3:  # trained in float32, their gradients and AdamW's moments too, under autocast's copy in 16 bits
         return (2 if machine.float32_masters else p.bytes_each) * frozen + 18 * p.trained, 0
-    gathered = 4 * p.largest
     if not machine.offload_optimizer:
-        on_cpu = 1.5 * gathered * machine.processes / machine.nodes
-        return gathered + (2 * frozen + 18 * p.trained) / machine.processes, on_cpu
+        on_cpu = 1.5 * 4 * p.largest * machine.processes / machine.nodes
+        return (2 * frozen + 16 * p.trained) / machine.processes, on_cpu
     if not machine.offload_parameters:
-        return gathered + 2 * p.total / machine.processes, 1.5 * 16 * p.trained / machine.nodes
-    return gathered, 1.5 * (2 * frozen + 18 * p.trained) / machine.nodes
+        return 2 * p.total / machine.processes, 1.5 * 16 * p.trained / machine.nodes
+    return 0, 1.5 * (2 * frozen + 18 * p.trained) / machine.nodes
+
+
+def zero3_buffers(p: Parameters) -> tuple[float, float]:
+    """Bytes on each GPU for ZeRO-3's bucket of gradients; and beside it while training, for gathered weights and for the copy
+    of a bucket that is reduced. A gradient larger than the bucket goes alone.
+    """
+    return 2 * BUCKET, 2 * min(LIVE_PARAMETERS, p.total) + 2 * min(max(BUCKET, p.largest), p.trained)
 
 
 def head_size(config: PreTrainedConfig) -> int:
@@ -42,24 +58,76 @@ def head_size(config: PreTrainedConfig) -> int:
 
 def tokens_at_once(run_args: RunArguments, args: GRPOConfig, longest: int) -> int:
     """Most tokens that go forward and backward together on a GPU, if the longest row has `longest`."""
-    if divided_by_tokens(run_args, args):
+    if divided_by_tokens(run_args, args):  # rows that are padded by less than this are not packed
         return round(MIN_PADDING_RATIO * max(run_args.packed_tokens, longest))
     return args.per_device_train_batch_size * longest
 
 
-def activations(config: PreTrainedConfig, args: GRPOConfig, tokens: int, length: int) -> float:
-    """Peak bytes of the activations of this many tokens, in rows of this length.
+def activations(
+    config: PreTrainedConfig,
+    args: GRPOConfig,
+    tokens: int,
+    longest: int,
+    lora: bool = False,
+    autocast: bool = False,
+    padded: bool = True,
+) -> float:
+    """Peak bytes of the forward and backward of this many tokens, beyond weights and complete gradients.
 
-    With activation checkpointing: the input of each layer in bf16, and what the backward of one layer needs, which is two
-    norms' inputs and outputs, q, k, v and the attention's output, and the four tensors of the gated MLP. Attention itself
-    keeps nothing, but padding makes a mask of 2 bytes for each pair of positions. Then the gradient of the LM head in
-    float32 (trl/kernels/chunked_logprob.py, which makes logits in small tiles only).
+    With activation checkpointing: the input of each layer in bfloat16, and the larger of two parts that never coincide, the
+    head's backward and one layer's. Per token, with hidden size h, intermediate size i, and all attention heads together a:
+
+        a layer's backward   12 i   gate, up, SiLU, their product, and gradients of two of these
+                             18 h   of two norms the input in float32, its copy and the output; the gradient
+                              4 a   queries, and the output of attention
+                              4 a   padded: keys and values, repeated for each query head. Packed: those of all segments
+        padded                3     bytes for each pair of positions in a row: the mask, and what cuDNN gets of it
+        LoRA in float32      14 i + 30 h in place of 12 i + 18 h: each linear layer casts its input
+        the head             14 h   its input, in float32 too, and the gradient
+        the head, trained     6     bytes per weight: the gradient in float32, and its copy
+
+    Args:
+        tokens: with those of the padding.
+        longest: the most tokens of a row.
+        lora: whether only adapters are trained.
+        autocast: whether the trained weights are in float32, as without DeepSpeed.
+        padded: whether they are in rows; otherwise they are packed, and segments attend to at most twice as many keys.
     """
-    hidden, layers = config.hidden_size, config.num_hidden_layers
-    attention = 2 * (config.num_attention_heads + config.num_key_value_heads) * head_size(config)
-    layer = 2 * (4 * hidden + attention + 4 * config.intermediate_size)
-    kept = layers * 2 * hidden + layer if args.activation_checkpointing else layers * layer
-    return tokens * kept + 2 * tokens * length + 4 * config.vocab_size * hidden
+    h, i = config.hidden_size, config.intermediate_size
+    a, kv = (heads * head_size(config) for heads in (config.num_attention_heads, config.num_key_value_heads))
+    rows = -(-tokens // longest)
+    attention = tokens * (4 * a + 3 * tokens / rows) if padded else 4 * kv * 2 * tokens
+    layer = tokens * ((14 * i + 30 * h if lora and autocast else 12 * i + 18 * h) + 4 * a) + attention
+    head = 14 * tokens * h + 2 * LOGITS + (0 if lora else 6 * config.vocab_size * h)
+    if not lora and config.tie_word_embeddings:  # the gradient of the head waits for that of the embedding
+        layer += 2 * config.vocab_size * h
+    if args.activation_checkpointing:
+        return config.num_hidden_layers * 2 * h * tokens + max(layer, head)
+    kept = tokens * (8 * i + 16 * h + 4 * a) + attention
+    return config.num_hidden_layers * kept + max(layer - kept, head)
+
+
+def simulated(p: Parameters, zero3: bool, tokens: int) -> str:
+    """What benchmarks/memory.py measured for this model, in GiB, as a cell of the plan's table."""
+    model = {"parameters": p.total, "trained": p.trained, "zero3": zero3}
+    for row in read_json(SIMULATED)["rows"]:
+        if row.items() >= (model | {"tokens": tokens, "padded": True}).items():
+            return f"{row['measured_gib']:.1f} GiB"
+    return "no (make bench-memory has the recipes as they are)"
+
+
+def vllm_cache(config: PreTrainedConfig, p: Parameters, args: GRPOConfig, machine: Machine) -> tuple[float, float, float]:
+    """Of a colocated vLLM: bytes of weights and of KV cache on each GPU, and the tokens that the cache of its GPUs holds.
+
+    Beside them it has the activations of the 4,096 tokens that TRL lets it batch, 1 GiB, and a count of each token of the
+    vocabulary for each completion of its GPUs, 4 bytes each (vllm/v1/worker/gpu/sample/penalties.py).
+    """
+    tp = args.vllm_tensor_parallel_size
+    counts = 4 * config.vocab_size * args.generation_batch_size / machine.processes * tp
+    weights = 2 * p.total / tp
+    cache = args.vllm_gpu_memory_utilization * machine.gpu - weights - counts - GiB
+    token = 2 * config.num_hidden_layers * config.num_key_value_heads * head_size(config) * 2  # keys, values, bf16
+    return weights, cache, max(cache * tp / token, 0)
 
 
 def memory(
@@ -70,50 +138,53 @@ def memory(
     args: GRPOConfig,
     lengths: list[int],
     completion: int,
+    correction: float = 1.0,
 ) -> tuple[dict[str, str], list[str]]:
     """Memory on each GPU while it trains and while it generates: rows of the plan's table, and what does not fit.
 
     Args:
         lengths: tokens of each prompt.
         completion: tokens of a completion, on average.
+        correction: measured activations, as a multiple of those estimated.
     """
     longest, mean = max(lengths) + args.max_completion_length, sum(lengths) // len(lengths) + completion
     on_gpu, on_cpu = states(p, machine)
     if args.beta and p.trained == p.total:  # a reference model; with LoRA it is the model without its adapter
         on_gpu += 2 * p.total / machine.processes if machine.zero3 else p.bytes_each * p.total
     at_once = tokens_at_once(run_args, args, longest)
-    activation_bytes = activations(config, args, at_once, longest)
+    activation_bytes = correction * activations(config, args, at_once, longest, p.trained < p.total, not machine.zero3)
+    bucket, gathered = zero3_buffers(p) if machine.zero3 else (0, 0)
     colocated = args.use_vllm and args.vllm_mode == "colocate"
     budget = args.vllm_gpu_memory_utilization * machine.gpu if colocated else 0
     awake = 0 if args.vllm_enable_sleep_mode else budget
-    training = on_gpu + activation_bytes + awake + OVERHEAD + (2 * min(LIVE_PARAMETERS, p.total) if machine.zero3 else 0)
+    training = on_gpu + activation_bytes + awake + OVERHEAD + bucket + gathered
+    usable = (1 - MARGIN) * machine.gpu
     limit = f"{machine.gpu / GiB:.1f} GiB a GPU"
+    too_much = f"but a plan may use {usable / GiB:.1f} of a GPU's {machine.gpu / GiB:.1f}"
     rows = {
         "model states": f"{on_gpu / GiB:.1f} GiB a GPU, {on_cpu / GiB:.0f} GiB a node",
         "activations, logits": f"{activation_bytes / GiB:.1f} GiB, {at_once:,} tokens",
+        "the same, simulated": simulated(p, machine.zero3, at_once if args.activation_checkpointing else 0),
         "memory, training": f"{training / GiB:.1f} of {limit}",
     }
     problems = []
-    if training > machine.gpu:
+    if training > usable:
         smaller = "packed_tokens" if divided_by_tokens(run_args, args) else "per_device_train_batch_size"
-        fix = f"lower {smaller}" if training - activation_bytes / 2 < machine.gpu else "use more nodes"
+        fix = f"lower {smaller}" if training - activation_bytes / 2 < usable else "use more nodes"
         if machine.zero3 and not machine.offload_optimizer:
             fix += ", or offload the optimizer (accelerate_configs/zero3_offload.yaml)"
-        problems.append(f"training needs {training / GiB:.1f} GiB, but a GPU has {machine.gpu / GiB:.1f}: {fix}.")
+        problems.append(f"training needs {training / GiB:.1f} GiB, {too_much}: {fix}.")
     if colocated:
         tp = args.vllm_tensor_parallel_size
-        weights = 2 * p.total / tp
-        cache = budget - weights - GiB  # less vLLM's activations, at the 4,096 tokens that TRL lets it batch
-        token = 2 * config.num_hidden_layers * config.num_key_value_heads * head_size(config) * 2  # keys, values, bf16
-        tokens = max(cache * tp / token, 0)
+        weights, cache, tokens = vllm_cache(config, p, args, machine)
         at_once = tokens / mean * (machine.processes // tp)
-        generating = on_gpu + budget + OVERHEAD
+        generating = on_gpu + budget + OVERHEAD + bucket + (2 * p.largest if machine.zero3 else 0)  # the weight in transfer
         rows["vLLM"] = f"{weights / GiB:.1f} GiB weights + {max(cache, 0) / GiB:.1f} KV cache a GPU (TP {tp})"
         rows["KV cache holds"] = f"{at_once:,.0f} completions of {completion:,} tokens"
         rows["memory, generating"] = f"{generating / GiB:.1f} of {limit}"
-        if generating > machine.gpu:
+        if generating > usable:
             problems.append(
-                f"generating needs {generating / GiB:.1f} GiB, but a GPU has {machine.gpu / GiB:.1f}: lower "
+                f"generating needs {generating / GiB:.1f} GiB, {too_much}: lower "
                 "vllm_gpu_memory_utilization, offload the optimizer (accelerate_configs/zero3_offload.yaml), or use more nodes."
             )
         if tokens < longest:

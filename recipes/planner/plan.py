@@ -5,11 +5,13 @@
 
 Accepts every option of recipes/grpo.py, and one or more accelerate configs (--machines), each a column of the table. Anything
 that won't work is marked NOT OK, with a fix; recipes/grpo.py makes the same checks on its own machine before it loads anything.
-Times and dollars are only as good as the throughput that you state: use your own after the first iterations.
+Times and dollars are only as good as the throughput that you state: use your own after the first iterations, or let
+--measured outputs/smoke-gpu.json correct it, and memory, with what `make smoke-gpu` measured on a GPU of the same kind.
 """
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +19,7 @@ from pathlib import Path
 from transformers import Qwen2Config, Qwen3Config
 from trl import GRPOConfig, ModelConfig
 
+from puzzles.files import read_json
 from puzzles.tables import text_table
 from recipes.alarms import AlarmArguments
 from recipes.arguments import PuzzleArguments, RunArguments, parse
@@ -61,6 +64,13 @@ class PlanArguments:
     peak_tflops: float = field(default=989.0, metadata={"help": "Dense bf16 TFLOP/s of a GPU: 989 H100, 312 A100."})
     mfu: float = field(default=0.3, metadata={"help": "Model FLOPs utilization: the share of the peak that training reaches."})
     generation_speed: float = field(default=1000.0, metadata={"help": "Tokens per second that vLLM generates on one GPU."})
+    measured: str | None = field(
+        default=None,
+        metadata={
+            "help": "The JSON file of `make smoke-gpu`: its training speed replaces mfu, its vLLM's speed generation_speed, "
+            "scaled by parameters, and its memory corrects that of activations."
+        },
+    )
     completion_tokens: int | None = field(
         default=None,
         metadata={"help": "Expected mean length of a completion. Default: 1200, or max_completion_length if that is less."},
@@ -118,6 +128,49 @@ def estimate(
     return rows
 
 
+def use_measured(plan: PlanArguments, parameters: int) -> tuple[float, str]:
+    """Put what recipes/smoke_gpu.py measured into the plan's `mfu` and `generation_speed`.
+
+    The smoke test states the FLOPs of the gradient, 6 per parameter and token; with activation checkpointing 8 are computed.
+    Generation is taken to be slower in proportion to the parameters.
+
+    Args:
+        parameters: of the model that is planned.
+
+    Returns:
+        Measured activations, as a multiple of those estimated, and what was measured, in words.
+
+    Raises:
+        ValueError: if the file is not a report from a GPU, lacks a measurement, or has an impossible one.
+    """
+    file, again = plan.measured, "run make smoke-gpu on a GPU, and give its outputs/smoke-gpu.json."
+    try:
+        report = read_json(Path(file))
+        found = {(check["part"], check["name"]): check["measured"] for check in report["checks"]}
+        if report["device"] != "cuda":
+            raise ValueError(f"{file} was measured on {report['device']}: {again}")
+        tflops = found["training", "a step, packed"]["tflops"] * 8 / 6
+        step = found["memory", "a step, packed"]
+        correction = (step["bytes"] - step["gradients"]) / (step["planned"] - step["gradients"])
+        generation = next((x for (part, _), x in found.items() if part == "generation" and x.get("engine") == "vLLM"), None)
+        speed = generation["tokens_per_second"] * generation["parameters"] / parameters if generation else plan.generation_speed
+        possible = 0 < tflops <= plan.peak_tflops and 0 < correction < 10 and 0 < speed < math.inf
+    except OSError as error:
+        raise ValueError(f"{file}: {error.strerror}: {again}") from None
+    except (LookupError, TypeError, AttributeError, ArithmeticError) as error:
+        raise ValueError(
+            f"{file} is no report of recipes/smoke_gpu.py with a step and its memory ({error!r}): {again}"
+        ) from None
+    if not possible:
+        raise ValueError(
+            f"{file} has {tflops:,.1f} TFLOP/s of --peak_tflops {plan.peak_tflops:,.0f}, activations {correction:.2f} times "
+            f"those estimated, and {speed:,.1f} tokens/s, which is impossible: give the GPU's peak, or {again}"
+        )
+    plan.mfu, plan.generation_speed = tflops / plan.peak_tflops, speed
+    engine = "generation, scaled by parameters" if generation else "but not vLLM's speed, which is assumed"
+    return correction, f"Measured in {file}: training, activations ({correction:.2f} times the estimate), {engine}"
+
+
 def main(
     plan: PlanArguments,
     puzzle_args: PuzzleArguments,
@@ -149,6 +202,12 @@ def main(
     except (ValueError, OSError) as error:
         sys.exit(f"recipes/planner/plan.py: {error}")
     parameters, mean = count_parameters(config, model_args), sum(lengths) / len(lengths)
+    correction, source = 1.0, "Assumed, not measured"
+    if plan.measured:
+        try:
+            correction, source = use_measured(plan, parameters.total)
+        except ValueError as error:
+            sys.exit(f"recipes/planner/plan.py: measured: {error}")
     print(f"{name}: {parameters.total / 1e9:.2f} B parameters, {parameters.trained / 1e9:.2f} B trained")
     sample = ", a sample (make dataset makes all of them)" if sampled else ""
     counted = "tokenized" if tokenizer else "an upper bound from their characters: the tokenizer can't be reached"
@@ -172,7 +231,7 @@ def main(
             rows |= geometry_rows(geometry, run_args, args, len(held_out))
             found += geometry_problems(geometry, run_args, args, len(held_out))
         for part, more in (
-            memory(config, parameters, machine, run_args, args, lengths, plan.completion_tokens),
+            memory(config, parameters, machine, run_args, args, lengths, plan.completion_tokens, correction),
             disk(parameters, machine),
         ):
             rows |= part
@@ -186,9 +245,8 @@ def main(
         for problem in found:
             print(f"\nNOT OK, {machine_name}: {problem}")
     print(
-        f"\nAssumed, not measured: vLLM generates {plan.generation_speed:,.0f} tokens/s on a GPU; training reaches "
-        f"{plan.mfu:.0%} of\n{plan.peak_tflops:,.0f} TFLOP/s; ${plan.price:.2f} per GPU-hour "
-        "(--generation_speed --mfu --peak_tflops --price)."
+        f"\n{source}:\nvLLM generates {plan.generation_speed:,.0f} tokens/s on a GPU; training reaches {plan.mfu:.0%} of "
+        f"{plan.peak_tflops:,.0f} TFLOP/s; ${plan.price:.2f} per\nGPU-hour (--generation_speed --mfu --peak_tflops --price)."
     )
     if all(problems.values()):
         sys.exit(1)

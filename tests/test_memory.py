@@ -1,0 +1,75 @@
+"""The simulation of memory: it agrees with a GPU, and the plan agrees with it."""
+
+import pytest
+from transformers import Qwen2Config
+from trl import GRPOConfig
+
+from benchmarks.memory import RECIPES, main, packed_rows, padded_rows, simulate
+from puzzles.files import read_json
+from recipes.machine import GiB
+from recipes.planner.memory import SIMULATED, activations
+from recipes.planner.plan import KNOWN_CONFIGS
+from tests import in_process
+
+
+def shape(size: str, layers: int) -> Qwen2Config:
+    values = KNOWN_CONFIGS[f"Qwen/Qwen2.5-{size}-Instruct"].to_dict()
+    return Qwen2Config(**(values | {"num_hidden_layers": layers, "layer_types": None}))
+
+
+@pytest.mark.parametrize(
+    ("size", "layers", "rows", "packed", "gib"),
+    [
+        pytest.param("14B", 2, packed_rows(16384), True, 6.63, marks=pytest.mark.slow),
+        ("14B", 4, packed_rows(16384), True, 7.66),
+        ("14B", 4, [(0, 1024, 8192), (1, 1024, 8192)], False, 8.16),
+        pytest.param("32B", 2, packed_rows(16384), True, 9.69, marks=pytest.mark.slow),
+    ],
+)
+def test_the_simulation_agrees_with_an_h100(size, layers, rows, packed, gib):
+    """Peaks beyond weights that an H100 had (LOG.md, "One H100"), gradients included."""
+    live = simulate(shape(size, layers), rows, packed_tokens=16384 if packed else None, keep_gradients=True)
+    assert live.peak / GiB == pytest.approx(gib, rel=0.005)
+    assert sum(size for size, _ in live.at_peak) == live.peak
+    assert live.now == sum(size for size, _ in live.alive.values()) > 0  # the gradients
+
+
+@pytest.mark.parametrize("tokens", [100, 1229, 5000, 16384])
+def test_packed_rows_fill_a_sequence(tokens):
+    rows = packed_rows(tokens)
+    lengths = {prompt: before - 1 for prompt, before, _ in rows}
+    assert not rows or sum(lengths.values()) + sum(row[2] for row in rows) == tokens
+
+
+@pytest.mark.parametrize(
+    ("size", "layers", "padded", "options"),
+    [
+        ("14B", 1, False, {}),  # the head's peak
+        ("14B", 4, True, {}),
+        ("1.5B", 2, False, {"lora_r": 32, "zero3": False}),
+        pytest.param("14B", 2, True, {"lora_r": 32}, marks=pytest.mark.slow),
+        pytest.param("1.5B", 4, False, {"lora_r": 32, "checkpointing": False}, marks=pytest.mark.slow),
+    ],
+)
+def test_the_plan_is_within_10_percent_of_the_simulation(size, layers, padded, options):
+    tokens, config = 8192, shape(size, layers)
+    live = simulate(config, (padded_rows if padded else packed_rows)(tokens), **options)
+    args = GRPOConfig("none", use_cpu=True, activation_checkpointing=options.get("checkpointing", True))
+    longest = tokens // 2 if padded else tokens
+    planned = activations(config, args, tokens, longest, "lora_r" in options, not options.get("zero3", True), padded)
+    assert planned == pytest.approx(live.peak, rel=0.1)
+
+
+def test_every_recipe_was_simulated_and_its_plan_is_within_10_percent():
+    rows = read_json(SIMULATED)["rows"]
+    assert {row["recipe"] for row in rows} == {*RECIPES}
+    for row in rows:
+        assert row["planned_gib"] == pytest.approx(row["measured_gib"], rel=0.1), row
+
+
+@pytest.mark.slow
+def test_what_was_simulated_is_what_the_code_does(tmp_path):
+    """If this fails: python -m benchmarks.memory --output recipes/planner/simulated.json"""
+    done = in_process.run(main, "--output", tmp_path / "simulated.json")
+    assert done.returncode == 0, done.stderr
+    assert read_json(tmp_path / "simulated.json") == read_json(SIMULATED)
