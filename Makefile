@@ -41,16 +41,13 @@ train-smol: .venv/cpu ## Train a real language model, SmolLM2-135M-Instruct, on 
 train-detective: $(if $(shell command -v nvidia-smi),.venv/gpu,.venv/dev) ## Train that model on the published size mix, for one H100 (PUBLISHED=val.json SEED=0 ARGS="--demonstrations 300")
 	$(BIN)/python recipes/smollm2/train_smol.py --recipe smollm2-135m-published --seed $(SEED) $(PUBLISHED:%=--published %) $(ARGS)
 
-##@ Puzzles
+##@ Make puzzles and look at them
 
 puzzle: .venv/cpu ## Print a puzzle and its solution (SEED=0 INDEX=0)
 	$(BIN)/python -m puzzles --seed $(SEED) --index $(INDEX)
 
 dataset: .venv/cpu ## Write train, validation and test splits to outputs/temporal-clue (ARGS="--mix easy=2000,medium=2000,hard=1000")
 	$(BIN)/python -m puzzles.dataset $(ARGS)
-
-push-dataset: .venv/cpu | outputs/temporal-clue ## Publish that dataset on the Hugging Face Hub (REPO=name/temporal-clue PRIVATE=1 DRY_RUN=1 REPLACE=1)
-	$(BIN)/python -m puzzles.dataset.hub $(REPO) $(if $(PRIVATE),--private) $(if $(DRY_RUN),--dry-run) $(if $(REPLACE),--replace)
 
 gallery: .venv/cpu ## Write GALLERY.md and gallery/: one puzzle of each difficulty, with judged reasoning
 	$(BIN)/python -m puzzles.viewer.gallery
@@ -60,7 +57,7 @@ show-deductions: .venv/cpu ## Print a completion with every deduction coloured b
 	@test -n "$(FILE)" || { echo "Which file? For example: make show-deductions FILE=gallery/deductions.jsonl, or a benchmark .eval log"; exit 1; }
 	@$(BIN)/python -m rewards.deductions.view "$(FILE)" $(ARGS)
 
-##@ Training
+##@ Plan and train
 
 plan-1.5b: .venv/cpu ## Plan train-1.5b without a GPU: batches, memory, disk, hours, dollars (ARGS="--price 0.4")
 	$(call PLAN,single_gpu,qwen2.5-1.5b,--gpu_gib 23.6 --cpu_gib 64 --peak_tflops 165 --price 0.5)
@@ -97,14 +94,10 @@ dashboard: .venv/cpu ## Show the curves of all runs in a browser (trackio, read 
 rehearse: .venv/dev ## Rehearse the large recipes on two CPU cores: ZeRO-3, vLLM, LoRA, two nodes, KL, kill and resume
 	$(BIN)/python -m pytest tests/test_rehearsal.py -v
 
-push-model: .venv/cpu ## Publish a finished run's model on the Hub (RUN=… REPO=name/model PRIVATE=1 DRY_RUN=1 REPLACE=1 ARGS="--licence mit")
-	@test -n "$(RUN)" || { echo "Which run? For example: make push-model RUN=outputs/qwen2.5-14b REPO=name/temporal-clue-14b"; exit 1; }
-	$(BIN)/python recipes/push_model.py $(RUN) $(REPO) $(if $(PRIVATE),--private) $(if $(DRY_RUN),--dry-run) $(if $(REPLACE),--replace) $(ARGS)
-
 tiny-base: .venv/cpu ## Rebuild from scratch the base checkpoint that train-tiny starts from (20 to 30 minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python recipes/sft.py --config recipes/tiny-base.yaml
 
-##@ Evaluation
+##@ Score and compare models
 
 benchmark: $(SERVES) ## Score any local or API model: accuracy, tokens, dollars (MODEL=… RECIPE=tiny-cpu ARGS="--samples 4")
 	@test -n "$(MODEL)" || { echo "Which model? For example: make benchmark MODEL=recipes/tiny/tiny-base RECIPE=tiny-cpu"; exit 1; }
@@ -113,8 +106,10 @@ benchmark: $(SERVES) ## Score any local or API model: accuracy, tokens, dollars 
 benchmark-view: .venv/cpu ## Browse every benchmark response in a browser
 	$(BIN)/inspect view --log-dir outputs/benchmark
 
-report: .venv/cpu ## Write tables and plots of training runs and benchmarks to outputs/report (RUN=outputs/tiny-cpu/seed-0/grpo)
+report: .venv/cpu ## Write tables and plots of training runs and benchmarks to outputs/report, also as one page (RUN=outputs/tiny-cpu/seed-0/grpo)
 	$(BIN)/python recipes/evaluation/report.py $(RUN:%=--run %) $(ARGS)
+
+##@ Put a question to the CPU recipe
 
 experiment-16: ## Does training on only 16 puzzles help? Each experiment: 3 seeds on the CPU (ARGS="--seeds 3 4")
 experiment-tradeoff: ## More puzzles or more samples per iteration, at the same total?
@@ -126,7 +121,16 @@ experiment-deductions: ## Does it help to reward justified deductions?
 $(EXPERIMENTS): .venv/cpu
 	OMP_NUM_THREADS=1 $(BIN)/python recipes/tiny/experiments.py $(@:experiment-%=%) $(ARGS)
 
-##@ Benchmarks of this code
+##@ Publish on the Hugging Face Hub
+
+push-dataset: .venv/cpu | outputs/temporal-clue ## Publish outputs/temporal-clue, made first if it is not there, under your name (REPO=name/temporal-clue PRIVATE=1 DRY_RUN=1 REPLACE=1)
+	$(BIN)/python -m puzzles.dataset.hub $(REPO) $(if $(PRIVATE),--private) $(if $(DRY_RUN),--dry-run) $(if $(REPLACE),--replace)
+
+push-model: .venv/cpu ## Publish a finished run's model, with a card of its scores (RUN=… REPO=name/model PRIVATE=1 DRY_RUN=1 REPLACE=1 ARGS="--merge --licence mit")
+	@test -n "$(RUN)" || { echo "Which run? For example: make push-model RUN=outputs/qwen2.5-14b REPO=name/temporal-clue-14b"; exit 1; }
+	$(BIN)/python recipes/push_model.py $(RUN) $(REPO) $(if $(PRIVATE),--private) $(if $(DRY_RUN),--dry-run) $(if $(REPLACE),--replace) $(ARGS)
+
+##@ Time this code
 
 bench-generate: .venv/cpu ## Time the generator against the published scheme (30 minutes; ARGS="--puzzles 2 --limit 10")
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.generate $(ARGS)
@@ -137,7 +141,7 @@ bench-proof: .venv/cpu ## Time short proofs and count their steps (2 minutes; AR
 bench-step: .venv/dev ## Time a packed optimizer step against stock TRL (20 minutes; ARGS="--groups 16 --means 300")
 	$(BIN)/python -m benchmarks.step $(ARGS)
 
-bench-memory: .venv/cpu ## Measure each recipe's peak of activations on tensors without data, beside the plan (4 minutes; ARGS="--parts")
+bench-memory: .venv/cpu ## Measure each recipe's peak of activations on tensors without data, beside the plan (2 minutes; ARGS="--parts")
 	$(BIN)/python -m benchmarks.memory $(ARGS)
 
 bench-reward: .venv/cpu ## Time the grader against the published one (1 minute)
@@ -146,7 +150,7 @@ bench-reward: .venv/cpu ## Time the grader against the published one (1 minute)
 bench-deductions: .venv/dev ## Time the reader and judge of deductions, and measure how well they read (1 minute)
 	$(BIN)/python -m benchmarks.deductions $(ARGS)
 
-##@ Development
+##@ Work on this repository
 
 test: .venv/dev ## Run the fast tests (5 minutes on two cores)
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile $(ARGS)

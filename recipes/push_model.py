@@ -3,8 +3,9 @@
   python recipes/push_model.py outputs/qwen2.5-14b --dry-run                  show what would be uploaded; needs no token
   python recipes/push_model.py outputs/qwen2.5-14b name/temporal-clue-14b --private
 
-It takes the weights or the LoRA adapter in the run's folder `model`, and the scores that its checkpoints logged. With
---benchmark, results of `make benchmark` are listed too: name the base's first, and the trained model's last.
+It takes the weights or the LoRA adapter in the run's folder `model`, and the scores that its checkpoints logged. With --merge,
+an adapter is merged into its base, so that anything can load the result, without PEFT. With --benchmark, results of `make
+benchmark` are listed too: name the base's first, and the trained model's last.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import shutil
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import yaml
 from huggingface_hub import EvalResult, HfApi, ModelCardData
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from peft import AutoPeftModelForCausalLM
 
 from puzzles.dataset.hub import check_id, print_files, publish
 from puzzles.files import read_json
@@ -39,14 +43,14 @@ SETTINGS = (  # of a run, those that the card lists
 LORA_SETTINGS = ("use_peft", "lora_r", "lora_alpha", "lora_target_modules")
 
 
-def card(folder: Path, repo: str, licence: str, results: list[dict]) -> str:
+def card(folder: Path, repo: str, licence: str, results: list[dict], adapter: bool) -> str:
     """The model card of a run: README.md on the Hub.
 
     Args:
         results: benchmarks to list, the trained model's last.
+        adapter: whether a LoRA adapter is published, and not weights.
     """
     run, arguments = Run(folder), read_json(folder / "run.json")
-    adapter = (folder / "model" / "adapter_config.json").exists()
     before, after = first_and_last(run.accuracy)
     base = arguments["model_name_or_path"]
     on_hub = base.count("/") == 1 and not Path(base).exists()
@@ -134,20 +138,37 @@ def benchmarks(results: list[dict]) -> str:
     return "\n" + markdown_table((f"`make benchmark`, {results[-1]['puzzles']['source']}", "answers right"), cells) + "\n"
 
 
-def content(folder: Path, repo: str, licence: str, results: list[dict]) -> dict[str, bytes | Path]:
+def merge(adapter: Path, into: Path) -> None:
+    """Write a LoRA adapter's base with the adapter merged into it, in the base's dtype, and the adapter's tokenizer."""
+    AutoPeftModelForCausalLM.from_pretrained(adapter, dtype="auto").merge_and_unload().save_pretrained(into)
+    for file in adapter.iterdir():
+        if file.is_file() and not file.name.startswith("adapter_"):
+            shutil.copy(file, into)
+
+
+def content(folder: Path, repo: str, licence: str, results: list[dict], merge_into: Path | None) -> dict[str, bytes | Path]:
     """What is published of a run, path on the Hub → bytes or file.
 
+    Args:
+        merge_into: an empty folder in which to merge the run's adapter into its base; None to publish what the run saved.
+
     Raises:
-        ValueError: if the run is not finished.
+        ValueError: if the run is not finished, or has no adapter to merge.
     """
-    if not (folder / "model" / "config.json").exists() and not (folder / "model" / "adapter_config.json").exists():
-        raise ValueError(f"{folder} holds no finished run: {folder / 'model'} has no model. Is it the run's folder?")
-    files = {file.name: file for file in sorted((folder / "model").iterdir()) if file.name not in NOT_UPLOADED}
+    model, adapter = folder / "model", (folder / "model" / "adapter_config.json").exists()
+    if not adapter and not (model / "config.json").exists():
+        raise ValueError(f"{folder} holds no finished run: {model} has no model. Is it the run's folder?")
+    if merge_into:
+        if not adapter:
+            raise ValueError(f"{model} holds whole weights, and no adapter: leave out --merge.")
+        merge(model, merge_into)
+        model, adapter = merge_into, False
+    files = {file.name: file for file in sorted(model.iterdir()) if file.name not in NOT_UPLOADED}
     run, curve = Run(folder), io.BytesIO()
     accuracy_plot([run], [fit_power_law(run.accuracy)]).savefig(curve, format="png", metadata={"Software": None})
     recorded = {k: v for k, v in read_json(folder / "run.json").items() if not (isinstance(v, str) and v.startswith("/"))}
     made = {"run.json": json.dumps(recorded, indent=2).encode(), "accuracy.png": curve.getvalue()}
-    return {**files, **made, "README.md": card(folder, repo, licence, results).encode()}
+    return {**files, **made, "README.md": card(folder, repo, licence, results, adapter).encode()}
 
 
 def main() -> None:
@@ -156,6 +177,7 @@ def main() -> None:
     parser.add_argument("repo", nargs="?", help="id on the Hub: name/model")
     parser.add_argument("--licence", default="apache-2.0", help="the base model's licence (default apache-2.0)")
     parser.add_argument("--benchmark", type=Path, action="append", default=[], help="folder of a benchmark's result.json")
+    parser.add_argument("--merge", action="store_true", help="merge a LoRA adapter into its base")
     parser.add_argument("--private", action="store_true", help="only you can see it")
     parser.add_argument("--replace", action="store_true", help="replace what the repository holds")
     parser.add_argument("--dry-run", action="store_true", help="show what would be uploaded, and upload nothing")
@@ -165,13 +187,15 @@ def main() -> None:
             raise ValueError(f"where to? Name the repository: {REPO}, or `make push-model RUN=… REPO={REPO}`.")
         repo = args.repo or REPO
         check_id(repo, "model")
-        files = content(args.run, repo, args.licence, [read_result(folder / "result.json") for folder in args.benchmark])
-        if args.dry_run:
-            print_files(files, f"Would upload to {HfApi().endpoint}/{repo} ({'private' if args.private else 'public'})")
-            print(f"\nThe card:\n\n{files['README.md'].decode()}")
-        else:
-            message = "Temporal Clue: a trained model"
-            print(f"Published: {publish(files, repo, 'model', args.private, args.replace, message)}")
+        results = [read_result(folder / "result.json") for folder in args.benchmark]
+        with TemporaryDirectory() as scratch:
+            files = content(args.run, repo, args.licence, results, Path(scratch) if args.merge else None)
+            if args.dry_run:
+                print_files(files, f"Would upload to {HfApi().endpoint}/{repo} ({'private' if args.private else 'public'})")
+                print(f"\nThe card:\n\n{files['README.md'].decode()}")
+            else:
+                message = "Temporal Clue: a trained model"
+                print(f"Published: {publish(files, repo, 'model', args.private, args.replace, message)}")
     except (OSError, ValueError, HFValidationError, HfHubHTTPError) as error:
         sys.exit(f"recipes/push_model.py: {error}")
     except KeyboardInterrupt:

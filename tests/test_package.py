@@ -19,9 +19,9 @@ from tests.test_requirements import pins
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-DISTRIBUTIONS = {"pysat": "python-sat", "yaml": "pyyaml"}  # where a package is not called as it is imported
+DISTRIBUTIONS = {"markdown_it": "markdown-it-py", "pysat": "python-sat", "yaml": "pyyaml"}  # if imported by another name
 FIRST_PARTY = {"puzzles", "rewards", "recipes", "benchmarks", "tests"}
-PACKED_DATA = (".html", ".yaml", ".json", ".jinja", ".safetensors", ".sh")
+PACKED_DATA = (".css", ".html", ".yaml", ".json", ".jinja", ".safetensors", ".sh")
 
 
 def requirements(lines):

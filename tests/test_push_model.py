@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from safetensors.torch import load_file
 
@@ -12,10 +13,13 @@ from recipes import push_model
 from tests.hub import TOKEN
 from tests.in_process import run
 from tests.test_hub import hub, loading  # noqa: F401 - a fixture
+from tests.test_rehearsal import needs_vllm
 from tests.test_report import write_row, write_run
+from tests.test_serving import adapter_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-BASE = Path(__file__).parents[1] / "recipes" / "tiny" / "tiny-base"
+ROOT = Path(__file__).parents[1]
+BASE = ROOT / "recipes" / "tiny" / "tiny-base"
 
 
 @pytest.fixture
@@ -65,6 +69,44 @@ def test_what_is_published_loads_as_the_same_model_and_its_card_has_the_scores(h
     (finished / "model" / "adapter_config.json").write_text("{}")
     assert run(push_model.main, finished, "me/detective", "--replace").returncode == 0
     assert b"library_name: peft" in hub.repos["me/detective"]["README.md"]
+
+
+def test_an_adapter_is_published_as_it_is_or_merged_into_its_base(hub, finished, tmp_path):  # noqa: F811
+    hub.set("HF_TOKEN", TOKEN)
+    assert "no adapter: leave out --merge" in run(push_model.main, finished, "me/merged", "--merge").stderr
+    shutil.rmtree(finished / "model")
+    merged = adapter_of(finished / "model").merge_and_unload().state_dict()
+    done = run(push_model.main, finished, "me/merged", "--merge")
+    assert done.returncode == 0, done.stderr
+    there = hub.repos["me/merged"]
+    assert b"library_name: transformers" in there["README.md"]
+    assert "model.safetensors" in there
+    assert "tokenizer.json" in there
+    assert not any(name.startswith("adapter") for name in there)
+    (tmp_path / "model.safetensors").write_bytes(there["model.safetensors"])
+    for name, weights in load_file(tmp_path / "model.safetensors").items():
+        assert torch.equal(weights, merged[name])
+    assert run(push_model.main, finished, "me/adapter").returncode == 0
+    assert b"library_name: peft" in hub.repos["me/adapter"]["README.md"]
+    assert "adapter_model.safetensors" in hub.repos["me/adapter"]
+
+
+@pytest.mark.slow
+@needs_vllm
+def test_a_published_model_scores_on_the_benchmark_as_it_did_in_its_folder(hub, finished, tmp_path):  # noqa: F811
+    hub.set("HF_TOKEN", TOKEN)
+    assert run(push_model.main, finished, "me/detective").returncode == 0
+    results = {}
+    for name, model in (("folder", finished / "model"), ("hub", "vllm/me/detective")):
+        asked = ("--recipe", ROOT / "recipes" / "tiny-cpu.yaml", "--puzzles", "12", "--samples", "1", "--temperature", "0")
+        where = ("--name", name, "--output", tmp_path / "benchmark", "--max-connections", "1")  # one at a time: equal batches
+        done = loading(hub, ROOT / "recipes" / "evaluation" / "benchmark.py", model, *asked, *where)
+        assert done.returncode == 0, done.stdout + done.stderr
+        results[name] = json.loads((tmp_path / "benchmark" / name / "result.json").read_text())
+    for figure in ("accuracy", "solved", "completion_tokens", "verdicts", "puzzles", "by_difficulty"):
+        assert results["hub"][figure] == results["folder"][figure]
+    assert results["hub"]["accuracy"]["mean"] > 0.3
+    assert any("me/detective/resolve" in request for request in hub.requests)
 
 
 def test_a_dry_run_asks_nobody_and_an_unfinished_run_is_refused(hub, finished):  # noqa: F811

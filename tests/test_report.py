@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from itertools import pairwise
@@ -10,8 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from inspect_ai.log import EvalConfig, EvalDataset, EvalLog, EvalSample, EvalSpec, write_eval_log
+from inspect_ai.model import ModelOutput
 
+from puzzles.generator import generate
+from puzzles.prompts import prompt
+from puzzles.scenario import Size
+from puzzles.sentences import render
 from recipes.checkpoints import COMPLETE
+from recipes.demonstrations import small_steps
 from recipes.evaluation.logs import Run, benchmarks_by_puzzles
 from recipes.evaluation.plots import frontier
 from recipes.evaluation.power_law import fit_power_law
@@ -179,7 +187,7 @@ def test_a_report_repeats_to_the_byte_and_keeps_different_puzzles_apart(tmp_path
     files = sorted(path.name for path in (tmp_path / "1").iterdir())
     assert files == sorted(
         [f"{name}.{kind}" for name in ("accuracy", "cost", "difficulty", "length") for kind in ("svg", "png")]
-        + ["report.md", "report.json"]
+        + ["report.html", "report.md", "report.json"]
     )
     for name in files:
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes(), name
@@ -242,6 +250,59 @@ def test_a_damaged_result_is_named_with_the_fix(tmp_path, monkeypatch, capsys, d
     assert f"{file} {complaint}" in printed
     assert "Run that benchmark again, which requests nothing that its logs hold, or delete the file." in printed
     assert not (tmp_path / "out").exists()
+
+
+def write_log(folder, completions):
+    """A benchmark's log, of prompt → completion."""
+    spec = EvalSpec(created="2026-11-26", task="t", dataset=EvalDataset(), model="m", config=EvalConfig())
+    samples = [
+        EvalSample(id=i, epoch=1, input=asked, target="", output=ModelOutput.from_content("m", text))
+        for i, (asked, text) in enumerate(completions.items())
+    ]
+    write_eval_log(EvalLog(eval=spec, samples=samples), str(folder / "logs" / "log.eval"))
+
+
+def test_the_page_has_all_plots_in_it_and_the_same_puzzles_before_and_after_training(tmp_path, monkeypatch, capsys):
+    write_run(tmp_path / "run")
+    record = tmp_path / "run" / "run.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"model_name_or_path": "org/base"}))
+    cases = [generate(20261126, i, Size(3, 2, 3, 1, 0)) for i in range(12)]
+    proofs = {
+        prompt(case.puzzle): "\n".join(f"{render(s.statement, case.puzzle.setting)}." for s in small_steps(case))
+        for case in cases
+    }
+    for name, model, completions in (
+        ("base", "vllm/org/base", dict.fromkeys(proofs, "Who knows? <script>")),
+        ("mine", str(tmp_path / "run" / "model"), dict(reversed(proofs.items()))),
+        ("other", "org/other", dict.fromkeys(proofs, "Not shown.")),
+    ):
+        write_row(tmp_path / "benchmark", name, 0.6, None)
+        file = tmp_path / "benchmark" / name / "result.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"model": model}))
+        write_log(file.parent, completions)
+    report(tmp_path, "out", tmp_path / "run", monkeypatch)
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert str(tmp_path / "out" / "report.html") in capsys.readouterr().out
+    articles = page.split("<article>")[1:]
+    assert len(articles) == 10
+    for article in articles:
+        before, after = article.split("<section>")[1:]
+        assert "<h3>Before training: base</h3>" in before
+        assert "&lt;script&gt;" in before
+        assert 'class="line proved"' not in before
+        assert "<h3>After: mine</h3>" in after
+        assert after.count('class="line proved"') > after.count('class="line refuted"') == 0
+    assert "<script" not in page
+    assert "Not shown" not in page
+    assert "<td>mine</td>" in page
+    sources = re.findall(r'(?:src|href)="([^"]{,30})', page)
+    assert len(sources) == 1 + 4  # the icon, accuracy, length, difficulty, cost
+    assert all(source.startswith("data:") for source in sources)
+
+    (tmp_path / "benchmark" / "mine" / "logs" / "log.eval").write_text("no zip")
+    with pytest.raises(SystemExit):
+        report(tmp_path, "no", tmp_path / "run", monkeypatch)
+    assert "log.eval is not an Inspect log" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("output", ["file", "file/below"])

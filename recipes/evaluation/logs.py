@@ -19,7 +19,9 @@ class Run:
     """What a training run logged. An iteration is one generation batch; iteration 1 is of the untrained model.
 
     Attributes:
+        folder: the run's.
         name: the run's folder, relative to outputs/ if it is in there.
+        start: the model that it started from, a folder or an id on the Hub; None if not recorded.
         puzzles: the number of held-out puzzles.
         accuracy, length: iteration → accuracy on the held-out puzzles, and mean tokens in a completion.
         solved: iteration → share of the held-out puzzles' completions with every answer right.
@@ -38,6 +40,7 @@ class Run:
         logs = read_log_history(folder)
         arguments = read_json(folder / "run.json")
         path, outputs = folder.resolve(), ROOT / "outputs"
+        self.folder, self.start = folder, arguments.get("model_name_or_path")
         self.name = str(path.relative_to(outputs) if path.is_relative_to(outputs) else folder)
         self.puzzles = arguments["num_eval_puzzles"]
         steps_per_iteration = arguments.get("steps_per_iteration") or 1

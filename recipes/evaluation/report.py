@@ -12,6 +12,8 @@ outputs/report
   cost          accuracy against dollars per response, with the Pareto frontier; published rows in a panel of their own
   report.md     all of these, the deductions proved before and after training, and tables: measured rows by the puzzles they
                 were measured on, published rows apart
+  report.html   the same as one page, with ten responses whose deductions are coloured: of the model before training beside the
+                model after, if `make benchmark` has asked both the same puzzles
 
 each plot (plots.py) as SVG and PNG. The same logs give the same bytes.
 """
@@ -27,6 +29,7 @@ from puzzles.files import write_json, write_text
 from puzzles.tables import markdown_table
 from recipes.evaluation.logs import ROOT, Run, benchmarks_by_puzzles, newest_run
 from recipes.evaluation.measures import INCOMPLETE
+from recipes.evaluation.page import examples_of, models_to_show, page
 from recipes.evaluation.plots import accuracy_plot, cost_plot, difficulty_plot, length_plot, passk_plot, save
 from recipes.evaluation.power_law import describe_power_law, fit_power_law
 
@@ -40,6 +43,8 @@ def main() -> None:
     try:
         runs = [Run(folder) for folder in args.run or newest_run(ROOT / "outputs")]
         benchmarks = benchmarks_by_puzzles(args.benchmark)
+        models = models_to_show(runs, benchmarks, args.benchmark)
+        examples = examples_of(models) if models else []
     except (ValueError, OSError) as error:
         parser.error(str(error))
     try:
@@ -69,7 +74,10 @@ def main() -> None:
         text += [f"![{name}]({name}.svg)", ""] if figure else []
     text += [f"- {run.name}: {describe_power_law(law)}" for run, law in zip(runs, laws, strict=True)]
     text += [f"- {run.name}: {line}" for run in runs for line in describe_scores(run)]
-    write_text(args.output / "report.md", "\n".join(text) + "\n")
+    report = "\n".join(text) + "\n"
+    write_text(args.output / "report.md", report)
+    drawn = [args.output / f"{name}.svg" for name, figure in plots.items() if figure]
+    write_text(args.output / "report.html", page(report, drawn, examples))
     found = {
         run.name: (law or {}) | {"soundness": run.soundness, "unread_answers": run.unread}
         for run, law in zip(runs, laws, strict=True)
@@ -88,7 +96,7 @@ def main() -> None:
         print("There is no training run yet: make train-tiny, or name a folder with --run.")
     if not benchmarks:
         print(f"There is no benchmark in {args.benchmark} yet: make benchmark MODEL=…")
-    print(args.output / "report.md")
+    print(f"{args.output / 'report.md'}, and as one page: {args.output / 'report.html'}")
 
 
 def benchmark_tables(benchmarks: dict[str, list[dict]], published: dict) -> str:

@@ -41,6 +41,7 @@ LEGEND = {  # mark of a line: (colour in the terminal, what it means); a line wi
     "aside": ("dim", "supposes, asks, quotes a clue: asserts nothing"),
     "": ("", "names nothing of the puzzle"),
 }
+STYLE = (Path(__file__).parent / "view.css").read_text(encoding="utf-8")  # of the classes of `completion_html`
 ROW = '{"prompt": "…", "completion": "…"}'
 _cached_night = lru_cache(maxsize=8)(find_night)  # the same one for all refuted statements of a puzzle
 
@@ -181,25 +182,38 @@ def show(judge: Judge, text: str, console: Console, marks: bool) -> None:
 
 def page(completions: list[tuple[str, Judge, str]]) -> str:
     """All completions, each given as its name, judge and text, as one self-contained page."""
-    parts = []
-    for k, (name, judge, text) in enumerate(completions):
-        judged, s = judge.judge(text), judge.puzzle.setting
-        clues = "".join(f"<li>{escape(render(clue, s))}</li>" for clue in judge.puzzle.clues)
-        body = "\n".join(map(_html, marked_lines(judge, text, judged)))
-        parts.append(
-            f'<article id="{k}"><h2>{escape(name)}</h2>\n<details><summary>{len(judge.puzzle.clues)} clues</summary><ol>{clues}'
-            f"</ol></details>\n{body}\n<p><b>{escape(summary(judge, judged))}</b></p></article>"
-        )
-    legend = "".join(f'<li class="{_class(m)}"><b>{m}</b> {escape(text)}</li>' for m, (_, text) in LEGEND.items() if m)
+    parts = [
+        f'<article id="{k}"><h2>{escape(name)}</h2>\n{clues_html(judge)}\n{completion_html(judge, text)}</article>'
+        for k, (name, judge, text) in enumerate(completions)
+    ]
     links = "".join(f'<a href="#{k}">{escape(name)}</a> ' for k, (name, _, _) in enumerate(completions))
     template = (Path(__file__).parent / "view.html").read_text(encoding="utf-8")
     for place, content in (
-        ("LEGEND", legend),
+        ("STYLE", STYLE),
+        ("LEGEND", legend_html()),
         ("LINKS", links),
         ("ROWS", "\n".join(parts)),
     ):  # the rows last: they are free text
         template = template.replace(f"<!--{place}-->", content)
     return template
+
+
+def legend_html() -> str:
+    """What each colour means, as list items."""
+    return "".join(f'<li class="{_class(m)}"><b>{m}</b> {escape(text)}</li>' for m, (_, text) in LEGEND.items() if m)
+
+
+def clues_html(judge: Judge) -> str:
+    """The clues of a puzzle, folded."""
+    clues = "".join(f"<li>{escape(render(clue, judge.puzzle.setting))}</li>" for clue in judge.puzzle.clues)
+    return f"<details><summary>{len(judge.puzzle.clues)} clues</summary><ol>{clues}</ol></details>"
+
+
+def completion_html(judge: Judge, text: str) -> str:
+    """The coloured lines of a completion, and its summary."""
+    judged = judge.judge(text)
+    lines = "\n".join(map(_html, marked_lines(judge, text, judged)))
+    return f"{lines}\n<p><b>{escape(summary(judge, judged))}</b></p>"
 
 
 def _html(line: MarkedLine) -> str:
