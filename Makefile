@@ -14,10 +14,11 @@ PLAN = $(BIN)/python recipes/planner/plan.py --config recipes/$(2).yaml --machin
 EXPERIMENTS := $(addprefix experiment-,16 tradeoff diversity curriculum excellence learning-rate deductions)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-gpu train-tiny train-smol tiny-base plan-1.5b plan-14b plan-32b plan-scale smoke-gpu train-1.5b train-14b train-32b \
+.PHONY: help install install-gpu train-tiny train-smol train-detective tiny-base plan-1.5b plan-14b plan-32b plan-scale smoke-gpu \
+  train-1.5b train-14b train-32b \
   serve-14b dashboard rehearse push-model puzzle dataset push-dataset gallery show-deductions benchmark benchmark-view report $(EXPERIMENTS) \
-  bench-generate bench-proof bench-step bench-memory bench-reward bench-deductions test test-slow \
-  quality format clean
+  bench-generate bench-proof bench-step bench-iteration bench-memory bench-reward bench-deductions test test-slow \
+  quality format lock clean
 
 ##@ Start here
 
@@ -36,6 +37,9 @@ train-tiny: .venv/cpu ## Train a tiny model on the CPU and score it before and a
 
 train-smol: .venv/cpu ## Train a real language model, SmolLM2-135M-Instruct, on a GPU or the CPU (SEED=0 ARGS="--samples 4")
 	$(BIN)/python recipes/smollm2/train_smol.py --seed $(SEED) $(ARGS)
+
+train-detective: $(if $(shell command -v nvidia-smi),.venv/gpu,.venv/dev) ## Train that model on the published size mix, for one H100 (PUBLISHED=val.json SEED=0 ARGS="--demonstrations 300")
+	$(BIN)/python recipes/smollm2/train_smol.py --recipe smollm2-135m-published --seed $(SEED) $(PUBLISHED:%=--published %) $(ARGS)
 
 ##@ Make puzzles and look at them
 
@@ -137,7 +141,10 @@ bench-proof: .venv/cpu ## Time short proofs and count their steps (2 minutes; AR
 bench-step: .venv/dev ## Time a packed optimizer step against stock TRL (20 minutes; ARGS="--groups 16 --means 300")
 	$(BIN)/python -m benchmarks.step $(ARGS)
 
-bench-memory: .venv/cpu ## Measure each recipe's peak of activations on tensors without data, beside the plan (4 minutes; ARGS="--parts")
+bench-iteration: .venv/dev ## Time each part of a GRPO iteration of SmolLM2-135M against stock TRL (10 minutes; ARGS="--prompts 8")
+	$(BIN)/python -m benchmarks.iteration $(ARGS)
+
+bench-memory: .venv/cpu ## Measure each recipe's peak of activations on tensors without data, beside the plan (2 minutes; ARGS="--parts")
 	$(BIN)/python -m benchmarks.memory $(ARGS)
 
 bench-reward: .venv/cpu ## Time the grader against the published one (1 minute)
@@ -161,6 +168,10 @@ quality: .venv/dev ## Check style and formatting
 format: .venv/dev ## Fix style and formatting where ruff can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+lock: ## Remake requirements.lock and requirements-cpu.lock, with hashes, after a change of requirements*.txt (needs uv)
+	for set in requirements requirements-cpu; do uv pip compile $$set.txt --universal --python-version 3.11 --generate-hashes \
+	  --no-annotate --no-emit-package temporal-clue-grpo --custom-compile-command "make lock" --quiet -o $$set.lock || exit 1; done
 
 clean: ## Delete .venv and outputs
 	rm -rf .venv outputs

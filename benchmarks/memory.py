@@ -106,6 +106,8 @@ def inside_attention(query: torch.Tensor, key: torch.Tensor) -> int:
 
 def cuda_attention(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False):
     """F.scaled_dot_product_attention as on an H100: cuDNN with a mask, which it gets as numbers, else flash attention."""
+    if torch.is_autocast_enabled("cpu"):
+        query, key, value = (x.to(torch.bfloat16) for x in (query, key, value))
     if attn_mask is None:
         return aten._scaled_dot_product_flash_attention(query, key, value, dropout_p, is_causal, False, scale=scale)[0]
     bias = torch.zeros_like(attn_mask, dtype=query.dtype).masked_fill_(attn_mask.logical_not(), -torch.inf)
@@ -148,10 +150,12 @@ def default_dtype(dtype: torch.dtype):
         torch.set_default_dtype(before)
 
 
-def fake_model(fake: FakeTensorMode, config: PreTrainedConfig, lora_r: int, zero3: bool, checkpointing: bool):
-    """The model as the trainer has it, in bfloat16, without data."""
+def fake_model(
+    fake: FakeTensorMode, config: PreTrainedConfig, lora_r: int, zero3: bool, checkpointing: bool, dtype: torch.dtype
+):
+    """The model as the trainer has it, without data."""
     with torch.device("meta"):
-        base = model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16, attn_implementation="packed")
+        base = model = AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation="packed")
         trl_utils.add_fused_lm_head(base, outputs=("log_probs", "entropy"))
         if lora_r:
             lora = LoraConfig(r=lora_r, target_modules="all-linear", lora_dropout=0.0, task_type="CAUSAL_LM")
@@ -175,6 +179,7 @@ def simulate(
     checkpointing: bool = True,
     packed_tokens: int | None = 10**9,
     keep_gradients: bool = False,
+    dtype: torch.dtype = torch.bfloat16,
 ) -> LiveBytes:
     """The memory of the forward and backward of these rows at once.
 
@@ -184,6 +189,7 @@ def simulate(
         zero3: as under ZeRO-3: no autocast, and LoRA in bfloat16. Otherwise autocast, and LoRA in float32.
         packed_tokens: None for stock TRL.
         keep_gradients: count the gradients of parameters to the end, as where they are not partitioned.
+        dtype: of the model's weights.
     """
     width = [max(row[i] for row in rows) for i in (1, 2)]
     ids, mask = (torch.zeros(len(rows), sum(width), dtype=torch.long) for _ in range(2))
@@ -194,10 +200,10 @@ def simulate(
     packer = SequencePacker(ids[:, : width[0]], mask[:, : width[0]], mask[:, width[0] :])
     autocast = nullcontext if zero3 else lambda: torch.autocast("cpu", torch.bfloat16)
     fake = FakeTensorMode(allow_non_fake_inputs=True)
-    model = fake_model(fake, config, lora_r, zero3, checkpointing)
+    model = fake_model(fake, config, lora_r, zero3, checkpointing, dtype)
     with fake, as_on_cuda(padded):
         trainer = object.__new__(PackedGRPOTrainer)
-        trainer.packed_tokens = packed_tokens
+        trainer.packed_tokens, trainer.not_shareable = packed_tokens, []
         trainer.accelerator = SimpleNamespace(autocast=autocast, is_main_process=False)
         ids, mask = fake.from_tensor(ids), fake.from_tensor(mask)
         for parameter in model.parameters():

@@ -168,16 +168,21 @@ def worst(rows: int, prompt: int, completion: int) -> dict:
     return seconds
 
 
-def prefill(prompts: int, prompt: int, group: int) -> dict:
-    """Prompt tokens of a rollout by vLLM, colocated as in TRL, and how many of them were in its cache."""
-    if not GPU:  # as tests/on_cpu.py
+def prepare_vllm(dtype: str) -> None:
+    """On a CPU, let the trainer's weights be loaded into vLLM's CPU build, which computes in `dtype`; as tests/on_cpu.py."""
+    if not GPU:
         import functools
 
         import vllm._custom_ops
         from trl.generation import vllm_generation
 
         vllm._custom_ops._supports_onednn = False
-        vllm_generation.LLM = functools.partial(vllm_generation.LLM, dtype="float32", block_size=32)  # a GPU has 16
+        vllm_generation.LLM = functools.partial(vllm_generation.LLM, dtype=dtype, block_size=32)  # a GPU has 16
+
+
+def prefill(prompts: int, prompt: int, group: int) -> dict:
+    """Prompt tokens of a rollout by vLLM, colocated as in TRL, and how many of them were in its cache."""
+    prepare_vllm("float32")
     with tempfile.TemporaryDirectory() as folder:
         new_model().save_pretrained(folder)
         (tokenizer := AutoTokenizer.from_pretrained(TOKENIZER)).save_pretrained(folder)
@@ -197,12 +202,12 @@ def prefill(prompts: int, prompt: int, group: int) -> dict:
     return {"naive": naive, "cached": sum(output.num_cached_tokens for output in outputs)}
 
 
-def in_a_process_of_its_own(what: str, **arguments) -> dict:
-    """What `step`, `worst` or `prefill` returns."""
+def in_a_process_of_its_own(what: str, module: str = "benchmarks.step", **arguments) -> dict:
+    """What `step`, `worst` or `prefill` returns, or a function of another module that has the option --one."""
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TRL_EXPERIMENTAL_SILENCE": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
-    if what == "prefill" and not GPU:
+    if what in ("prefill", "iteration") and not GPU:
         environment |= {"VLLM_CPU_KVCACHE_SPACE": "1", "TORCH_COMPILE_DISABLE": "1", "VLLM_CPU_CI_ENV": "1"}
-    command = [sys.executable, __file__, "--one", what, json.dumps(arguments)]
+    command = [sys.executable, "-m", module, "--one", what, json.dumps(arguments)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{' '.join(command)} failed:\n{done.stderr[-4000:]}")

@@ -86,11 +86,12 @@ class RunArguments:
             "needs no change from 4 GPUs to 16."
         },
     )
-    packing: bool = field(
-        default=True,
+    packing: str = field(
+        default="auto",
         metadata={
             "help": "Compute a puzzle's prompt once for all of its samples, and skip padding and samples without an "
-            "advantage: the same gradients in less time (recipes/packing.py). false: stock TRL."
+            "advantage: the same gradients in less time (recipes/packing.py). auto: where the model does not allow the "
+            "first, do the rest. true: refuse such a model. false: stock TRL."
         },
     )
     packed_tokens: int = field(
@@ -119,6 +120,13 @@ class RunArguments:
         metadata={
             "help": "Train on the expected best of k samples instead of their mean (recipes/advantages.py), from 1 to "
             "num_generations - 1. 1: GRPO."
+        },
+    )
+    refill_groups: int = field(
+        default=0,
+        metadata={
+            "help": "Replace puzzles whose samples all earn the same by others, drawn at random and sampled anew, in up to so "
+            "many rounds a generation. 0: leave them, as published."
         },
     )
     learning_rate_power: float = field(
@@ -160,6 +168,12 @@ class RunArguments:
         default=False,
         metadata={"help": "Start even if the plan estimates that memory or disk will not suffice."},
     )
+
+    def __post_init__(self):
+        choices = {"auto": "auto", "true": True, "false": False}
+        if str(self.packing).lower() not in choices:
+            raise ValueError(f"packing: {self.packing} is unknown: use auto, true or false.")
+        self.packing = choices[str(self.packing).lower()]
 
 
 def read_options(file: Path) -> dict:

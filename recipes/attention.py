@@ -38,7 +38,8 @@ def packed_attention(module, query, key, value, attention_mask, packed=None, **k
     if packed is None:
         if attention_mask is not None and attention_mask.numel() == 1 < query.size(2):  # the mask of recipes/packing.py
             raise ValueError(
-                f"packing does not support {type(module).__name__}: the model does not pass `packed` on to its attention."
+                f"packing does not support {type(module).__name__}, to which its model does not pass `packed`; packing: false "
+                "gives stock TRL."
             )
         return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
     query, key = query.to(value.dtype), key.to(value.dtype)  # autocast casts them for SDPA, but not for the calls below

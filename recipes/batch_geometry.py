@@ -50,9 +50,12 @@ class BatchGeometry:
 
 
 def can_regroup_rows(args: GRPOConfig) -> bool:
-    """Whether the rows of an optimizer step may be regrouped freely, because its loss is a sum over rows or tokens."""
+    """Whether the rows of an optimizer step may be regrouped freely, because its loss is a sum over rows or tokens.
+
+    The weight of a router's load-balancing loss must be in `args`, even if it is the model's own.
+    """
     entropy_bonus = args.entropy_coef != 0 or args.use_adaptive_entropy
-    return args.loss_type != "bnpo" and not entropy_bonus and args.top_entropy_quantile == 1
+    return args.loss_type != "bnpo" and not entropy_bonus and args.top_entropy_quantile == 1 and not args.router_aux_loss_coef
 
 
 def divided_by_tokens(run_args: RunArguments, args: GRPOConfig) -> bool:

@@ -16,9 +16,9 @@ from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, PreTrainedConfig, PreTrain
 from trl import GRPOConfig, ModelConfig
 
 from recipes.arguments import RunArguments
-from recipes.batch_geometry import BatchGeometry, geometry_problems
+from recipes.batch_geometry import BatchGeometry, batch_geometry, geometry_problems
 from recipes.machine import Machine, this_machine
-from recipes.packing import packing_problems
+from recipes.packing import packing_problems, set_router_loss
 from recipes.planner.memory import disk, memory
 from recipes.pretrained import count_parameters, hub_is_unreachable, load_config, load_tokenizer, weight_dtype
 
@@ -27,20 +27,21 @@ CHARACTERS_PER_TOKEN = 2.5  # of a prompt, at least: of 5,500 with Qwen2.5's voc
 
 
 def check_run(
-    geometry: BatchGeometry,
     run_args: RunArguments,
     args: GRPOConfig,
     model_args: ModelConfig,
     train: Dataset,
     held_out: Dataset,
-) -> PreTrainedTokenizerBase:
-    """Check the run that is about to start on this machine. Returns the model's tokenizer.
+) -> tuple[BatchGeometry, PreTrainedTokenizerBase]:
+    """Check the run that is about to start on this machine. Returns its batch geometry and the model's tokenizer.
 
     Raises:
         ValueError: with every problem and its fix.
     """
     machine, offline = this_machine(args), hub_is_unreachable()
     config = load_config(model_args, offline)
+    set_router_loss(args, config)
+    geometry = batch_geometry(run_args, args, args.world_size, len(held_out))
     tokenizer = load_tokenizer(model_args, offline)
     if tokenizer is None:
         raise ValueError(f"model_name_or_path {model_args.model_name_or_path!r} has no tokenizer that can be loaded.")
@@ -54,11 +55,11 @@ def check_run(
         estimates = disk(parameters, machine)[1]
         if machine.gpu is not None:
             completion = args.max_completion_length
-            estimates += memory(config, parameters, machine, run_args, args, lengths, completion)[1]
+            estimates += memory(config.get_text_config(), parameters, machine, run_args, args, lengths, completion)[1]
         problems += [f"{problem} (An estimate; to start anyway: --start_anyway)" for problem in estimates]
     if problems:
         raise ValueError("\n  ".join(problems))
-    return tokenizer
+    return geometry, tokenizer
 
 
 def recipe_problems(
@@ -78,7 +79,7 @@ def recipe_problems(
         *unreachable_server(args),
         *lost_updates(config, args, model_args, machine),
         *unmatched_lora_targets(config, model_args),
-        *(packing_problems(config, args, model_args.attn_implementation) if run_args.packing else []),
+        *(packing_problems(config, args, run_args.packing, model_args.attn_implementation) if run_args.packing else []),
     ]
 
 
@@ -120,6 +121,7 @@ def objective_problems(run_args: RunArguments, args: GRPOConfig, machine: Machin
             run_args.best_of_k == 1 or 1 < run_args.best_of_k < args.num_generations,
             "from 1 to num_generations - 1",
         ),
+        "refill_groups": (run_args.refill_groups >= 0, "0 or more"),
         "learning_rate_power": (0 <= run_args.learning_rate_power <= 1, "from 0 (constant) to 1 (linear)"),
         "learning_rate_rows": (
             run_args.learning_rate_rows is None or run_args.learning_rate_rows >= 1,
@@ -193,7 +195,7 @@ def row_name(row: int, train: int) -> str:
 
 def too_long_prompts(args: GRPOConfig, config: PreTrainedConfig, lengths: list[int], held_out: int = 0) -> list[str]:
     """The problem of a prompt that leaves no room for a completion. The last `held_out` lengths are of held-out puzzles."""
-    window, name = config.max_position_embeddings, "the model's context"
+    window, name = config.get_text_config().max_position_embeddings, "the model's context"
     if args.use_vllm and args.vllm_max_model_length:
         if args.vllm_max_model_length > window:
             return [f"vllm_max_model_length {args.vllm_max_model_length} is more than {name} of {window}: lower it."]
@@ -242,7 +244,8 @@ def unmatched_lora_targets(config: PreTrainedConfig, model_args: ModelConfig) ->
     if not targets or targets == "all-linear":
         return []
     with torch.device("meta"):
-        names = [name for name, _ in MODEL_FOR_CAUSAL_LM_MAPPING[type(config)](config).named_modules()]
+        text = config.get_text_config()
+        names = [name for name, _ in MODEL_FOR_CAUSAL_LM_MAPPING[type(text)](text).named_modules()]
     if isinstance(targets, str):  # TRL makes a list of one into a text, which PEFT treats as a pattern
         if any(re.fullmatch(targets, name) for name in names):
             return []

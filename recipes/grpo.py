@@ -38,7 +38,6 @@ from trl import GRPOConfig, ModelConfig, get_peft_config
 from puzzles.files import lock_folder, write_json
 from recipes.alarms import AlarmArguments, AlarmCallback
 from recipes.arguments import PuzzleArguments, RunArguments, parse
-from recipes.batch_geometry import batch_geometry
 from recipes.checkpoints import (
     HELD_OUT_ACCURACY,
     best_model,
@@ -52,6 +51,7 @@ from recipes.checks import as_text, check_run
 from recipes.data import load_puzzles, print_once
 from recipes.hub import create_repository, upload, upload_command
 from recipes.machine import this_machine
+from recipes.packing import packing_note
 from recipes.trainer import PuzzleTrainer
 from rewards.accuracy import accuracy, published_accuracy, solved
 from rewards.deductions import deductions
@@ -101,9 +101,8 @@ def checked_puzzles(
     Raises:
         ValueError: with every problem and its fix.
     """
-    geometry = batch_geometry(run_args, training_args, training_args.world_size, puzzle_args.num_eval_puzzles)
     train, held_out = load_puzzles(puzzle_args, training_args.seed)
-    tokenizer = check_run(geometry, run_args, training_args, model_args, train, held_out)
+    geometry, tokenizer = check_run(run_args, training_args, model_args, train, held_out)
     for name, value in geometry.training_arguments().items():
         setattr(training_args, name, value)
     if not tokenizer.chat_template:
@@ -148,6 +147,7 @@ def identity(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args
     rest = {
         **{name: getattr(run_args, name) for name in OBJECTIVE + OPTIMIZER},
         "zero3_processes": machine.processes if machine.zero3 else None,
+        "refill_groups": run_args.refill_groups or None,  # None: also what runs recorded before there was this option
         "steps_per_iteration": training_args.num_iterations * steps_per_generation,  # optimizer steps
     }
     return json.loads(json.dumps({**asdict(puzzle_args), **training, **asdict(model_args), **rest}, default=str))
@@ -212,12 +212,15 @@ def make_trainer(
         peft_config=get_peft_config(model_args),
         curriculum=puzzle_args.curriculum,
         best_of_k=run_args.best_of_k,
+        refill_groups=run_args.refill_groups,
         learning_rate_power=run_args.learning_rate_power,
         learning_rate_rows=run_args.learning_rate_rows,
         muon_learning_rate=run_args.muon_learning_rate,
         packed_tokens=run_args.packed_tokens if run_args.packing else None,
+        packing=run_args.packing,
         callbacks=[alarm],
     )
+    print_once(packing_note(trainer.packed_tokens, trainer.not_shareable, trainer.args))
     if repetition_detection and training_args.use_vllm:  # a colocated vLLM expects it as a class
         from vllm.sampling_params import RepetitionDetectionParams
 

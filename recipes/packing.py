@@ -20,8 +20,11 @@ Why the gradient is stock's, up to rounding: every remaining token sees the same
 so its log-probability is the same; a dropped row has an advantage of 0 (and no KL term), so it adds 0; and the loss is a sum
 over rows or tokens with the step's own divisor, so it does not matter which of them are computed together. Metrics are stock's
 with the step as one micro-batch, over the rows that are left. Where a loss is a ratio of sums over a micro-batch (bnpo, an
-entropy bonus, top_entropy_quantile), rows stay in stock's micro-batches and packing happens within them. Rows with little
-padding are left padded.
+entropy bonus, top_entropy_quantile, the load balancing of experts), rows stay in stock's micro-batches and packing happens
+within them. Rows with little padding are left padded.
+
+A model with anything but full attention (a window, sinks, a recurrent state) cannot share a prompt. Its rows stay apart, each
+padded on the right to the longest of those computed with it, of similar length; all else is as above, and so is the gradient.
 
 Axes of tensors, in comments: R rows, P prompt tokens, C completion tokens, T tokens of a packed sequence.
 """
@@ -37,7 +40,8 @@ from contextlib import nullcontext
 import torch
 import torch.nn.functional as F
 from accelerate.utils import DistributedType
-from transformers import PreTrainedConfig
+from torch.nn.utils.rnn import pad_sequence
+from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig, PreTrainedConfig, PreTrainedModel
 from trl import GRPOConfig, GRPOTrainer
 
 import recipes.attention  # noqa: F401, registers the attention "packed"
@@ -50,19 +54,55 @@ MEAN_OVER_ROWS = ("grpo", "sapo", "dr_grpo", "luspo")  # losses divided by the r
 MIN_PADDING_RATIO = 1.25
 
 
-def packing_problems(config: PreTrainedConfig, args: GRPOConfig, attn_implementation: str | None = None) -> list[str]:
-    """What a model or a run needs that packing does not support, one sentence each."""
+def not_shareable(config: PreTrainedConfig, args: GRPOConfig, attn_implementation: str | None = None) -> list[str]:
+    """What keeps the samples of a model from sharing their prompt in a packed sequence."""
     text, attention = config.get_text_config(), attn_implementation or config._attn_implementation or "sdpa"
     layers = {*(getattr(text, "layer_types", None) or ["sliding" if getattr(text, "sliding_window", 0) else "full_attention"])}
-    balancing = getattr(text, "router_aux_loss_coef", 0) if args.router_aux_loss_coef is None else args.router_aux_loss_coef
-    unsupported = {
+    model = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(text), PreTrainedModel)
+    plain = model._supports_attention_backend and model._supports_sdpa and not model._is_stateful  # no sinks, no state
+    coefficient = router_loss(config, args)
+    reasons = {
         f"images ({config.model_type})": text is not config,
         f"attn_implementation: {attention} (leave it out)": attention != "sdpa",
-        f"layers other than full attention ({text.model_type})": layers != {"full_attention"},
-        f"load balancing of experts (router_aux_loss_coef: {balancing:g}; 0 turns it off)": balancing != 0,
-        "FSDP (accelerate_configs/ has DeepSpeed)": args.fsdp or os.environ.get("ACCELERATE_USE_FSDP") == "true",
+        f"layers other than full attention ({text.model_type})": layers != {"full_attention"} or not plain,
+        f"load balancing of experts (router_aux_loss_coef: {coefficient:g}; 0 turns it off)": coefficient != 0,
     }
-    return [f"packing does not support {name}; packing: false gives stock TRL." for name, used in unsupported.items() if used]
+    return [name for name, found in reasons.items() if found]
+
+
+def packing_problems(
+    config: PreTrainedConfig, args: GRPOConfig, packing: bool | str, attn_implementation: str | None = None
+) -> list[str]:
+    """What a model or a run needs that `packing` (auto or True) does not support, one sentence each."""
+    names = [] if packing == "auto" else not_shareable(config, args, attn_implementation)
+    ways = "packing: auto trains it without sharing prompts, packing: false gives stock TRL"
+    problems = [f"packing does not support {name}; {ways}." for name in names]
+    if args.fsdp or os.environ.get("ACCELERATE_USE_FSDP") == "true":
+        problems.append("packing does not support FSDP (accelerate_configs/ has DeepSpeed); packing: false gives stock TRL.")
+    return problems
+
+
+def router_loss(config: PreTrainedConfig, args: GRPOConfig) -> float:
+    """The weight of the load-balancing loss that TRL adds for a mixture of experts: the model's own unless given, or 0."""
+    text = config.get_text_config()
+    if not hasattr(text, "output_router_logits"):
+        return 0.0
+    return getattr(text, "router_aux_loss_coef", 0.0) if args.router_aux_loss_coef is None else args.router_aux_loss_coef
+
+
+def set_router_loss(args: GRPOConfig, config: PreTrainedConfig) -> None:
+    """Give `args` the weight of the load-balancing loss that the model's own config has, since batches depend on it."""
+    args.router_aux_loss_coef = router_loss(config, args) or args.router_aux_loss_coef
+
+
+def packing_note(packed_tokens: int | None, not_shareable: list[str], args: GRPOConfig) -> str:
+    """How an optimizer step is computed, and why."""
+    if packed_tokens is None:
+        return "packing: stock TRL, as asked."
+    if not not_shareable:
+        return "packing: each prompt once for all of its samples; all of the model's attention is full."
+    kept = "rows without an advantage dropped" if can_regroup_rows(args) else "stock TRL's micro-batches"
+    return f"packing: rows apart, padding trimmed, {kept}. Prompts are not shared, because of {', '.join(not_shareable)}."
 
 
 class SequencePacker:
@@ -87,32 +127,57 @@ class SequencePacker:
         prompts = {self.prompt[row]: self.prompt_length[row] for row in sequence}
         return sum(prompts.values()) + sum(self.completion_length[row] for row in sequence)
 
+    def in_order(self, rows: list[int]) -> list[int]:
+        """Rows, those of a prompt next to each other."""
+        return sorted(rows, key=lambda row: self.prompt[row])
+
+    def fill(self, rows: list[int], capacity: int) -> list[list[int]]:
+        """Cut rows, in order, into packed sequences of `capacity` tokens at most."""
+        sequences, room = [], -1
+        for row in rows:
+            shares_prompt = bool(sequences) and self.prompt[row] == self.prompt[sequences[-1][-1]]
+            needed = self.completion_length[row] + (0 if shares_prompt else self.prompt_length[row])
+            if needed > room:
+                sequences.append([])
+                room, needed = capacity, self.completion_length[row] + self.prompt_length[row]
+            sequences[-1].append(row)
+            room -= needed
+        return sequences
+
     def pack(self, rows: list[int], max_tokens: int, multiple: int = 1, at_least: int = 1) -> list[list[int]]:
-        """Cut rows, sorted by prompt, into packed sequences of `max_tokens` at most (a longer row gets its own sequence).
+        """Cut rows, in order, into packed sequences of `max_tokens` at most (a longer row gets its own sequence).
 
         The number of sequences is the smallest possible multiple of `multiple` that is at least `at_least` (some may be empty).
         With that number, the longest sequence is as short as this order of rows allows.
         """
-        by_prompt = sorted(rows, key=lambda row: self.prompt[row])
-
-        def fill(capacity: int) -> list[list[int]]:
-            sequences, room = [], -1
-            for row in by_prompt:
-                shares_prompt = bool(sequences) and self.prompt[row] == self.prompt[sequences[-1][-1]]
-                needed = self.completion_length[row] + (0 if shares_prompt else self.prompt_length[row])
-                if needed > room:
-                    sequences.append([])
-                    room, needed = capacity, self.completion_length[row] + self.prompt_length[row]
-                sequences[-1].append(row)
-                room -= needed
-            return sequences
-
-        longest = max((self.packed_length([row]) for row in by_prompt), default=0)
+        ordered = self.in_order(rows)
+        longest = max((self.packed_length([row]) for row in ordered), default=0)
         capacities = range(longest, max(max_tokens, longest) + 1)
-        count = -(-max(at_least, len(fill(capacities[-1])), 1) // multiple) * multiple
-        smallest = bisect_left(capacities, True, key=lambda capacity: len(fill(capacity)) <= count)
-        sequences = sorted(fill(capacities[smallest]), key=self.packed_length, reverse=True)
+        count = -(-max(at_least, len(self.fill(ordered, capacities[-1])), 1) // multiple) * multiple
+        smallest = bisect_left(capacities, True, key=lambda capacity: len(self.fill(ordered, capacity)) <= count)
+        sequences = sorted(self.fill(ordered, capacities[smallest]), key=self.packed_length, reverse=True)
         return sequences + [[]] * (count - len(sequences))
+
+
+class RowPacker(SequencePacker):
+    """The same for rows that stay apart, each padded to the longest of its sequence."""
+
+    def packed_length(self, sequence: list[int]) -> int:
+        return len(sequence) * max((self.prompt_length[row] + self.completion_length[row] for row in sequence), default=0)
+
+    def in_order(self, rows: list[int]) -> list[int]:
+        """Rows, the longest first."""
+        return sorted(rows, key=lambda row: self.prompt_length[row] + self.completion_length[row], reverse=True)
+
+    def fill(self, rows: list[int], capacity: int) -> list[list[int]]:
+        sequences, room = [], 0
+        for row in rows:
+            if not room:
+                sequences.append([])
+                room = max(capacity // max(self.packed_length([row]), 1), 1)
+            sequences[-1].append(row)
+            room -= 1
+        return sequences
 
 
 class PackedGRPOTrainer(GRPOTrainer):
@@ -121,62 +186,100 @@ class PackedGRPOTrainer(GRPOTrainer):
     Args:
         packed_tokens: The most tokens of a packed sequence (or those of the longest row, if it has more); memory is needed for
             this many. None for stock TRL.
+        packing: True to refuse a model whose samples cannot share their prompt; "auto" to keep its rows apart.
+
+    Attributes:
+        not_shareable: what keeps the samples from sharing their prompt, if anything does.
 
     Raises:
         ValueError: naming what packing does not support.
     """
 
-    def __init__(self, *args, packed_tokens: int | None = 16384, **kwargs):
-        self.packed_tokens = packed_tokens
+    def __init__(self, model, *args, packed_tokens: int | None = 16384, packing: bool | str = "auto", **kwargs):
+        self.packed_tokens, self.not_shareable = packed_tokens, []
         if packed_tokens is not None:
-            kwargs["args"] = config = copy.copy(kwargs["args"])
-            if can_regroup_rows(config):  # the micro-batches of a step become one, which `_regroup` divides by tokens instead
-                for name, value in merged_micro_batches(config).items():
-                    setattr(config, name, value)
-        super().__init__(*args, **kwargs)
-        if packed_tokens is not None:
-            problems = packing_problems(self.model.config, self.args)
+            kwargs["args"] = training_args = copy.copy(kwargs["args"])
+            init, config = training_args.model_init_kwargs or {}, getattr(model, "config", None)
+            config = config or AutoConfig.from_pretrained(model, revision=init.get("revision"))
+            attention = init.get("attn_implementation")
+            if problems := packing_problems(config, training_args, packing, attention):
+                raise ValueError("\n".join(problems))
+            self.not_shareable = not_shareable(config, training_args, attention)
+            set_router_loss(training_args, config)
+            if can_regroup_rows(training_args):  # a step's micro-batches become one, which `_regroup` divides by tokens instead
+                for name, value in merged_micro_batches(training_args).items():
+                    setattr(training_args, name, value)
+        super().__init__(model, *args, **kwargs)
+        if packed_tokens is not None and not self.not_shareable:
             for model in filter(None, (self.model, self.ref_model)):
                 (model := self.accelerator.unwrap_model(model)).set_attn_implementation("packed")
                 if model.config._attn_implementation != "packed":
-                    problems.append(f"packing does not support the attention of {type(model).__name__}.")
-            if problems:
-                raise ValueError("\n".join(problems))
+                    self.not_shareable = [f"the attention of {type(model).__name__}"]
+            if self.not_shareable and packing is True:
+                raise ValueError(f"packing does not support {self.not_shareable[0]}; packing: auto keeps its rows apart.")
 
     def _get_per_token_logps_and_entropies(
         self, model, input_ids, attention_mask, logits_to_keep, batch_size=None, compute_entropy=False, **others
     ):
         """As stock TRL's, (R, C) each. With gradients, all rows form one packed sequence; without, as many as `packed_tokens`
         requires.
+
+        Raises:
+            ValueError: if the dataset has images.
         """
         stock = super()._get_per_token_logps_and_entropies
         if self.packed_tokens is None:
             return stock(model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, **others)
+        if others.get("pixel_values") is not None:
+            raise ValueError("packing does not support images in the dataset; packing: false gives stock TRL.")
+        router = {"output_router_logits": True} if others.get("compute_aux_loss") else {}
         sizes = [input_ids.size(1) - logits_to_keep, logits_to_keep]  # P, C
         (prompt_ids, completion_ids), (prompt_mask, mask) = (x.split(sizes, dim=1) for x in (input_ids, attention_mask))
-        packer, rows = SequencePacker(prompt_ids, prompt_mask, mask), list(range(len(input_ids)))
-        sequences = [sorted(rows, key=lambda row: packer.prompt[row])]
-        if not torch.is_grad_enabled():  # the same number on all processes, since ZeRO-3 gathers the weights for each
+        packer, rows = self.packer(prompt_ids, prompt_mask, mask), list(range(len(input_ids)))
+        sequences = [packer.in_order(rows)]
+        if not (torch.is_grad_enabled() or router):  # the same number on all processes: ZeRO-3 gathers the weights for each
             count = torch.tensor([len(packer.pack(rows, self.packed_tokens))], device=input_ids.device)
             sequences = packer.pack(rows, self.packed_tokens, at_least=int(self.accelerator.gather(count).max()))
-        results = []
+        results, aux_loss = [], None
         for sequence in sequences:
             chosen = sequence or [0]  # with nothing left to compute, still take part in the collective calls
             prompt = max(packer.prompt_length[row] for row in chosen)
             completion = max([1, *(packer.completion_length[row] for row in chosen)])
-            if len(chosen) * (prompt + completion) < MIN_PADDING_RATIO * packer.packed_length(chosen):
+            padded_length = len(chosen) * (prompt + completion)
+            if not self.not_shareable and padded_length < MIN_PADDING_RATIO * packer.packed_length(chosen):
                 columns = slice(sizes[0] - prompt, sizes[0] + completion)
                 padded = input_ids[chosen, columns], attention_mask[chosen, columns]
                 values = stock(model, *padded, completion, compute_entropy=compute_entropy)[:2]
             else:
-                output, labels = self._packed_forward(model, prompt_ids, completion_ids, packer, chosen)  # (1, T)
+                forward = self._padded_forward if self.not_shareable else self._packed_forward
+                output, labels = forward(model, prompt_ids, completion_ids, packer, chosen, **router)
+                aux_loss = output.aux_loss
                 scored = mask[chosen, :completion].bool()  # (R, C)
                 packed = [output.log_probs, output.entropy][: 1 + compute_entropy]
                 values = [x.new_zeros(scored.shape).masked_scatter(scored, x[labels != NO_LABEL]) for x in packed]
             results.append([F.pad(x[: len(sequence)], (0, logits_to_keep - completion)) for x in values if x is not None])
         order = torch.tensor([row for sequence in sequences for row in sequence], device=input_ids.device).argsort()
         logps, entropies, *_ = [*(torch.cat(x)[order] for x in zip(*results, strict=True)), None]
-        return logps, entropies, None
+        return logps, entropies, aux_loss
+
+    @property
+    def packer(self) -> type[SequencePacker]:
+        return RowPacker if self.not_shareable else SequencePacker
+
+    def _padded_forward(self, model, prompt_ids, completion_ids, packer: SequencePacker, sequence: list[int], **router):
+        """The model's output for rows that stay apart, padded on the right, and the labels, (R, T) each."""
+        ids, labels = [], []
+        for row in sequence:
+            prompt = prompt_ids[row, prompt_ids.size(1) - packer.prompt_length[row] :]
+            completion = completion_ids[row, : packer.completion_length[row]]
+            ids.append(torch.cat([prompt, completion]))
+            labels.append(torch.cat([prompt[1:], completion, prompt[:1]]))
+            labels[-1][: len(prompt) - 1] = labels[-1][-1] = NO_LABEL
+        mask = pad_sequence([torch.ones_like(x) for x in ids], batch_first=True)
+        ids, labels = pad_sequence(ids, batch_first=True), pad_sequence(labels, batch_first=True, padding_value=NO_LABEL)
+        with self.accelerator.autocast():
+            inputs = {"input_ids": ids, "attention_mask": mask, "shift_labels": labels}
+            return model(**inputs, **router, fused_lm_head=True), labels
 
     def _packed_forward(self, model, prompt_ids, completion_ids, packer: SequencePacker, sequence: list[int]):
         """The model's output for a packed sequence, and the labels, (1, T) each.
@@ -230,7 +333,7 @@ class PackedGRPOTrainer(GRPOTrainer):
         has_gradient = mask.sum(1) > 0
         if self.beta == 0:
             has_gradient &= gathered["advantages"] != 0
-        packer = SequencePacker(gathered["prompt_ids"], gathered["prompt_mask"], gathered["completion_mask"])
+        packer = self.packer(gathered["prompt_ids"], gathered["prompt_mask"], gathered["completion_mask"])
         processes = self.accelerator.num_processes
         sequences = packer.pack(has_gradient.nonzero()[:, 0].tolist(), self.packed_tokens, multiple=processes)
         batches = []

@@ -77,9 +77,12 @@ class Parameters:
 
 
 def count_parameters(config: PreTrainedConfig, model_args: ModelConfig) -> Parameters:
-    """Counted on a model without storage; LoRA has r rows and r columns for each linear layer but the head."""
+    """Counted on a model without storage; LoRA has r rows and r columns for each linear layer but the head.
+
+    Of a model that also sees images, only the part for text counts.
+    """
     with torch.device("meta"):  # not through from_config, which under ZeRO-3 partitions parameters that have no storage
-        model = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)](config)
+        model = MODEL_FOR_CAUSAL_LM_MAPPING[type(config.get_text_config())](config.get_text_config())
     total = trained = sum(p.numel() for p in model.parameters())
     largest = max(sum(p.numel() for p in module.parameters(recurse=False)) for module in model.modules())
     if model_args.use_peft:

@@ -14,24 +14,32 @@ from pathlib import Path
 import torch
 from datasets import Dataset
 from peft import LoraConfig
-from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM, TrainerCallback, set_seed
+from transformers import (
+    CONFIG_MAPPING,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoTokenizer,
+    TrainerCallback,
+    set_seed,
+)
 from trl import GRPOConfig
 
 from recipes.packing import PackedGRPOTrainer
 
 RANK = int(os.environ.get("RANK", 0))
 VOCABULARY, END = 100, 256  # END is the tokenizer's end of sequence
+HEADS = {"hidden_size": 32, "num_attention_heads": 4, "num_key_value_heads": 2, "num_hidden_layers": 2}
+HEADS |= {"vocab_size": 488, "intermediate_size": 48, "initializer_range": 0.1, "eos_token_id": END, "pad_token_id": 257}
 SHAPE = {"prompts": 4, "group": 4, "prompt_length": (3, 12), "length": (1, 20)}
 
 
-def random_model(folder, **changes):
-    """A Qwen2 with 2 layers, 4 query heads and 2 key heads; its weights are large enough for attention to matter."""
+def random_model(folder, kind="qwen2", **changes):
+    """A model with 2 layers, 4 query heads and 2 key heads; its weights are large enough for attention to matter."""
     if (path := Path(folder) / f"model-{RANK}").exists():
         return str(path)
     set_seed(0)
-    heads = {"hidden_size": 32, "num_attention_heads": 4, "num_key_value_heads": 2, "num_hidden_layers": 2}
-    others = {"vocab_size": 488, "intermediate_size": 48, "initializer_range": 0.1, "eos_token_id": END, "pad_token_id": 257}
-    model = Qwen2ForCausalLM(Qwen2Config(**{**heads, **others, **changes}))
+    config = CONFIG_MAPPING[kind](**{**({} if "text_config" in changes else HEADS), **changes})
+    model = (AutoModelForCausalLM if config is config.get_text_config() else AutoModelForImageTextToText).from_config(config)
     model.save_pretrained(path)
     return str(path)
 
@@ -69,7 +77,18 @@ class Gradients(TrainerCallback):
         self.steps.append({name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None})
 
 
-def make(folder, packed_tokens, shape=None, equal_rewards=(), lora=False, sampler=False, model=None, pretrained=None, **config):
+def make(
+    folder,
+    packed_tokens,
+    packing="auto",
+    shape=None,
+    equal_rewards=(),
+    lora=False,
+    sampler=False,
+    model=None,
+    pretrained=None,
+    **config,
+):
     """A trainer. `equal_rewards`: prompts whose samples get the same reward; `sampler`: use the sampler's log-probabilities as
     those of vLLM are; `pretrained`: the folder of a model to take instead of a random one with the changes in `model`.
     """
@@ -96,6 +115,7 @@ def make(folder, packed_tokens, shape=None, equal_rewards=(), lora=False, sample
         rollout_func=rollout(shape),
         peft_config=LoraConfig(r=4, target_modules="all-linear", lora_dropout=0.0) if lora else None,
         packed_tokens=packed_tokens,
+        packing=packing,
         callbacks=[gradients := Gradients()],
     )
     trainer.gradients = gradients.steps

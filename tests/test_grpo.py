@@ -214,6 +214,23 @@ def test_without_zero3_a_run_may_be_resumed_on_another_number_of_processes(tmp_p
     assert [log["step"] for log in read_log_history(tmp_path / "run") if "reward" in log] == [1, 2, 3, 4]
 
 
+def test_refilled_groups_on_two_processes_after_a_restart(tmp_path):
+    """Three groups, so the second one is on both processes. Few of them have a whole puzzle right, and a reward."""
+    options = "--refill_groups 2 --solved_weight 1 --log_completions true --save_steps 1"
+    options = f"{options} --per_device_train_batch_size 6 --per_device_eval_batch_size 2".split()
+    on_two_processes(tmp_path / "whole", *options, "--max_steps", "2")
+    on_two_processes(tmp_path / "cut", *options, "--max_steps", "1")
+    (tmp_path / "cut" / "result.json").unlink()
+    on_two_processes(tmp_path / "cut", *options, "--max_steps", "2")
+    whole, cut = ([log for log in read_log_history(tmp_path / name) if "loss" in log] for name in ("whole", "cut"))
+    assert sum(log["refilled_groups"] for log in whole) > 0
+    for name in ("refilled_groups", "reward", "loss", "completions/mean_length", "frac_reward_zero_std"):
+        assert [log[name] for log in cut] == pytest.approx([log[name] for log in whole], abs=1e-6), name
+    completions = pq.read_table(tmp_path / "whole" / "completions" / "completions_00001.parquet").to_pylist()
+    prompts = [str(row["prompt"]) for row in completions]
+    assert [prompts[i : i + 4].count(prompts[i]) for i in (0, 4, 8)] == [4, 4, 4]
+
+
 def test_the_best_of_several_samples_on_two_processes(tmp_path):
     """Against the accuracy of each completion, as logged by TRL: 8 puzzles of 2 samples, of which a process generates one."""
     several = "--num_eval_puzzles 8 --num_generations_eval 2 --per_device_eval_batch_size 1 --max_steps 1 --save_steps 1"
@@ -297,7 +314,7 @@ def test_every_recipe_parses(monkeypatch):
     recipes = sorted({*(ROOT / "recipes").glob("*.yaml")} - others)
     assert len(recipes) >= 8
     for recipe in recipes:
-        if "\nstages:" in recipe.read_text():  # imitation, not GRPO
+        if "\nstages:" in recipe.read_text() or recipe.stem.endswith("-sft"):  # imitation, not GRPO
             args, training_args = TrlParser((sft.SftArguments, SFTConfig)).parse_args_and_config(
                 ["--config", str(recipe), "--use_cpu", "true"]
             )
@@ -321,6 +338,7 @@ def test_every_recipe_parses(monkeypatch):
         ("num_generations: 0", "recipe.yaml: num_generations: 0 is too few: use 1 or more."),
         ("num_generations: null", "recipe.yaml: num_generations: null is no number of samples: use 2 or more."),
         ("seed: -1", "recipe.yaml: seed: -1 is impossible: use 0 to 4294967295."),
+        ("packing: sometimes", "packing: sometimes is unknown: use auto, true or false."),
         ("generation_kwargs: [1]", "generation_kwargs: '[1]' is not a mapping"),
         ("3: 4", "recipe.yaml has the unknown key 3."),
         ("", "recipe.yaml holds nothing, not options: write one `name: value` a line."),
@@ -396,7 +414,10 @@ def test_a_missing_gpu_is_named(monkeypatch, capsys):
             "prompts are too long: (held-out )?row .* has .* tokens, and the model's context 1,024 less",
         ),
         (("--packed_tokens", "0"), "packed_tokens 0 is too few"),
-        (("--attn_implementation", "eager"), "packing does not support attn_implementation: eager .* packing: false gives"),
+        (
+            ("--packing", "true", "--attn_implementation", "eager"),
+            "packing does not support attn_implementation: eager .* packing: false gives",
+        ),
         (("--optimizer_steps", "3"), "the 85.3333 completions of an optimizer step .* don't divide evenly"),
         (("--num_eval_puzzles", "100"), "800 held-out completions are not a multiple of"),
         (("--use_vllm", "true", "--vllm_mode", "server", "--vllm_server_port", "9"), "no vLLM server answers at"),

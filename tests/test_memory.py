@@ -1,6 +1,7 @@
 """The simulation of memory: it agrees with a GPU, and the plan agrees with it."""
 
 import pytest
+import torch
 from transformers import Qwen2Config
 from trl import GRPOConfig
 
@@ -47,6 +48,8 @@ def test_packed_rows_fill_a_sequence(tokens):
         ("14B", 1, False, {}),  # the head's peak
         ("14B", 4, True, {}),
         ("1.5B", 2, False, {"lora_r": 32, "zero3": False}),
+        pytest.param("1.5B", 4, True, {"zero3": False, "dtype": torch.float32}, marks=pytest.mark.slow),
+        pytest.param("1.5B", 4, True, {"zero3": False, "dtype": torch.float32, "checkpointing": False}, marks=pytest.mark.slow),
         pytest.param("14B", 2, True, {"lora_r": 32}, marks=pytest.mark.slow),
         pytest.param("1.5B", 4, False, {"lora_r": 32, "checkpointing": False}, marks=pytest.mark.slow),
     ],

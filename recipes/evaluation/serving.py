@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
 from itertools import dropwhile, takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -64,7 +65,7 @@ def serve(model: str, name: str, log: Path, extra_args: list[str]) -> Iterator[s
         args += ["--enforce-eager"]  # compiling takes longer than it saves
         environment.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB; by default nearly all memory
     base_name = f"{name}-base" if "--enable-lora" in args else name
-    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", base, "--served-model-name", base_name]
+    command = [*server_command(base), "--served-model-name", base_name]
     # Use the sampling that each request asks for, without what the model's generation_config.json adds.
     command += ["--host", "127.0.0.1", "--port", f"{port}", "--generation-config", "vllm", *args, *extra_args]
     url = f"http://127.0.0.1:{port}"
@@ -82,6 +83,15 @@ def serve(model: str, name: str, log: Path, extra_args: list[str]) -> Iterator[s
     finally:
         server.terminate()
         server.wait()
+
+
+def server_command(model: str) -> list[str]:
+    """The beginning of a command that serves a model: `vllm serve`, or where that does not exist, what it replaces."""
+    try:
+        version("vllm")  # as `vllm serve` does, so it fails with the CPU build, which is the package vllm-cpu
+    except PackageNotFoundError:
+        return [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", model]
+    return [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", model]
 
 
 def _is_up(url: str) -> bool:

@@ -83,8 +83,9 @@ def activations(
                               4 a   padded: keys and values, repeated for each query head. Packed: those of all segments
         padded                3     bytes for each pair of positions in a row: the mask, and what cuDNN gets of it
         LoRA in float32      14 i + 30 h in place of 12 i + 18 h: each linear layer casts its input
+        all in float32       12 i + 26 h, and layers' inputs in float32, under autocast
         the head             14 h   its input, in float32 too, and the gradient
-        the head, trained     6     bytes per weight: the gradient in float32, and its copy
+        the head, trained     6     bytes per weight: the gradient in float32, and its copy in bfloat16
 
     Args:
         tokens: with those of the padding.
@@ -97,13 +98,16 @@ def activations(
     a, kv = (heads * head_size(config) for heads in (config.num_attention_heads, config.num_key_value_heads))
     rows = -(-tokens // longest)
     attention = tokens * (4 * a + 3 * tokens / rows) if padded else 4 * kv * 2 * tokens
-    layer = tokens * ((14 * i + 30 * h if lora and autocast else 12 * i + 18 * h) + 4 * a) + attention
-    head = 14 * tokens * h + 2 * LOGITS + (0 if lora else 6 * config.vocab_size * h)
-    if not lora and config.tie_word_embeddings:  # the gradient of the head waits for that of the embedding
-        layer += 2 * config.vocab_size * h
+    float32 = autocast and not lora
+    layer = 14 * i + 30 * h if lora and autocast else 12 * i + (26 if float32 else 18) * h
+    layer = tokens * (layer + 4 * a) + attention
+    gradient = 0 if lora else 2 * config.vocab_size * h  # of the head, in bfloat16
+    head = 14 * tokens * h + 2 * LOGITS + (2 if float32 else 3) * gradient
+    if config.tie_word_embeddings:  # the gradient of the head waits for that of the embedding
+        layer += 2 * gradient if float32 else gradient
     if args.activation_checkpointing:
-        return config.num_hidden_layers * 2 * h * tokens + max(layer, head)
-    kept = tokens * (8 * i + 16 * h + 4 * a) + attention
+        return config.num_hidden_layers * (4 if float32 else 2) * h * tokens + max(layer, head)
+    kept = tokens * (8 * i + (26 if float32 else 16) * h + 4 * a) + attention
     return config.num_hidden_layers * kept + max(layer - kept, head)
 
 
@@ -152,7 +156,8 @@ def memory(
     if args.beta and p.trained == p.total:  # a reference model; with LoRA it is the model without its adapter
         on_gpu += 2 * p.total / machine.processes if machine.zero3 else p.bytes_each * p.total
     at_once = tokens_at_once(run_args, args, longest)
-    activation_bytes = correction * activations(config, args, at_once, longest, p.trained < p.total, not machine.zero3)
+    autocast = not (machine.zero3 or machine.float32_masters)
+    activation_bytes = correction * activations(config, args, at_once, longest, p.trained < p.total, autocast)
     bucket, gathered = zero3_buffers(p) if machine.zero3 else (0, 0)
     colocated = args.use_vllm and args.vllm_mode == "colocate"
     budget = args.vllm_gpu_memory_utilization * machine.gpu if colocated else 0

@@ -27,6 +27,7 @@ from recipes.batch_geometry import BatchGeometry, batch_geometry, eval_completio
 from recipes.checks import prompt_lengths, recipe_problems
 from recipes.data import dataset_not_made_yet, load_puzzles
 from recipes.machine import GiB, Machine, planned_machine
+from recipes.packing import not_shareable, packing_note, set_router_loss
 from recipes.planner.memory import disk, memory
 from recipes.pretrained import Parameters, count_parameters, hub_is_unreachable, load_config, load_tokenizer
 
@@ -42,6 +43,10 @@ KNOWN_CONFIGS = {
     "Qwen/Qwen3-14B": Qwen3Config(
         **QWEN_14B_32B, head_dim=128, intermediate_size=17408, num_hidden_layers=40, vocab_size=151936,
         max_position_embeddings=40960,
+    ),
+    "Qwen/Qwen3-8B": Qwen3Config(
+        hidden_size=4096, num_attention_heads=32, num_key_value_heads=8, head_dim=128, intermediate_size=12288,
+        num_hidden_layers=36, vocab_size=151936, max_position_embeddings=40960, dtype="bfloat16",
     ),
 }  # fmt: skip
 
@@ -99,17 +104,17 @@ def geometry_rows(geometry: BatchGeometry, run_args: RunArguments, args: GRPOCon
 
 
 def estimate(
-    plan: PlanArguments, p: Parameters, machine: Machine, geometry: BatchGeometry, args: GRPOConfig, prompt: float
+    plan: PlanArguments, p: Parameters, machine: Machine, geometry: BatchGeometry, args: GRPOConfig, prompt: float, shared: bool
 ) -> dict[str, str]:
     """Rows of the table: tokens, hours and dollars of an iteration, that is, a generation and its optimizer steps.
 
     FLOPs per parameter and token: 2 for a forward, 4 for a backward (2 where the weights are frozen; Kaplan et al. 2020,
-    arXiv:2001.08361), and one more forward each for the old log-probabilities and for activation checkpointing. With packing a
-    prompt counts once in each optimizer step that has samples of it, and every sample is assumed to have an advantage; without,
-    padding comes on top. Evaluations come on top of both.
+    arXiv:2001.08361), and one more forward each for the old log-probabilities and for activation checkpointing. Where samples
+    share a prompt (`shared`), it counts once in each optimizer step that has any of them. Every sample is assumed to have an
+    advantage. Stock TRL's padding comes on top, and so do evaluations.
     """
     prompts = args.generation_batch_size
-    if geometry.by_tokens:
+    if shared:
         prompts = min(prompts, prompts // args.num_generations * geometry.optimizer_steps)
     tokens = prompts * prompt + args.generation_batch_size * plan.completion_tokens
     flops = 2 + 2 + 2 * args.activation_checkpointing + (4 if p.trained == p.total else 2)
@@ -201,6 +206,7 @@ def main(
         lengths = prompt_lengths(args, tokenizer, train, held_out)
     except (ValueError, OSError) as error:
         sys.exit(f"recipes/planner/plan.py: {error}")
+    set_router_loss(args, config)
     parameters, mean = count_parameters(config, model_args), sum(lengths) / len(lengths)
     correction, source = 1.0, "Assumed, not measured"
     if plan.measured:
@@ -212,7 +218,9 @@ def main(
     sample = ", a sample (make dataset makes all of them)" if sampled else ""
     counted = "tokenized" if tokenizer else "an upper bound from their characters: the tokenizer can't be reached"
     print(f"{len(lengths):,} prompts{sample}: {mean:,.0f} tokens on average, {max(lengths):,} at most ({counted})")
-    print(f"completions: up to {args.max_completion_length:,} tokens, {plan.completion_tokens:,} assumed on average\n")
+    print(f"completions: up to {args.max_completion_length:,} tokens, {plan.completion_tokens:,} assumed on average")
+    apart = not_shareable(config, args, model_args.attn_implementation)
+    print(packing_note(run_args.packed_tokens if run_args.packing else None, apart, args), end="\n\n")
 
     columns, problems = {}, {}
     for machine in machines:
@@ -231,13 +239,13 @@ def main(
             rows |= geometry_rows(geometry, run_args, args, len(held_out))
             found += geometry_problems(geometry, run_args, args, len(held_out))
         for part, more in (
-            memory(config, parameters, machine, run_args, args, lengths, plan.completion_tokens, correction),
+            memory(config.get_text_config(), parameters, machine, run_args, args, lengths, plan.completion_tokens, correction),
             disk(parameters, machine),
         ):
             rows |= part
             found += more
         if geometry:
-            rows |= estimate(plan, parameters, machine, geometry, args, mean)
+            rows |= estimate(plan, parameters, machine, geometry, args, mean, shared=geometry.by_tokens and not apart)
         columns[machine.name], problems[machine.name] = rows | {"verdict": "NOT OK" if found else "OK"}, found
     names = dict.fromkeys(name for rows in columns.values() for name in rows)
     print(text_table(["", *columns], ([name, *(rows.get(name, "–") for rows in columns.values())] for name in names), "<"))
