@@ -122,6 +122,13 @@ class RunArguments:
             "num_generations - 1. 1: GRPO."
         },
     )
+    refill_groups: int = field(
+        default=0,
+        metadata={
+            "help": "Replace puzzles whose samples all earn the same by others, drawn at random and sampled anew, in up to so "
+            "many rounds a generation. 0: leave them, as published."
+        },
+    )
     learning_rate_power: float = field(
         default=0.0,
         metadata={

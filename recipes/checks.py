@@ -121,6 +121,7 @@ def objective_problems(run_args: RunArguments, args: GRPOConfig, machine: Machin
             run_args.best_of_k == 1 or 1 < run_args.best_of_k < args.num_generations,
             "from 1 to num_generations - 1",
         ),
+        "refill_groups": (run_args.refill_groups >= 0, "0 or more"),
         "learning_rate_power": (0 <= run_args.learning_rate_power <= 1, "from 0 (constant) to 1 (linear)"),
         "learning_rate_rows": (
             run_args.learning_rate_rows is None or run_args.learning_rate_rows >= 1,

@@ -147,6 +147,7 @@ def identity(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args
     rest = {
         **{name: getattr(run_args, name) for name in OBJECTIVE + OPTIMIZER},
         "zero3_processes": machine.processes if machine.zero3 else None,
+        "refill_groups": run_args.refill_groups or None,  # None: also what runs recorded before there was this option
         "steps_per_iteration": training_args.num_iterations * steps_per_generation,  # optimizer steps
     }
     return json.loads(json.dumps({**asdict(puzzle_args), **training, **asdict(model_args), **rest}, default=str))
@@ -211,6 +212,7 @@ def make_trainer(
         peft_config=get_peft_config(model_args),
         curriculum=puzzle_args.curriculum,
         best_of_k=run_args.best_of_k,
+        refill_groups=run_args.refill_groups,
         learning_rate_power=run_args.learning_rate_power,
         learning_rate_rows=run_args.learning_rate_rows,
         muon_learning_rate=run_args.muon_learning_rate,

@@ -5,7 +5,9 @@ complete or not there.
 
 from __future__ import annotations
 
+import math
 import os
+import random
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -65,7 +67,8 @@ class PuzzleTrainer(PackedGRPOTrainer):
     """GRPOTrainer for puzzles, packed (recipes/packing.py).
 
     Args:
-        curriculum, best_of_k, learning_rate_power, learning_rate_rows, muon_learning_rate: see recipes/arguments.py.
+        curriculum, best_of_k, refill_groups, learning_rate_power, learning_rate_rows, muon_learning_rate: see
+            recipes/arguments.py.
     """
 
     def __init__(
@@ -73,12 +76,13 @@ class PuzzleTrainer(PackedGRPOTrainer):
         *args,
         curriculum: str | None = None,
         best_of_k: int = 1,
+        refill_groups: int = 0,
         learning_rate_power: float = 0.0,
         learning_rate_rows: int | None = None,
         muon_learning_rate: float | None = None,
         **kwargs,
     ):
-        self.curriculum, self.best_of_k = curriculum, best_of_k
+        self.curriculum, self.best_of_k, self.refill_groups = curriculum, best_of_k, refill_groups
         self.learning_rate_power, self.learning_rate_rows = learning_rate_power, learning_rate_rows
         self.muon_learning_rate = muon_learning_rate
         self.learning_rate_factor = 1.0  # of the current generation
@@ -133,12 +137,60 @@ class PuzzleTrainer(PackedGRPOTrainer):
         with nullcontext() if self.use_vllm else self.accelerator.autocast():  # whose cache lasts until the outermost one ends
             return super()._generate_single_turn(*args, **kwargs)
 
+    def _generate(self, prompts):
+        """As stock TRL's, with `refill_groups`."""
+        *outputs, images, tool_images = super()._generate(prompts)
+        if self.model.training and self.refill_groups:
+            self._metrics["train"]["refilled_groups"].append(self._refill(prompts, outputs))
+        return *outputs, images, tool_images
+
+    def _refill(self, prompts: list, outputs: list) -> int:
+        """Replace puzzles whose samples all earn the same, in place, in up to `refill_groups` rounds. Returns how many.
+
+        Dynamic sampling (Yu et al. 2025, arXiv:2503.14476), except that what still teaches nothing after the last round stays.
+        All processes draw the same puzzles, which depend on the seed, the optimizer step and the round, and share the sampling.
+
+        Args:
+            prompts, outputs: of this process's rows; `outputs` as `_generate` returns them, without the images.
+        """
+        size, processes, process = self.num_generations, self.accelerator.num_processes, self.accelerator.process_index
+        refilled, multiple = 0, processes // math.gcd(size, processes)  # whole groups that divide evenly over the processes
+        for round_number in range(self.refill_groups):
+            _, completion_ids, _, completions, *_ = outputs
+            self._calculate_rewards(self.rows, prompts, completions, completion_ids)
+            for logged in (self._pending_extra_logs, self._pending_metrics):  # TRL grades, and logs, once more
+                logged.clear()
+            rewards = self._rewards_of_groups()
+            useless = (rewards.amax(dim=1) == rewards.amin(dim=1)).nonzero()[:, 0].tolist()
+            if not useless:
+                break
+            draw = random.Random(f"{self.args.seed} {self.state.global_step} {round_number}")
+            drawn = draw.choices(range(len(self.train_dataset)), k=-(-len(useless) // multiple) * multiple)
+            rows = [self.train_dataset[i] for i in drawn for _ in range(size)]
+            share = len(rows) // processes
+            made = super()._generate([row["prompt"] for row in rows[process * share : (process + 1) * share]])
+            sources = [rows, [row["prompt"] for row in rows], *(gather_object(x) if x else None for x in made[:5])]
+            for source, group in enumerate(useless):
+                for sample in range(size):
+                    row = group * size + sample - process * len(prompts)
+                    if 0 <= row < len(prompts):
+                        for target, values in zip((self.rows, prompts, *outputs), sources, strict=False):
+                            if values is not None:
+                                target[row] = values[source * size + sample]
+            refilled += len(useless)
+        return refilled
+
+    def _rewards_of_groups(self) -> torch.Tensor:
+        """The weighted sums of the rewards of all processes, (groups, samples)."""
+        rewards = (self.rewards * self.reward_weights.to(self.rewards.device)).nansum(dim=1)
+        return rewards.view(-1, self.num_generations)
+
     def _generate_and_score_completions(self, inputs):
         """As stock TRL's, with the advantages and the factor of the learning rate that the options ask for."""
+        self.rows = inputs  # of this process; `_refill` replaces some of them
         outputs = super()._generate_and_score_completions(inputs)
         if self.model.training and self.best_of_k > 1:
-            rewards = (self.rewards * self.reward_weights.to(self.rewards.device)).nansum(dim=1)
-            advantages = best_of_k_advantages(rewards.view(-1, self.num_generations), self.best_of_k).flatten()
+            advantages = best_of_k_advantages(self._rewards_of_groups(), self.best_of_k).flatten()
             first = self.accelerator.process_index * len(outputs["advantages"])
             outputs["advantages"] = advantages[first : first + len(outputs["advantages"])]
         if self.model.training and self.learning_rate_power:

@@ -214,6 +214,23 @@ def test_without_zero3_a_run_may_be_resumed_on_another_number_of_processes(tmp_p
     assert [log["step"] for log in read_log_history(tmp_path / "run") if "reward" in log] == [1, 2, 3, 4]
 
 
+def test_refilled_groups_on_two_processes_after_a_restart(tmp_path):
+    """Three groups, so the second one is on both processes. Few of them have a whole puzzle right, and a reward."""
+    options = "--refill_groups 2 --solved_weight 1 --log_completions true --save_steps 1"
+    options = f"{options} --per_device_train_batch_size 6 --per_device_eval_batch_size 2".split()
+    on_two_processes(tmp_path / "whole", *options, "--max_steps", "2")
+    on_two_processes(tmp_path / "cut", *options, "--max_steps", "1")
+    (tmp_path / "cut" / "result.json").unlink()
+    on_two_processes(tmp_path / "cut", *options, "--max_steps", "2")
+    whole, cut = ([log for log in read_log_history(tmp_path / name) if "loss" in log] for name in ("whole", "cut"))
+    assert sum(log["refilled_groups"] for log in whole) > 0
+    for name in ("refilled_groups", "reward", "loss", "completions/mean_length", "frac_reward_zero_std"):
+        assert [log[name] for log in cut] == pytest.approx([log[name] for log in whole], abs=1e-6), name
+    completions = pq.read_table(tmp_path / "whole" / "completions" / "completions_00001.parquet").to_pylist()
+    prompts = [str(row["prompt"]) for row in completions]
+    assert [prompts[i : i + 4].count(prompts[i]) for i in (0, 4, 8)] == [4, 4, 4]
+
+
 def test_the_best_of_several_samples_on_two_processes(tmp_path):
     """Against the accuracy of each completion, as logged by TRL: 8 puzzles of 2 samples, of which a process generates one."""
     several = "--num_eval_puzzles 8 --num_generations_eval 2 --per_device_eval_batch_size 1 --max_steps 1 --save_steps 1"
@@ -297,7 +314,7 @@ def test_every_recipe_parses(monkeypatch):
     recipes = sorted({*(ROOT / "recipes").glob("*.yaml")} - others)
     assert len(recipes) >= 8
     for recipe in recipes:
-        if "\nstages:" in recipe.read_text():  # imitation, not GRPO
+        if "\nstages:" in recipe.read_text() or recipe.stem.endswith("-sft"):  # imitation, not GRPO
             args, training_args = TrlParser((sft.SftArguments, SFTConfig)).parse_args_and_config(
                 ["--config", str(recipe), "--use_cpu", "true"]
             )

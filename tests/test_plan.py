@@ -36,7 +36,13 @@ def config(**changes):
 
 @pytest.mark.parametrize(
     ("name", "billions"),
-    [("2.5-14B-Instruct", 14.77), ("2.5-32B-Instruct", 32.76), ("2.5-1.5B-Instruct", 1.54), ("3-14B", 14.77)],
+    [
+        ("2.5-14B-Instruct", 14.77),
+        ("2.5-32B-Instruct", 32.76),
+        ("2.5-1.5B-Instruct", 1.54),
+        ("3-14B", 14.77),
+        ("3-8B", 8.19),
+    ],
 )
 def test_known_shapes_have_the_published_number_of_parameters(name, billions):
     assert count_parameters(KNOWN_CONFIGS[f"Qwen/Qwen{name}"], FULL).total / 1e9 == pytest.approx(billions, abs=0.005)
@@ -203,13 +209,14 @@ def dataset(tmp_path_factory):
         ("qwen2.5-14b-lora", "zero3 zero3_multinode", "OK OK"),
         ("qwen2.5-32b-lora", "zero3 zero3_multinode", "OK OK"),
         ("qwen3-14b", "zero3", "OK"),
+        ("qwen3-8b", "zero3_offload", "OK"),
         ("qwen2.5-1.5b", "single_gpu", "OK"),
     ],
 )
 def test_shipped_recipes_fit_where_they_say(plan, dataset, recipe, machines, verdicts):
-    small = ("--gpu_gib", "23.6") if recipe == "qwen2.5-1.5b" else ()
+    small = {"qwen2.5-1.5b": ("--gpu_gib", "23.6"), "qwen3-8b": ("--num_processes", "1", "--cpu_gib", "220")}
     paths = [f"accelerate_configs/{name}.yaml" for name in machines.split()]
-    said, code = plan(recipe, "--machines", *paths, "--dataset", dataset, *small)
+    said, code = plan(recipe, "--machines", *paths, "--dataset", dataset, *small.get(recipe, ()))
     assert code == 0, said
     last = next(line for line in said.splitlines() if line.startswith("verdict"))
     assert last.split()[1:] == verdicts.split()

@@ -155,6 +155,50 @@ def test_a_checkpoint_that_is_written_again_is_not_complete_until_it_is_written(
     assert complete == [[], []]
 
 
+def refill(monkeypatch, rounds, useless, step=0, training=True):
+    """The prompts of a generation of three puzzles, two samples each, after refilling, and what was logged.
+
+    The samples of `useless` puzzles earn the same.
+    """
+
+    def sample(self, prompts):
+        texts = [f"{prompt}{i % 2}" for i, prompt in enumerate(prompts)]
+        return [[p] for p in prompts], [[t] for t in texts], None, texts, None, {}, None, []
+
+    def grade(self, rows, prompts, completions, ids):
+        assert [row["prompt"] for row in rows] == prompts == [text[0] for text in completions]
+        self._pending_extra_logs["unread"] = [0] * 6
+        self.rewards = torch.tensor([[0.5 if text[0] in useless else float(text[1]), 9.0] for text in completions])
+
+    monkeypatch.setattr(PackedGRPOTrainer, "_generate", sample)
+    monkeypatch.setattr(PuzzleTrainer, "_calculate_rewards", grade)
+    this = trainer()
+    this.refill_groups, this.train_dataset, this.model = rounds, ROWS, SimpleNamespace(training=training)
+    this.state.global_step, this._pending_extra_logs, this._pending_metrics = step, {}, {}
+    this.accelerator, this._metrics["train"] = SimpleNamespace(num_processes=1, process_index=0), {"refilled_groups": []}
+    prompts = list("aabbcc")
+    this.rows = [{"prompt": prompt} for prompt in prompts]
+    prompt_ids, completion_ids, _, completions, *_ = this._generate(prompts)
+    assert [row["prompt"] for row in this.rows] == prompts == [ids[0] for ids in prompt_ids]
+    assert completions == [f"{prompt}{i % 2}" for i, prompt in enumerate(prompts)] == [ids[0] for ids in completion_ids]
+    assert not this._pending_extra_logs
+    return "".join(prompts), this._metrics["train"]["refilled_groups"]
+
+
+def test_puzzles_whose_samples_earn_the_same_are_replaced(monkeypatch):
+    assert refill(monkeypatch, 0, "ac") == ("aabbcc", [])
+    assert refill(monkeypatch, 3, "ac", training=False) == ("aabbcc", [])
+    assert refill(monkeypatch, 3, "") == ("aabbcc", [0])
+    drawn = [refill(monkeypatch, 20, "acdefg", step) for step in (0, 0, 1)]
+    assert [prompts for prompts, _ in drawn] == ["bbbbbb"] * 3  # the only puzzle that is not useless
+    assert drawn[0] == drawn[1]  # so a resumed run draws the same
+    assert drawn[0][1] != drawn[2][1]
+    one, two = refill(monkeypatch, 1, "abcdefg"), refill(monkeypatch, 2, "abcdefg")
+    assert (one[1], two[1]) == ([3], [6])
+    assert one[0] != two[0] != "aabbcc"
+    assert all(prompts[i] == prompts[i + 1] for prompts, _ in (one, two) for i in (0, 2, 4))
+
+
 @pytest.mark.parametrize("difficulty", [True, False])
 def test_an_evaluation_counts_each_puzzle_once_and_knows_its_best_sample(difficulty, monkeypatch):
     """Five puzzles of two samples in batches of three: the last batch is filled with the first puzzle."""

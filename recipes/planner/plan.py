@@ -44,6 +44,10 @@ KNOWN_CONFIGS = {
         **QWEN_14B_32B, head_dim=128, intermediate_size=17408, num_hidden_layers=40, vocab_size=151936,
         max_position_embeddings=40960,
     ),
+    "Qwen/Qwen3-8B": Qwen3Config(
+        hidden_size=4096, num_attention_heads=32, num_key_value_heads=8, head_dim=128, intermediate_size=12288,
+        num_hidden_layers=36, vocab_size=151936, max_position_embeddings=40960, dtype="bfloat16",
+    ),
 }  # fmt: skip
 
 
