@@ -14,7 +14,8 @@ PLAN = $(BIN)/python recipes/planner/plan.py --config recipes/$(2).yaml --machin
 EXPERIMENTS := $(addprefix experiment-,16 tradeoff diversity curriculum excellence learning-rate deductions)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-gpu train-tiny train-smol tiny-base plan-1.5b plan-14b plan-32b plan-scale smoke-gpu train-1.5b train-14b train-32b \
+.PHONY: help install install-gpu train-tiny train-smol train-detective tiny-base plan-1.5b plan-14b plan-32b plan-scale smoke-gpu \
+  train-1.5b train-14b train-32b \
   serve-14b dashboard rehearse push-model puzzle dataset push-dataset gallery show-deductions benchmark benchmark-view report $(EXPERIMENTS) \
   bench-generate bench-proof bench-step bench-iteration bench-memory bench-reward bench-deductions test test-slow \
   quality format lock clean
@@ -36,6 +37,9 @@ train-tiny: .venv/cpu ## Train a tiny model on the CPU and score it before and a
 
 train-smol: .venv/cpu ## Train a real language model, SmolLM2-135M-Instruct, on a GPU or the CPU (SEED=0 ARGS="--samples 4")
 	$(BIN)/python recipes/smollm2/train_smol.py --seed $(SEED) $(ARGS)
+
+train-detective: $(if $(shell command -v nvidia-smi),.venv/gpu,.venv/dev) ## Train that model on the published size mix, for one H100 (PUBLISHED=val.json SEED=0 ARGS="--demonstrations 300")
+	$(BIN)/python recipes/smollm2/train_smol.py --recipe smollm2-135m-published --seed $(SEED) $(PUBLISHED:%=--published %) $(ARGS)
 
 ##@ Make puzzles and look at them
 

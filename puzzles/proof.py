@@ -23,6 +23,7 @@ each answer is a step, a proof with no other steps is as short as possible.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -105,6 +106,12 @@ def explain(puzzle: Puzzle, steps: Sequence[ProofStep]) -> str:
         f"{i}. {render(step.statement, puzzle.setting)}, {BECAUSE[step.depth].format(premises(step))}."
         for i, step in enumerate(steps, 1)
     )
+
+
+def sentences(explained: str) -> list[str]:
+    """The sentences of a proof that `explain` wrote, without their numbers and reasons."""
+    reason = "|".join(text.partition("{}")[0] for text in BECAUSE.values())
+    return [re.fullmatch(rf"\d+\. (.+), (?:{reason}).+", line)[1] for line in explained.splitlines()]
 
 
 def premises(step: ProofStep) -> str:

@@ -2,6 +2,7 @@
 
 A demonstration is flawless: a chain of statements, one per line, and then the answer sheet. The chain derives the whole night
 in small steps, or, with `proofs`, is a short proof of the answers (`puzzles/proof.py`). Steps may be left out, as people do.
+Demonstrations are made on the spot (`demonstrations`), or come from datasets made with proofs (`from_datasets`).
 """
 
 from __future__ import annotations
@@ -9,18 +10,20 @@ from __future__ import annotations
 import math
 import os
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from pathlib import Path
 
 from datasets import Dataset
 from pysat.solvers import Solver
 
 from puzzles.clues import ASPECTS, Clue, Murder, facts, question_about, with_answer
 from puzzles.cnf import CNF, minimal_core
+from puzzles.dataset import check_complete, read_rows
 from puzzles.generator import MAX_QUESTIONS, Case, generate
 from puzzles.prompts import prompt
-from puzzles.proof import prove
+from puzzles.proof import prove, sentences
 from puzzles.scenario import BODDY, Size
 from puzzles.sentences import render
 
@@ -106,6 +109,37 @@ def quiz(case: Case, rng: random.Random) -> Case:
     murder = [Murder(aspect, None) for aspect in ASPECTS if Murder(aspect, None) in questions]
     bonus = [q for q in questions if not isinstance(q, Murder)]
     return replace(case, puzzle=replace(case.puzzle, questions=(*murder, *bonus), bonus=len(bonus)))
+
+
+# ---------------------------------------------------------------- from datasets with proofs
+
+
+def from_datasets(folders: Sequence[str], cache: Path) -> Dataset:
+    """Prompts and completions of the split `train` of datasets made with `python -m puzzles.dataset --proofs`.
+
+    They are read one after the other and kept in files of the folder `cache`, so a million need no more memory than a thousand.
+    Column `length` has the characters of each.
+
+    Raises:
+        ValueError: if a folder holds no finished dataset, or one without proofs.
+    """
+    for folder in folders:
+        if "proofs" not in check_complete(Path(folder)):
+            raise ValueError(f"dataset {folder} has no proofs to imitate: make it with `python -m puzzles.dataset --proofs`.")
+    return Dataset.from_generator(rows_of, gen_kwargs={"folders": [*folders]}, cache_dir=str(cache))
+
+
+def rows_of(folders: Sequence[str]) -> Iterator[dict]:
+    """The demonstrations in these folders, one by one."""
+    for folder in folders:
+        for row in read_rows(folder)["train"]:
+            sheet = [f"{chr(65 + i)}. {answer}" for i, answer in enumerate(row["solution"])]
+            reply = "\n".join([*sentences(row["proof"]), *sheet])
+            yield {
+                "prompt": row["prompt"],
+                "completion": [{"role": "assistant", "content": reply}],
+                "length": len(row["prompt"][0]["content"]) + len(reply),
+            }
 
 
 # ---------------------------------------------------------------- the whole night in small steps

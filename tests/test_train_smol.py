@@ -23,7 +23,7 @@ def run(monkeypatch, tmp_path):
         groups.append((parts, threads))
         for part, command in parts.items():
             write_json(folder / f"{part}.json", {"seconds": 300.0 if part == "GRPO" else 40.0})
-            if part.startswith("score_"):
+            if command[0] == "recipes/smollm2/score.py":
                 write_json(folder / "scores" / command[2].rpartition("/")[2], dict.fromkeys(SETS, SCORES))
 
     def start(*arguments, gpu):
@@ -36,6 +36,7 @@ def run(monkeypatch, tmp_path):
     logs = [{"step": step, "rewards/accuracy/mean": 0.5} for step in (1, 2)]
     logs += [{"step": step, "eval_rewards/accuracy/mean": 0.5} for step in (0, 2)]
     monkeypatch.setattr(train_smol, "RUNS", tmp_path)
+    monkeypatch.setattr(train_smol, "DETECTIVE_RUNS", tmp_path / "detective")
     monkeypatch.setattr(train_smol, "base_model", lambda gguf: tmp_path / "base")
     monkeypatch.setattr(train_smol, "run_parts", pretend)
     monkeypatch.setattr(train_smol, "read_log_history", lambda _: logs)
@@ -88,6 +89,67 @@ def test_an_impossible_seed_is_refused(run, capsys):
     with pytest.raises(SystemExit):
         run("--seed", "-1", gpu=False)
     assert "--seed -1: use 0 or more" in capsys.readouterr().err
+
+
+@pytest.fixture
+def published(tmp_path):
+    """A file of two puzzles."""
+    file = tmp_path / "val.json"
+    file.write_text(json.dumps([{"prompt": "Who?", "solution": {"A": "Mrs. White"}}] * 2))
+    return file
+
+
+def test_the_published_puzzles_are_left_out_of_every_dataset_and_scored_on(run, tmp_path, published):
+    groups = run("--recipe", "smollm2-135m-published", "--published", str(published), "--demonstrations", "9", gpu=True)
+    assert all(len(group) == 1 for group, _ in groups)
+    parts = {part: " ".join(command) for group, _ in groups for part, command in group.items()}
+    scores = ["score_before", "score_warm_start", "score_after"]
+    assert [*parts] == ["proofs_clear", "proofs_published", "warm_start", "GRPO", *scores, "report"]
+    clear, other = (f"{tmp_path / 'detective' / 'seed-0' / wording}" for wording in ("clear", "published"))
+    for wording, dataset, counts, seed in (("clear", clear, (4, 1, 1), 0), ("published", other, (5, 64, 2), 1_000_000)):
+        command = parts[f"proofs_{wording}"]
+        assert f"--proofs --output {dataset} --seed {seed} --players 1-6 --wording {wording} " in command
+        assert "--train {} --validation {} --test {} --exclude {}".format(*counts, published) in command
+    assert f"smollm2-135m-published-sft.yaml --seed 0 --model_name_or_path {tmp_path / 'base'} " in parts["warm_start"]
+    assert f"--dataset {clear} {other}" in parts["warm_start"]
+    assert f"--dataset {other} --num_train_puzzles 4" in parts["GRPO"]
+    models = (tmp_path / "base", *(tmp_path / "detective" / "seed-0" / name for name in ("warm-start", "grpo/model")))
+    for score, model in zip(scores, models, strict=True):
+        assert parts[score].startswith(f"recipes/evaluation/benchmark.py {model} --recipe recipes/smollm2-135m-published.yaml")
+        assert f"--dataset {published} --puzzles 2 --samples 16" in parts[score]
+
+
+def test_without_the_published_puzzles_others_of_the_same_mix_are_scored_on(run, tmp_path, published, capsys):
+    recipe = ("--recipe", "smollm2-135m-published", "--sft-args", "--max_steps 2", "--grpo-args", "--max_steps 1")
+    groups = run(*recipe, gpu=False)
+    parts = {part: " ".join(command) for group, _ in groups for part, command in group.items()}
+    assert "--exclude" not in parts["proofs_published"]
+    assert f"--dataset {tmp_path / 'detective' / 'seed-0' / 'published'} --split test --puzzles 250" in parts["score_after"]
+    assert parts["warm_start"].endswith("--max_steps 2")
+    assert parts["GRPO"].endswith("--max_steps 1")
+    assert "The published ones: https://github.com/bradhilton/temporal-clue" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match=r"seed-0 holds another run \(.*published was None, now '[0-9a-f]+'"):
+        run(*recipe, "--published", str(published), gpu=False)  # they may be among the demonstrations
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (
+            ("--recipe", "smollm2-135m-published", "--published", "no.json"),
+            "no.json: there is no such file. The published",
+        ),
+        (("--recipe", "smollm2-135m-published", "--published", "FILE", "--puzzles", "3"), "--puzzles 3: FILE has only 2"),
+        (("--published", "FILE"), "--published goes with --recipe smollm2-135m-published"),
+        (("--demonstrations", "1"), "--demonstrations 1: use 2 or more"),
+        (("--puzzles", "0"), "--puzzles 0: use 1 or more"),
+        (("--recipe", "qwen"), "invalid choice: 'qwen'"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_runs(run, published, capsys, arguments, complaint):
+    with pytest.raises(SystemExit):
+        run(*(argument.replace("FILE", str(published)) for argument in arguments), gpu=False)
+    assert complaint.replace("FILE", str(published)) in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("free_gib", "completions"), [(79, 252), (20, 64), (300, 400), (0.5, 16)])

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from itertools import dropwhile, takewhile
 from pathlib import Path
@@ -24,6 +24,7 @@ import torch
 from peft.utils.other import get_pattern_key
 from safetensors.torch import load_file, save_file
 from tqdm import tqdm
+from transformers import PreTrainedConfig
 
 from puzzles.files import read_json, write_json
 
@@ -56,9 +57,9 @@ def serve(model: str, name: str, log: Path, extra_args: list[str]) -> Iterator[s
         scratch = TemporaryDirectory()
         folder = with_uniform_scale(folder, Path(scratch.name))
         args = ["--enable-lora", "--max-lora-rank", f"{rank}", "--lora-modules", f"{name}={folder}"]
-    if (Path(base) / "config.json").exists():
-        config = read_json(Path(base) / "config.json")
-        args += ["--dtype", config.get("dtype") or config.get("torch_dtype") or "auto"]
+    with suppress(OSError):  # no config: vLLM says so itself
+        config, _ = PreTrainedConfig.get_config_dict(base)
+        args += ["--dtype", config.get("dtype") or config.get("torch_dtype") or "auto"]  # "auto" makes bfloat16 of float32
     environment = dict(os.environ)
     if not torch.cuda.is_available():
         args += ["--enforce-eager"]  # compiling takes longer than it saves

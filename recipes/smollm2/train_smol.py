@@ -8,6 +8,16 @@
 3. control      imitation continues from the warm start for no less time: beside GRPO on a GPU, after it on a CPU
 4. scores       of all four (recipes/smollm2/score.py), with 95 % intervals: tables, a plot and result.json
 
+The same on the published puzzles:
+
+  python recipes/smollm2/train_smol.py --recipe smollm2-135m-published --published val.json      (or: make train-detective)
+
+0. proofs       datasets of the published size mix with proofs, in two wordings, without the published puzzles under any names
+1. warm start   it imitates these proofs, 300,000 in all
+2. GRPO         in the published wording
+3. scores       benchmarks before, between and after on the published puzzles or, without their file, on held-out ones of the
+                same mix; and a report
+
 A part that is finished is skipped, so after Ctrl-C or `kill -9` the same command resumes.
 """
 
@@ -23,20 +33,21 @@ from pathlib import Path
 
 import torch
 
-from puzzles.files import read_json, write_json
+from puzzles.dataset import read_rows
+from puzzles.files import read_json, sha256, write_json
 from puzzles.tables import text_table
 from recipes.arguments import read_options
-from recipes.checkpoints import read_log_history
+from recipes.checkpoints import check_same_run, read_log_history
 from recipes.evaluation.plots import learning_curve_plot, save
 from recipes.runs import ROOT, run_parts, score_table, seconds_of
 from recipes.smollm2.score import SETS
 from recipes.smollm2.weights import base_model
 
 RUNS = ROOT / "outputs" / "smollm2"
-SFT = ("recipes/sft.py", "--config", "recipes/smollm2-135m-sft.yaml")
-WARM_START_STEPS, _, STAGE = read_options(ROOT / SFT[-1])["stages"][0].partition(":")
+DETECTIVE, DETECTIVE_RUNS = "smollm2-135m-published", ROOT / "outputs" / "detective"
+WARM_START_STEPS, _, STAGE = read_options(ROOT / "recipes" / "smollm2-135m-sft.yaml")["stages"][0].partition(":")
 CONTROL_STEPS = 1500  # on a GPU, where it runs beside GRPO and should take no less time
-GRPO = ("recipes/grpo.py", "--config", "recipes/smollm2-135m.yaml")
+PUBLISHED = "https://github.com/bradhilton/temporal-clue/blob/main/puzzles/val.json"
 MODELS = {
     "before": "as downloaded",
     "warm_start": "after the warm start",
@@ -47,18 +58,9 @@ MODELS = {
 
 def main() -> None:
     gpu = torch.cuda.is_available()
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seed", type=int, default=0, help="of the puzzles and of training (default 0)")
-    parser.add_argument("--puzzles", type=int, default=400, help="of the trained kind, to score on (default 400)")
-    parser.add_argument("--samples", type=int, default=16 if gpu else 2, help="of each (default 16 on a GPU, 2 on a CPU)")
-    parser.add_argument("--warm-start-steps", type=int, default=int(WARM_START_STEPS), help=f"default {WARM_START_STEPS}")
-    parser.add_argument("--control-steps", type=int, help=f"default {CONTROL_STEPS}; on a CPU as many as GRPO's time allows")
-    parser.add_argument("--grpo-args", default="", help='other options for GRPO, such as "--max_steps 60"')
-    parser.add_argument("--gguf", type=Path, help="GGUF file of the model, instead of the Hub or PyPI")
-    args = parser.parse_args()
-    if args.seed < 0:
-        parser.error(f"--seed {args.seed}: use 0 or more.")
-    folder = RUNS / f"seed-{args.seed}"
+    args = arguments(gpu)
+    detective = args.recipe == DETECTIVE
+    folder = (DETECTIVE_RUNS if detective else RUNS) / f"seed-{args.seed}"
     try:
         models = {"before": base_model(args.gguf), "warm_start": folder / "warm-start"}
     except (ValueError, OSError, ImportError) as error:
@@ -75,13 +77,27 @@ def main() -> None:
     def control() -> tuple[str, ...]:
         steps = args.control_steps or (CONTROL_STEPS if gpu else steps_in_time_of_grpo(folder, args.warm_start_steps))
         other = ("--seed", f"{args.seed + 1_000_000}", "--learning_rate", "1e-4", "--stages", f"{steps}:{STAGE}")
-        return *SFT, *device, "--model_name_or_path", f"{models['warm_start']}", "--output_dir", f"{models['control']}", *other
+        return *sft, "--model_name_or_path", f"{models['warm_start']}", "--output_dir", f"{models['control']}", *other
 
     seed, device = ("--seed", f"{args.seed}"), () if gpu else ("--use_cpu", "true")
-    models_of_sft = ("--model_name_or_path", f"{models['before']}", "--output_dir", f"{models['warm_start']}")
-    warm_start = (*SFT, *device, *seed, *models_of_sft, "--stages", f"{args.warm_start_steps}:{STAGE}")
+    sft = ("recipes/sft.py", "--config", f"recipes/{args.recipe}-sft.yaml", *device)
+    warm_start = (*sft, *seed, "--model_name_or_path", f"{models['before']}", "--output_dir", f"{models['warm_start']}")
     grpo = ("-m", "accelerate.commands.launch", "--config_file", f"accelerate_configs/{'single_gpu' if gpu else 'cpu'}.yaml")
-    grpo += (*GRPO, *device, *seed, "--model_name_or_path", f"{models['warm_start']}", "--output_dir", f"{folder / 'grpo'}")
+    grpo += ("recipes/grpo.py", "--config", f"recipes/{args.recipe}.yaml", *device, *seed)
+    grpo += ("--model_name_or_path", f"{models['warm_start']}", "--output_dir", f"{folder / 'grpo'}")
+    if detective:
+        try:
+            parts = published_parts(args, folder, models, warm_start, grpo)
+        except ValueError as error:
+            sys.exit(f"recipes/smollm2/train_smol.py: {error}")
+        if not args.published:
+            print(f"Without --published, scores are those of other puzzles of the same mix. The published ones: {PUBLISHED}")
+        for part, command in parts.items():
+            run_parts(folder, {part: command}, threads=os.cpu_count())
+        print("\nSeconds:", ", ".join(f"{part} {seconds_of(folder, part):.0f}" for part in parts))
+        print(folder / "report" / "report.md")
+        return
+    warm_start += ("--stages", f"{args.warm_start_steps}:{STAGE}", *shlex.split(args.sft_args))
     grpo += tuple(shlex.split(args.grpo_args))
     groups = (  # what runs at the same time on a GPU; on a CPU, which each of them keeps busy, they take turns
         {"warm_start": lambda: warm_start, "score_before": lambda: score("before", min(args.samples, 2))},
@@ -109,6 +125,86 @@ def main() -> None:
         write_json(place / "result.json", result)
     print_result(result)
     print(f"{RUNS / 'result.json'}\n{RUNS / 'learning-curve.png'}")
+
+
+def arguments(gpu: bool) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=0, help="of the puzzles and of training (default 0)")
+    recipes = ("smollm2-135m", DETECTIVE)
+    parser.add_argument("--recipe", choices=recipes, default=recipes[0], help="of GRPO; …-sft is that of its warm start")
+    parser.add_argument("--puzzles", type=int, help="to score on (default 400; of the published mix: the whole file, or 250)")
+    parser.add_argument("--samples", type=int, default=16 if gpu else 2, help="of each (default 16 on a GPU, 2 on a CPU)")
+    parser.add_argument("--warm-start-steps", type=int, default=int(WARM_START_STEPS), help=f"default {WARM_START_STEPS}")
+    parser.add_argument("--control-steps", type=int, help=f"default {CONTROL_STEPS}; on a CPU as many as GRPO's time allows")
+    parser.add_argument("--grpo-args", default="", help='other options for GRPO, such as "--max_steps 60"')
+    parser.add_argument("--sft-args", default="", help='other options for the warm start, such as "--learning_rate 1e-4"')
+    parser.add_argument("--gguf", type=Path, help="GGUF file of the model, instead of the Hub or PyPI")
+    mix = parser.add_argument_group("the published mix")
+    mix.add_argument(
+        "--published", type=Path, metavar="FILE", help=f"the published puzzles to leave out and score on: {PUBLISHED}"
+    )
+    mix.add_argument("--demonstrations", type=int, default=300_000, metavar="N", help="proofs to imitate (default 300000)")
+    mix.add_argument("--players", default="1-6", metavar="N[-M]", help="sizes of the puzzles (default 1-6)")
+    args = parser.parse_args()
+    if args.seed < 0:
+        parser.error(f"--seed {args.seed}: use 0 or more.")
+    for option, least in (("puzzles", 1), ("samples", 1), ("demonstrations", 2)):
+        if (value := getattr(args, option)) is not None and value < least:
+            parser.error(f"--{option} {value}: use {least} or more.")
+    if args.published:
+        if args.recipe != DETECTIVE:
+            parser.error(f"--published goes with --recipe {DETECTIVE}.")
+        try:
+            there = puzzles_in(args.published)
+        except ValueError as error:
+            parser.error(str(error))
+        if args.puzzles and args.puzzles > there:
+            parser.error(f"--puzzles {args.puzzles}: {args.published} has only {there}.")
+        args.puzzles = args.puzzles or there
+    args.puzzles = args.puzzles or (250 if args.recipe == DETECTIVE else 400)
+    return args
+
+
+def puzzles_in(published: Path) -> int:
+    """How many puzzles the file of published puzzles holds.
+
+    Raises:
+        ValueError: if there is no such file, or it cannot be read.
+    """
+    if not published.is_file():
+        raise ValueError(
+            f"--published {published}: there is no such file. The published puzzles are not part of this repository: save "
+            f"{PUBLISHED} there, or leave the option out, to score on held-out puzzles of the same mix."
+        )
+    return sum(map(len, read_rows(str(published)).values()))
+
+
+def published_parts(args: argparse.Namespace, folder: Path, models: dict[str, Path], warm_start: tuple, grpo: tuple) -> dict:
+    """The commands of a run on the published mix, in turn: each may use the whole machine.
+
+    Raises:
+        ValueError: if the folder holds a run with other puzzles, some of which may be published ones.
+    """
+    which = {name: getattr(args, name) for name in ("demonstrations", "players", "puzzles")}
+    check_same_run(folder, which | {"published": args.published and sha256(args.published)})
+    published = args.published and f"{args.published.resolve()}"
+    exclude = ("--exclude", published) if published else ()
+    parts, datasets = {}, {wording: f"{folder / wording}" for wording in ("clear", "published")}
+    for series, (wording, dataset) in enumerate(datasets.items()):
+        which = ("--seed", f"{args.seed + series * 1_000_000}", "--players", args.players, "--wording", wording)
+        held_out = ("--validation", "64", "--test", f"{args.puzzles}") if series else ("--validation", "1", "--test", "1")
+        count = ("--train", f"{(args.demonstrations + series) // 2}", *held_out)
+        parts[f"proofs_{wording}"] = ("-m", "puzzles.dataset", "--proofs", "--output", dataset, *which, *count, *exclude)
+    parts["warm_start"] = (*warm_start, "--dataset", *datasets.values(), *shlex.split(args.sft_args))
+    count = ("--num_train_puzzles", f"{min(4096, args.demonstrations // 2)}")
+    parts["GRPO"] = (*grpo, "--dataset", datasets["published"], *count, *shlex.split(args.grpo_args))
+    source = ("--dataset", published) if published else ("--dataset", datasets["published"], "--split", "test")
+    source += ("--puzzles", f"{args.puzzles}", "--samples", f"{args.samples}", "--output", f"{folder / 'benchmark'}")
+    for key in ("before", "warm_start", "after"):
+        benchmark = ("recipes/evaluation/benchmark.py", f"{models[key]}", "--recipe", f"recipes/{args.recipe}.yaml")
+        parts[f"score_{key}"] = (*benchmark, "--name", key, *source)
+    logs = ("--run", f"{folder / 'grpo'}", "--benchmark", f"{folder / 'benchmark'}", "--output", f"{folder / 'report'}")
+    return parts | {"report": ("recipes/evaluation/report.py", *logs)}
 
 
 def steps_in_time_of_grpo(folder: Path, warm_start_steps: int) -> int:
