@@ -11,7 +11,7 @@ GRPO = $(BIN)/accelerate launch --config_file accelerate_configs/$(or $(CONFIG),
 # A local folder or a vllm/… model is served with vLLM: the GPU environment if there are GPUs, else the CPU build.
 SERVES = $(if $(or $(wildcard $(MODEL)),$(filter vllm/%,$(MODEL))),$(if $(shell command -v nvidia-smi),.venv/gpu,.venv/dev),.venv/cpu)
 PLAN = $(BIN)/python recipes/planner/plan.py --config recipes/$(2).yaml --machines $(1:%=accelerate_configs/%.yaml) $(3) $(ARGS)
-EXPERIMENTS := $(addprefix experiment-,16 tradeoff diversity curriculum excellence learning-rate deductions)
+EXPERIMENTS := $(addprefix experiment-,16 tradeoff diversity refill curriculum excellence learning-rate deductions)
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-gpu train-tiny train-smol train-detective tiny-base plan-1.5b plan-14b plan-32b plan-scale smoke-gpu \
@@ -114,6 +114,7 @@ report: .venv/cpu ## Write tables and plots of training runs and benchmarks to o
 experiment-16: ## Does training on only 16 puzzles help? Each experiment: 3 seeds on the CPU (ARGS="--seeds 3 4")
 experiment-tradeoff: ## More puzzles or more samples per iteration, at the same total?
 experiment-diversity: ## Does training on the best of k samples, or an entropy bonus, keep answers diverse?
+experiment-refill: ## Does it help to replace puzzles whose samples all earn the same, at as many generated tokens?
 experiment-curriculum: ## Does it help to go from easy puzzles to hard ones, by depth or by pass rate?
 experiment-excellence: ## Does it help to reward solving the whole puzzle?
 experiment-learning-rate: ## Should the learning rate follow the number of rows that teach?

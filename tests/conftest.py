@@ -12,6 +12,7 @@ FIRST = (
     "test_packing.py",
     "test_train_tiny.py",
 )  # the most costly to get wrong
+LAST = "test_environments.py"  # which installs other projects: minutes for each
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: `make test` runs two processes
 
@@ -25,7 +26,8 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))
+    order = {name: i - len(FIRST) for i, name in enumerate(FIRST)} | {LAST: 1}
+    items.sort(key=lambda item: order.get(item.path.name, 0))
 
 
 def pytest_collection_finish():

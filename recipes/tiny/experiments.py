@@ -5,6 +5,7 @@
 16              does training on only 16 puzzles raise held-out accuracy?
 tradeoff        more puzzles or more samples of each, at the same total?
 diversity       does training on the best of k samples, or an entropy bonus, keep answers diverse (pass@16)?
+refill          does it help to replace puzzles whose samples all earn the same?
 curriculum      does it help to go from easy to hard, by depth or by pass rate?
 excellence      does it help to reward solving the whole puzzle?
 learning-rate   should the learning rate follow the number of rows that teach?
@@ -31,6 +32,7 @@ from recipes.tiny.train_tiny import BASE, GRPO, scored_puzzles
 FOLDER = ROOT / "outputs" / "experiments"
 RECIPE: dict[str, tuple[str, ...]] = {"recipe": ()}  # the recipe as it is: 16 puzzles × 16 samples, out of 4,096 puzzles
 HALF_OF_THE_ROWS = ("--learning_rate_rows", "128")
+FOURS = ("--num_generations", "4")
 ONCE = ("--num_train_puzzles", "640")  # as many as a run sees
 EXPERIMENTS = {  # arm → what it changes; the first one is what the others are compared with
     "16": RECIPE | {"16 puzzles": ("--num_train_puzzles", "16")},
@@ -38,6 +40,9 @@ EXPERIMENTS = {  # arm → what it changes; the first one is what the others are
     "diversity": RECIPE
     | {f"best of {k}": ("--best_of_k", f"{k}") for k in (4, 8)}
     | {"adaptive entropy": ("--use_adaptive_entropy", "true", "--entropy_target", "0.25", "--entropy_coef_delta", "0.005")},
+    "refill": {"64 × 4": FOURS}  # with as many generated tokens: 42 % of these groups agree, so a round adds as much
+    | {"64 × 4, one round": (*FOURS, "--refill_groups", "1", "--max_steps", "28")}
+    | {"64 × 4, three rounds": (*FOURS, "--refill_groups", "3", "--max_steps", "24")},
     "curriculum": RECIPE | {by: ("--curriculum", by, *ONCE) for by in ("depth", "pass_rate")},
     "excellence": RECIPE | {f"solved {weight}": ("--solved_weight", weight) for weight in ("0.5", "1")},
     "learning-rate": RECIPE
@@ -71,7 +76,7 @@ def main() -> None:
     scores = {arm: [run_arm(arm, changes, seed) for seed in args.seeds] for arm, changes in arms.items()}
     write_json(FOLDER / f"{args.experiment}.json", {"seeds": args.seeds, "base": base, "arms": scores})
     seeds = ", ".join(map(str, args.seeds))
-    print(f"\nHeld-out puzzles, seeds {seeds}; in brackets the difference from the recipe ± 95 % over seeds:\n")
+    print(f"\nHeld-out puzzles, seeds {seeds}; in brackets the difference from {next(iter(arms))!r} ± 95 % over seeds:\n")
     print(f"{arms_table(base, scores)}\n\n{FOLDER / (args.experiment + '.json')}")
 
 
