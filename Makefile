@@ -142,7 +142,7 @@ bench-proof: .venv/cpu ## Time short proofs and count their steps (2 minutes; AR
 bench-step: .venv/dev ## Time a packed optimizer step against stock TRL (20 minutes; ARGS="--groups 16 --means 300")
 	$(BIN)/python -m benchmarks.step $(ARGS)
 
-bench-iteration: .venv/dev ## Time each part of a GRPO iteration of SmolLM2-135M against stock TRL (10 minutes; ARGS="--prompts 8")
+bench-iteration: .venv/dev ## Time each part of a GRPO iteration of SmolLM2-135M against stock TRL (half an hour; ARGS="--prompts 1 --repeats 1")
 	$(BIN)/python -m benchmarks.iteration $(ARGS)
 
 bench-memory: .venv/cpu ## Measure each recipe's peak of activations on tensors without data, beside the plan (2 minutes; ARGS="--parts")

@@ -42,7 +42,7 @@ from recipes.pretrained import count_parameters
 aten = torch.ops.aten
 ROOT = Path(__file__).resolve().parents[1]
 ON_ONE_GPU = "qwen2.5-1.5b"  # the others run under ZeRO-3
-RECIPES = (ON_ONE_GPU, *(f"qwen2.5-{size}" for size in ("14b", "14b-lora", "32b", "32b-lora")), "qwen3-14b")
+RECIPES = (ON_ONE_GPU, *(f"qwen2.5-{size}" for size in ("14b", "14b-lora", "32b", "32b-lora")), "qwen3-8b", "qwen3-14b")
 PROMPT, COMPLETION, SAMPLES = 1229, 1200, 10  # tokens, on average, and samples of a prompt in an optimizer step
 
 
