@@ -1,6 +1,6 @@
 """How long is each part of a GRPO iteration, with stock TRL and with a packed optimizer step?
 
-  python -m benchmarks.iteration                                          SmolLM2-135M-Instruct: 10 minutes on two CPU cores
+  python -m benchmarks.iteration                                          SmolLM2-135M-Instruct: half an hour on two CPU cores
   python -m benchmarks.iteration --model outputs/smollm2/seed-0/warm-start           another model
 
 An iteration generates --samples completions of each of --prompts puzzles and takes two optimizer steps on them. Its parts:
