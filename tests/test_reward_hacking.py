@@ -275,7 +275,7 @@ def case_of(index, size):
 
 
 def completed(trainer, text):
-    """The tokens of a completion with this text, cut off at the limit, and what the reward sees of them as text."""
+    """The tokens of a completion with this text, truncated at the limit, and what the reward sees of them as text."""
     ids = trainer._tokenizer(text.encode(errors="replace").decode()).input_ids
     ids = ids[:LIMIT] if len(ids) >= LIMIT else [*ids, trainer._tokenizer.eos_token_id]
     return ids, trainer._tokenizer.decode(ids, skip_special_tokens=True)
