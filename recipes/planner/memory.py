@@ -82,6 +82,7 @@ def activations(
         a layer's backward   12 i   gate, up, SiLU, their product, and gradients of two of these
                              18 h   of two norms the input in float32, its copy and the output; the gradient
                               4 a   queries, and the output of attention
+        Qwen3                 4 a + 4 kv   queries and keys (kv: all key heads) in float32, for their norms
                               4 a   padded: keys and values, repeated for each query head. Packed: those of all segments
         padded                3     bytes for each pair of positions in a row: the mask, and what cuDNN gets of it
         LoRA in float32      14 i + 30 h in place of 12 i + 18 h: each linear layer casts its input
@@ -102,14 +103,15 @@ def activations(
     attention = tokens * (4 * a + 3 * tokens / rows) if padded else 4 * kv * 2 * tokens
     float32 = autocast and not lora
     layer = 14 * i + 30 * h if lora and autocast else 12 * i + (26 if float32 else 18) * h
-    layer = tokens * (layer + 4 * a) + attention
+    head_norms = 4 * (a + kv) if config.model_type.startswith("qwen3") else 0
+    layer = tokens * (layer + 4 * a + head_norms) + attention
     gradient = 0 if lora else 2 * config.vocab_size * h  # of the head, in bfloat16
     head = 14 * tokens * h + 2 * LOGITS + (2 if float32 else 3) * gradient
     if config.tie_word_embeddings:  # the gradient of the head waits for that of the embedding
         layer += 2 * gradient if float32 else gradient
     if args.activation_checkpointing:
         return config.num_hidden_layers * (4 if float32 else 2) * h * tokens + max(layer, head)
-    kept = tokens * (8 * i + (26 if float32 else 16) * h + 4 * a) + attention
+    kept = tokens * (8 * i + (26 if float32 else 16) * h + 4 * a + head_norms) + attention
     return config.num_hidden_layers * kept + max(layer - kept, head)
 
 
@@ -194,10 +196,10 @@ def memory(
                 f"generating needs {generating / GiB:.1f} GiB, {too_much}: lower "
                 "vllm_gpu_memory_utilization, offload the optimizer (accelerate_configs/zero3_offload.yaml), or use more nodes."
             )
-        if tokens < longest:
+        if tokens < (row := args.vllm_max_model_length or config.max_position_embeddings):  # vLLM would not start
             problems.append(
-                f"vLLM's cache holds {tokens:,.0f} tokens, but the longest prompt with its completion has {longest:,}: raise "
-                "vllm_gpu_memory_utilization or vllm_tensor_parallel_size."
+                f"vLLM's cache holds {tokens:,.0f} tokens, but a row may have {row:,} (vllm_max_model_length): lower that, or "
+                "raise vllm_gpu_memory_utilization or vllm_tensor_parallel_size."
             )
     if on_cpu > machine.cpu:
         problems.append(

@@ -48,6 +48,10 @@ KNOWN_CONFIGS = {
         hidden_size=4096, num_attention_heads=32, num_key_value_heads=8, head_dim=128, intermediate_size=12288,
         num_hidden_layers=36, vocab_size=151936, max_position_embeddings=40960, dtype="bfloat16",
     ),
+    "Qwen/Qwen3-4B-Instruct-2507": Qwen3Config(
+        hidden_size=2560, num_attention_heads=32, num_key_value_heads=8, head_dim=128, intermediate_size=9728,
+        num_hidden_layers=36, vocab_size=151936, max_position_embeddings=262144, tie_word_embeddings=True, dtype="bfloat16",
+    ),
 }  # fmt: skip
 
 
