@@ -115,13 +115,14 @@ def activations(
         a layer's backward   12 i   gate, up, SiLU, their product, and gradients of two of these
                              18 h   of two norms the input in float32, its copy and the output; the gradient
                               4 a   queries, and the output of attention
+        Qwen3                 4 a + 4 kv   queries and keys (kv: all key heads) in float32, for their norms
                               4 a   padded: keys and values, repeated for each query head. Packed: those of all segments
         padded                3     bytes for each pair of positions in a row: the mask, and what cuDNN gets of it
         LoRA in float32      14 i + 30 h in place of 12 i + 18 h: each linear layer casts its input
         all in float32       12 i + 26 h, and layers' inputs in float32, under autocast
         linear attention     21 v   with all values v and keys k: the gated norm in float32, and what flash-linear-attention
                               8 k   keeps (benchmarks/memory.py); Transformers' own code keeps 3.6 times as much
-        full, beside linear  10 a   more: the gate, and queries before their norm
+        full, beside linear   6 a   more, for its gate
         the head             14 h   its input, in float32 too, and the gradient
         the head, trained     6     bytes per weight: the gradient in float32, and its copy in bfloat16
 
@@ -135,10 +136,11 @@ def activations(
     h, i = config.hidden_size, config.intermediate_size
     a, kv = (heads * head_size(config) for heads in (config.num_attention_heads, config.num_key_value_heads))
     mask = 3 * tokens / -(-tokens // longest) if padded else 0
-    mixer = 4 * a + (4 * a + mask if padded else 8 * kv)
+    head_norms = 4 * (a + kv) if config.model_type.startswith("qwen3") else 0
+    mixer = 4 * a + head_norms + (4 * a + mask if padded else 8 * kv)
     keys, values = linear_size(config)
     if values:  # the larger of both kinds of layer; rows are not packed
-        mixer = max(10 * a + mixer, 21 * values + 8 * keys + mask / 3)
+        mixer = max(6 * a + mixer, 21 * values + 8 * keys + mask / 3)
     float32 = autocast and not lora
     layer = 14 * i + 30 * h if lora and autocast else 12 * i + (26 if float32 else 18) * h
     layer = tokens * (layer + mixer)
@@ -242,10 +244,10 @@ def memory(
                 f"generating needs {generating / GiB:.1f} GiB, {too_much}: lower "
                 "vllm_gpu_memory_utilization, offload the optimizer (accelerate_configs/zero3_offload.yaml), or use more nodes."
             )
-        if tokens < longest:
+        if tokens < (row := args.vllm_max_model_length or config.max_position_embeddings):  # vLLM would not start
             problems.append(
-                f"vLLM's cache holds {tokens:,.0f} tokens, but the longest prompt with its completion has {longest:,}: raise "
-                "vllm_gpu_memory_utilization or vllm_tensor_parallel_size."
+                f"vLLM's cache holds {tokens:,.0f} tokens, but a row may have {row:,} (vllm_max_model_length): lower that, or "
+                "raise vllm_gpu_memory_utilization or vllm_tensor_parallel_size."
             )
     if on_cpu > machine.cpu:
         problems.append(

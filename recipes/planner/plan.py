@@ -57,6 +57,10 @@ KNOWN_CONFIGS = {
         },
         vision_config={"depth": 27, "hidden_size": 1152, "intermediate_size": 4304, "out_hidden_size": 5120},
     ),
+    "Qwen/Qwen3-4B-Instruct-2507": Qwen3Config(
+        hidden_size=2560, num_attention_heads=32, num_key_value_heads=8, head_dim=128, intermediate_size=9728,
+        num_hidden_layers=36, vocab_size=151936, max_position_embeddings=262144, tie_word_embeddings=True, dtype="bfloat16",
+    ),
 }  # fmt: skip
 
 
