@@ -12,7 +12,7 @@ from urllib.request import urlopen
 import torch
 from datasets import Dataset
 from jinja2 import TemplateError
-from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, PreTrainedConfig, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 from trl import GRPOConfig, ModelConfig
 
 from recipes.arguments import RunArguments
@@ -20,7 +20,14 @@ from recipes.batch_geometry import BatchGeometry, batch_geometry, geometry_probl
 from recipes.machine import Machine, this_machine
 from recipes.packing import packing_problems, set_router_loss
 from recipes.planner.memory import disk, memory
-from recipes.pretrained import count_parameters, hub_is_unreachable, load_config, load_tokenizer, weight_dtype
+from recipes.pretrained import (
+    count_parameters,
+    hub_is_unreachable,
+    load_config,
+    load_tokenizer,
+    model_class,
+    weight_dtype,
+)
 
 SET_BY_TRAINER = ("conversation", "tools", "chat_template", "add_generation_prompt", "tokenize", "return_dict")
 CHARACTERS_PER_TOKEN = 2.5  # of a prompt, at least: of 5,500 with Qwen2.5's vocabulary, 2.88 was the minimum, 3.23 the mean
@@ -255,8 +262,7 @@ def unmatched_lora_targets(config: PreTrainedConfig, model_args: ModelConfig) ->
     if not targets or targets == "all-linear":
         return []
     with torch.device("meta"):
-        text = config.get_text_config()
-        names = [name for name, _ in MODEL_FOR_CAUSAL_LM_MAPPING[type(text)](text).named_modules()]
+        names = [name for name, _ in model_class(config)(config).named_modules()]
     if isinstance(targets, str):  # TRL makes a list of one into a text, which PEFT treats as a pattern
         if any(re.fullmatch(targets, name) for name in names):
             return []
