@@ -33,6 +33,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+import torch
 from datasets import Dataset
 from trl import GRPOConfig, ModelConfig, get_peft_config
 from trl.rewards import get_soft_overlong_punishment
@@ -220,6 +221,10 @@ def make_trainer(
         repetition_detection = (training_args.generation_kwargs or {}).pop("repetition_detection", None)
         if repetition_detection and not training_args.use_vllm:
             print_once("generation_kwargs: repetition_detection is an option of vLLM and has no effect with use_vllm: false.")
+    if training_args.use_vllm and training_args.vllm_mode == "colocate" and not torch.cuda.is_available():
+        from recipes import vllm_cpu
+
+        vllm_cpu.prepare(dtype="bfloat16" if training_args.bf16 else model_args.dtype)
     trainer = PuzzleTrainer(
         model=model_args.model_name_or_path,
         reward_funcs=[*weights],

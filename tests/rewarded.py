@@ -3,12 +3,11 @@
   accelerate launch … tests/rewarded.py --config recipes/smollm2-135m.yaml …
 
 As downloaded, that model fills in no answer sheet: all rewards would be 0, and nothing would be learned. Here the reward is the
-share of vowels in a completion. With `--use_vllm`, it runs on vLLM's CPU build (tests/on_cpu.py).
+share of vowels in a completion.
 """
 
 import functools
 import runpy
-import sys
 
 import rewards.accuracy
 from puzzles.messages import text_of
@@ -24,4 +23,4 @@ def vowels(completions, *args, **kwargs):
 
 if __name__ == "__main__":
     rewards.accuracy.accuracy = vowels
-    runpy.run_path("tests/on_cpu.py" if "--use_vllm" in sys.argv else "recipes/grpo.py", run_name="__main__")
+    runpy.run_path("recipes/grpo.py", run_name="__main__")
