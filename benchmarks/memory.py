@@ -43,6 +43,7 @@ aten = torch.ops.aten
 ROOT = Path(__file__).resolve().parents[1]
 ON_ONE_GPU = "qwen2.5-1.5b"  # the others run under ZeRO-3
 RECIPES = (ON_ONE_GPU, *(f"qwen2.5-{size}" for size in ("14b", "14b-lora", "32b", "32b-lora")), "qwen3-8b", "qwen3-14b")
+RECIPES += ("qwen3-30b-a3b-lora",)
 PROMPT, COMPLETION, SAMPLES = 1229, 1200, 10  # tokens, on average, and samples of a prompt in an optimizer step
 
 
@@ -151,14 +152,20 @@ def default_dtype(dtype: torch.dtype):
 
 
 def fake_model(
-    fake: FakeTensorMode, config: PreTrainedConfig, lora_r: int, zero3: bool, checkpointing: bool, dtype: torch.dtype
+    fake: FakeTensorMode,
+    config: PreTrainedConfig,
+    lora_r: int,
+    zero3: bool,
+    checkpointing: bool,
+    dtype: torch.dtype,
+    targets: str | list[str],
 ):
     """The model as the trainer has it, without data."""
     with torch.device("meta"):
         base = model = AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation="packed")
         trl_utils.add_fused_lm_head(base, outputs=("log_probs", "entropy"))
         if lora_r:
-            lora = LoraConfig(r=lora_r, target_modules="all-linear", lora_dropout=0.0, task_type="CAUSAL_LM")
+            lora = LoraConfig(r=lora_r, target_modules=targets, lora_dropout=0.0, task_type="CAUSAL_LM")
             with default_dtype(torch.bfloat16 if zero3 else torch.float32):
                 model = get_peft_model(base, lora, autocast_adapter_dtype=False)
     with fake:
@@ -180,12 +187,13 @@ def simulate(
     packed_tokens: int | None = 10**9,
     keep_gradients: bool = False,
     dtype: torch.dtype = torch.bfloat16,
+    targets: str | list[str] = "all-linear",
 ) -> LiveBytes:
     """The memory of the forward and backward of these rows at once.
 
     Args:
         rows: of each, a number for its prompt, and the tokens of prompt and completion.
-        lora_r: rank of LoRA on all linear layers; 0 for full fine-tuning.
+        lora_r: rank of LoRA on the `targets`; 0 for full fine-tuning.
         zero3: as under ZeRO-3: no autocast, and LoRA in bfloat16. Otherwise autocast, and LoRA in float32.
         packed_tokens: None for stock TRL.
         keep_gradients: count the gradients of parameters to the end, as where they are not partitioned.
@@ -200,7 +208,7 @@ def simulate(
     packer = SequencePacker(ids[:, : width[0]], mask[:, : width[0]], mask[:, width[0] :])
     autocast = nullcontext if zero3 else lambda: torch.autocast("cpu", torch.bfloat16)
     fake = FakeTensorMode(allow_non_fake_inputs=True)
-    model = fake_model(fake, config, lora_r, zero3, checkpointing, dtype)
+    model = fake_model(fake, config, lora_r, zero3, checkpointing, dtype, targets)
     with fake, as_on_cuda(padded):
         trainer = object.__new__(PackedGRPOTrainer)
         trainer.packed_tokens, trainer.not_shareable = packed_tokens, []
@@ -250,7 +258,8 @@ def main() -> None:
         settings = GRPOConfig("none", use_cpu=True, activation_checkpointing=options["activation_checkpointing"])
         for padded, tokens in ((False, packed_tokens), (True, round(MIN_PADDING_RATIO * packed_tokens))):
             shape, longest = (padded_rows(tokens), tokens // 2) if padded else (packed_rows(tokens), tokens)
-            live = simulate(config, shape, lora_r, zero3, settings.activation_checkpointing)
+            targets = options.get("lora_target_modules")
+            live = simulate(config, shape, lora_r, zero3, settings.activation_checkpointing, targets=targets)
             planned = activations(config, settings, tokens, longest, lora_r > 0, not zero3, padded)
             name = f"{recipe:18}{'2 padded rows' if padded else 'packed':15}{tokens:8,}"
             print(f"{name}{planned / GiB:13.2f}{live.peak / GiB:10.2f}{planned / live.peak:7.2f}", flush=True)

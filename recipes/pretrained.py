@@ -68,24 +68,60 @@ def weight_dtype(config: PreTrainedConfig, model_args: ModelConfig) -> torch.dty
 
 @dataclass(frozen=True)
 class Parameters:
-    """Numbers of parameters: of the model, of those that are trained, and of the largest module; bytes of one as loaded."""
+    """Numbers of parameters.
+
+    Attributes:
+        total: of the model, all experts included.
+        trained: of the model, or of LoRA.
+        largest: of the largest module.
+        bytes_each: of one as it is loaded.
+        active: those that a token passes through, or None for all of them.
+        trains_experts: whether the weights of experts are trained or adapted.
+    """
 
     total: int
     trained: int
     largest: int
     bytes_each: int = 2
+    active: int | None = None
+    trains_experts: bool = False
 
 
 def count_parameters(config: PreTrainedConfig, model_args: ModelConfig) -> Parameters:
-    """Counted on a model without storage; LoRA has r rows and r columns for each linear layer but the head.
+    """Counted on a model without storage, LoRA by attaching it. Of a model that also sees images, only the part for text counts.
 
-    Of a model that also sees images, only the part for text counts.
+    Raises:
+        ValueError: if it has experts whose share in a token cannot be told from the config.
     """
+    text = config.get_text_config()
     with torch.device("meta"):  # not through from_config, which under ZeRO-3 partitions parameters that have no storage
-        model = MODEL_FOR_CAUSAL_LM_MAPPING[type(config.get_text_config())](config.get_text_config())
+        model = MODEL_FOR_CAUSAL_LM_MAPPING[type(text)](text)
     total = trained = sum(p.numel() for p in model.parameters())
     largest = max(sum(p.numel() for p in module.parameters(recurse=False)) for module in model.modules())
+    experts, share = expert_weights(model), experts_per_token(text)
+    if bool(experts) != bool(share):
+        raise ValueError(
+            f"model_name_or_path: how many of the parameters of a {text.model_type} a token passes through can't be told (experts "
+            f"in tensors of three dimensions: {len(experts)}, a token's share of them by the config: {share:g}). To train "
+            "without an estimate of memory and disk: --start_anyway."
+        )
+    idle = round(sum(p.numel() for p in experts) * (1 - share)) if experts else 0
     if model_args.use_peft:
-        linear = [m for name, m in model.named_modules() if isinstance(m, torch.nn.Linear) and name != "lm_head"]
-        trained = sum(model_args.lora_r * (m.in_features + m.out_features) for m in linear)
-    return Parameters(total, trained, largest, weight_dtype(config, model_args).itemsize)
+        with torch.device("meta"):
+            model = get_peft_model(model, get_peft_config(model_args))
+        trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        trains_experts = any(isinstance(m, ParamWrapper) and m.num_experts > 1 for m in model.modules())
+    else:
+        trains_experts = bool(experts)
+    return Parameters(total, trained, largest, weight_dtype(config, model_args).itemsize, total - idle, trains_experts)
+
+
+def expert_weights(model: PreTrainedModel) -> list[torch.nn.Parameter]:
+    """The weights of experts: Transformers holds those of a layer in tensors of shape (experts, …, …)."""
+    return [p for m in model.modules() if hasattr(m, "num_experts") for p in m.parameters(recurse=False) if p.ndim == 3]
+
+
+def experts_per_token(text: PreTrainedConfig) -> float:
+    """The share of a layer's experts that a token passes through; 0 for a dense model."""
+    experts = getattr(text, "num_local_experts", None) or getattr(text, "num_experts", None)
+    return (getattr(text, "num_experts_per_tok", None) or 0) / experts if experts else 0

@@ -13,7 +13,9 @@ import sys
 import torch
 from trl.generation import vllm_generation
 from vllm import LLM
+from vllm._custom_ops import cpu_prepack_moe_weight
 from vllm.model_executor.layers import utils
+from vllm.model_executor.layers.fused_moe.experts.cpu_moe import CPUUnquantizedExperts
 from vllm.model_executor.layers.linear import LinearBase
 
 repack = utils.dispatch_cpu_unquantized_gemm
@@ -25,6 +27,17 @@ def keep(layer: torch.nn.Module, remove_weight: bool) -> None:
         layer.cpu_linear = torch.nn.functional.linear
     else:  # a convolution, whose kernel needs packed weights
         repack(layer, remove_weight)
+
+
+def keep_experts() -> None:
+    """Have the experts' weights packed for their kernel whenever it runs, not once: what is loaded later would be lost."""
+    apply = CPUUnquantizedExperts.apply
+
+    def pack_and_apply(self, *, w1: torch.Tensor, w2: torch.Tensor, **arguments) -> None:
+        apply(self, w1=cpu_prepack_moe_weight(w1, self.isa), w2=cpu_prepack_moe_weight(w2, self.isa), **arguments)
+
+    CPUUnquantizedExperts.apply = pack_and_apply
+    CPUUnquantizedExperts.process_weights_after_loading = lambda self, layer: None
 
 
 def product_of(layer: LinearBase) -> str:
@@ -59,6 +72,7 @@ def start(**options) -> LLM:
 if __name__ == "__main__":
     dtype = sys.argv[len(sys.argv) - sys.argv[::-1].index("--dtype")]  # what follows the last one
     utils.dispatch_cpu_unquantized_gemm = keep
+    keep_experts()
     vllm_generation.LLM = lambda **options: start(**options, dtype=dtype)
     if "--stale" in sys.argv:  # the negative control: vLLM keeps the weights that it started with
         sys.argv.remove("--stale")

@@ -16,7 +16,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from transformers import Qwen2Config, Qwen3Config
+from transformers import Qwen2Config, Qwen3Config, Qwen3MoeConfig
 from trl import GRPOConfig, ModelConfig
 
 from puzzles.files import read_json
@@ -47,6 +47,11 @@ KNOWN_CONFIGS = {
     "Qwen/Qwen3-8B": Qwen3Config(
         hidden_size=4096, num_attention_heads=32, num_key_value_heads=8, head_dim=128, intermediate_size=12288,
         num_hidden_layers=36, vocab_size=151936, max_position_embeddings=40960, dtype="bfloat16",
+    ),
+    "Qwen/Qwen3-30B-A3B-Instruct-2507": Qwen3MoeConfig(
+        hidden_size=2048, num_attention_heads=32, num_key_value_heads=4, head_dim=128, intermediate_size=6144,
+        moe_intermediate_size=768, num_experts=128, num_experts_per_tok=8, norm_topk_prob=True, num_hidden_layers=48,
+        vocab_size=151936, max_position_embeddings=262144, dtype="bfloat16",
     ),
 }  # fmt: skip
 
