@@ -3,6 +3,7 @@ PYTHON ?= python3
 SEED ?= 0
 INDEX ?= 0
 BIN := .venv/bin
+1.5B := $(or $(RECIPE),qwen2.5-1.5b)
 14B := $(or $(RECIPE),qwen2.5-14b)
 32B := $(or $(RECIPE),qwen2.5-32b)
 NODES = $(if $(HEAD),--machine_rank $(RANK) --main_process_ip $(HEAD)) $(if $(GPUS),--num_processes $(GPUS))
@@ -59,8 +60,8 @@ show-deductions: .venv/cpu ## Print a completion with every deduction coloured b
 
 ##@ Plan and train
 
-plan-1.5b: .venv/cpu ## Plan train-1.5b without a GPU: batches, memory, disk, hours, dollars (ARGS="--price 0.4")
-	$(call PLAN,single_gpu,qwen2.5-1.5b,--gpu_gib 23.6 --cpu_gib 64 --peak_tflops 165 --price 0.5)
+plan-1.5b: .venv/cpu ## Plan train-1.5b without a GPU, on one 24 GB card and on two: batches, memory, disk, hours, dollars (ARGS="--price 0.4")
+	$(call PLAN,single_gpu ddp,$(1.5B),--gpu_gib 23.6 --cpu_gib 64 --peak_tflops 165 --price 0.5)
 
 plan-14b: .venv/cpu ## Plan train-14b on one node and on two (RECIPE=qwen2.5-14b-lora)
 	$(call PLAN,zero3 zero3_offload zero3_multinode,$(14B))
@@ -74,8 +75,8 @@ plan-scale: .venv/cpu ## Plan an iteration of 14B and 32B on 8 to 1,024 GPUs, on
 smoke-gpu: .venv/gpu ## Check one GPU before paying for eight: exactness, speed, memory, GRPO, resume, vLLM (minutes; ARGS="--model …")
 	$(BIN)/python recipes/smoke_gpu.py $(ARGS)
 
-train-1.5b: .venv/gpu | outputs/temporal-clue ## Train 1.5B with LoRA on one 24 GB GPU
-	$(call GRPO,single_gpu,qwen2.5-1.5b)
+train-1.5b: .venv/gpu | outputs/temporal-clue ## Train 1.5B with LoRA on one 24 GB GPU, or on several (CONFIG=ddp GPUS=4)
+	$(call GRPO,single_gpu,$(1.5B))
 
 train-14b: .venv/gpu | outputs/temporal-clue ## Train 14B on one node of 8 × 80 GB (RECIPE=qwen3-14b GPUS=4 CONFIG=zero3_offload ARGS="--max_steps 50")
 	$(call GRPO,zero3,$(14B))

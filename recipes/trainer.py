@@ -9,7 +9,7 @@ import math
 import os
 import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -20,6 +20,8 @@ from peft.tuners.lora import LoraLayer
 from peft.tuners.lora.layer import ParamWrapper
 from safetensors import SafetensorError
 from torch.utils.data import Sampler
+from transformers import PreTrainedModel
+from transformers.core_model_loading import revert_weight_conversion
 from trl.trainer.utils import RepeatSampler
 
 from puzzles.difficulty import BANDS
@@ -64,6 +66,17 @@ class EpochSampler(RepeatSampler):
                     yield from [i] * self.mini_repeat_count
 
 
+def as_in_checkpoints(
+    model: PreTrainedModel, weights: Iterable[tuple[str, torch.Tensor]]
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """Weights under the names and in the shapes that a checkpoint has, which are those that vLLM reads.
+
+    In memory Transformers renames some and stacks those of experts. TRL 1.16.0 sends vLLM what is in memory.
+    """
+    for name, weight in weights:
+        yield from revert_weight_conversion(model, {name: weight}).items()
+
+
 class PuzzleTrainer(PackedGRPOTrainer):
     """GRPOTrainer for puzzles, packed (recipes/packing.py).
 
@@ -91,8 +104,13 @@ class PuzzleTrainer(PackedGRPOTrainer):
         super().__init__(*args, **kwargs)
         self.best_accuracy = best_model(Path(self.args.output_dir)).get("accuracy", -1.0)  # of a run that is resumed
         lora = self.model.active_peft_config if is_peft_model(self.model) else None
-        if self.use_vllm and lora and not (lora.use_dora or lora.modules_to_save):
-            self.vllm_generation._iter_named_params = self._merged_weights
+        if self.use_vllm:
+            merged = lora and not (lora.use_dora or lora.modules_to_save)
+            weights = self._merged_weights if merged else self.vllm_generation._iter_named_params
+            base = self.model.get_base_model() if lora else self.model
+            self.vllm_generation._iter_named_params = lambda: as_in_checkpoints(base, weights())
+            for module in base.modules():  # vLLM has patched the classes that it runs too, such as Olmo3Model, and reads this
+                module.do_not_compile = True
 
     def _merged_weights(self) -> Iterator[tuple[str, torch.Tensor]]:
         """The weights of a LoRA model with the adapter added, under the base model's names, gathering one layer at a time.

@@ -146,43 +146,63 @@ def test_lm_eval_asks_fresh_puzzles_and_those_of_a_folder_and_of_the_hub(install
 OPENENV = """
 import sys
 from openenv.core import GenericEnvClient
-with GenericEnvClient(base_url=sys.argv[1]).sync() as env, GenericEnvClient(base_url=sys.argv[1]).sync() as other:
+from temporal_clue.openenv_client import TemporalClueAction, TemporalClueEnv
+with TemporalClueEnv(base_url=sys.argv[1]) as env, GenericEnvClient(base_url=sys.argv[1]) as other:
     first = env.reset(seed=7, suspects=3, difficulty="medium")
-    assert other.reset(seed=8, suspects=3).observation["prompt"] != first.observation["prompt"]
-    assert (first.done, first.metadata["difficulty"], first.observation["solution"]) == (False, "medium", None)
-    wrong = env.step({"answer": "I do not know."})
+    assert other.reset(seed=8, suspects=3).observation["prompt"] != first.observation.prompt
+    assert (first.done, first.metadata["difficulty"], first.observation.solution) == (False, "medium", None)
+    assert env.state().step_count == 0
+    wrong = env.step(TemporalClueAction(answer="I do not know."))
     assert (wrong.reward, wrong.done, wrong.metadata["unread_answers"]) == (0, True, 1)
+    assert (wrong.observation.reward, wrong.observation.done, wrong.observation.metadata) == (0, True, wrong.metadata)
+    assert env.state().step_count == 1
     try:
-        env.step({"answer": "A. Rope"})
+        env.step(TemporalClueAction(answer="A. Rope"))
     except RuntimeError as error:
         assert "call reset first" in str(error)
     else:
         raise SystemExit("a second answer was accepted")
-    assert env.reset(seed=7, suspects=3, difficulty="medium").observation["prompt"] == first.observation["prompt"]
-    sheet = "\\n".join(f"{chr(65 + i)}. {answer}" for i, answer in enumerate(wrong.observation["solution"]))
-    right = env.step({"answer": sheet})
+    assert env.reset(seed=7, suspects=3, difficulty="medium").observation.prompt == first.observation.prompt
+    sheet = "\\n".join(f"{chr(65 + i)}. {answer}" for i, answer in enumerate(wrong.observation.solution))
+    right = env.step(TemporalClueAction(answer=sheet))
     assert (right.reward, right.metadata["solved"]) == (1, 1)
+    other.reset(seed=7, suspects=3, difficulty="medium")
+    assert other.step({"answer": sheet}).reward == 1
+assert "temporal_clue.openenv_server" not in sys.modules
 print("all held")
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("installed", ["openenv"], indirect=True)
-def test_the_openenv_client_plays_with_the_running_server(installed, tmp_path):
-    port = free_port()
-    app = yaml.safe_load((ROOT / "environments" / "openenv.yaml").read_text())["app"]
-    assert app in (ROOT / "environments" / "Dockerfile").read_text()
-    env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+def test_the_image_is_installed_and_its_server_plays_with_both_clients(tmp_path):
+    """What the Dockerfile runs, in an environment of its own instead of an image, with pip's cache and another port."""
+    python, source = make_venv(tmp_path)
+    lines = (source / "environments" / "Dockerfile").read_text().splitlines()
+    steps = [line.split(maxsplit=1) for line in lines if line and line[0] != "#"]
+    assert [step for step, _ in steps] == ["FROM", "WORKDIR", "ENV", "COPY", "RUN", "WORKDIR", "EXPOSE", "HEALTHCHECK", "CMD"]
+    does = dict(steps)
+    assert does["COPY"] == ". ."
+    path = f"{python.parent}:{os.environ['PATH']}"
+    run("sh", "-c", does["RUN"], cwd=source, PATH=path)
+
+    port = str(free_port())
+    serve, check = (json.loads(does[name].removeprefix("CMD ").replace("8000", port)) for name in ("CMD", "HEALTHCHECK"))
+    manifest = yaml.safe_load((source / "environments" / "openenv.yaml").read_text())
+    assert (manifest["app"], str(manifest["port"])) == (serve[1], does["EXPOSE"])
+    env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"PATH": path}
     with (tmp_path / "log").open("w") as log:
-        command = [installed / "uvicorn", app, "--port", str(port)]
-        server = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=log, stderr=log)
+        server = subprocess.Popen(serve, cwd="/", env=env, stdout=log, stderr=log)
     try:
         deadline = time.monotonic() + 300
         while "running on" not in (tmp_path / "log").read_text():
             assert server.poll() is None, (tmp_path / "log").read_text()
             assert time.monotonic() < deadline
             time.sleep(0.5)
-        assert run(installed / "python", "-c", OPENENV, f"http://127.0.0.1:{port}", cwd=tmp_path) == "all held\n"
+        url = f"http://127.0.0.1:{port}"
+        run(*check, cwd="/", PATH=path)
+        for target in ([source / "environments", "--level", "static"], ["--url", url]):
+            assert "Verdict: PASS" in run(python.parent / "openenv", "validate", *target, cwd=tmp_path)
+        assert run(python, "-c", OPENENV, url, cwd=tmp_path) == "all held\n"
     finally:
         server.kill()
         server.wait()

@@ -6,8 +6,10 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from runpy import run_path
 from string import ascii_uppercase
 
+import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import constants
 
@@ -21,6 +23,8 @@ from puzzles.difficulty import BANDS
 from tests.hub import TOKEN, local_hub
 from tests.in_process import run
 from tests.test_dataset import make, rows
+
+ROOT = Path(__file__).parents[1]
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -122,14 +126,23 @@ def test_every_config_of_a_published_dataset_loads_and_streams_also_from_several
         assert splits == wanted, name
 
 
-def test_the_lines_in_the_documentation_grade_rows_of_verl(folder):
-    page = (Path(__file__).parents[1] / "docs" / "environments.md").read_text()
+def test_the_lines_in_the_documentation_write_rows_of_verl_that_its_reward_grades(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "environments.md").read_text()
     blocks = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    exec(next(block for block in blocks if "def compute_score" in block), names := {})
-    for row in (verl_row(row, "train") for row in rows(folder, "train")):
+    (block,) = (block for block in blocks if "verl_row" in block)
+    assert '"outputs/temporal-clue"' in block
+    exec(block.replace('"outputs/temporal-clue"', repr(str(folder))), {})
+    compute_score = run_path(str(ROOT / "environments" / "temporal_clue" / "verl_reward.py"))["compute_score"]
+    written = pq.read_table("data/verl/train.parquet").to_pylist()
+    assert written == [verl_row(row, "train") for row in rows(folder, "train")]
+    for row in written:
         right = row["reward_model"]["ground_truth"]
-        response = "\n".join(f"{letter}. {answer}" for letter, answer in zip(ascii_uppercase, right, strict=False))
-        assert names["compute_score"](row["data_source"], response, right, row["extra_info"]) == 1.0
+        lines = [f"{letter}. {answer}" for letter, answer in zip(ascii_uppercase, right, strict=False)]
+        for count, solved in ((len(lines), 1), (1, 0), (0, 0)):
+            graded = compute_score(row["data_source"], "\n".join(lines[:count]), right, row["extra_info"], num_turns=1)
+            unread = 1 - count / len(lines)
+            assert graded == pytest.approx({"score": count / len(lines), "solved": solved, "unread_answers": unread})
 
 
 def test_a_dry_run_shows_everything_without_a_request(hub, folder):

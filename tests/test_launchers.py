@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
-from accelerate.utils.launch import prepare_simple_launcher_cmd_env
+from accelerate.utils.launch import prepare_multi_gpu_env, prepare_simple_launcher_cmd_env
 
 ROOT = Path(__file__).parents[1]
 SRUN = """
@@ -112,6 +112,7 @@ def test_sky(place):
         ),
         ("train-32b RECIPE=qwen2.5-32b-lora", "zero3", [], "qwen2.5-32b-lora"),
         ("train-1.5b", "single_gpu", [], "qwen2.5-1.5b"),
+        ("train-1.5b CONFIG=ddp GPUS=4", "ddp", ["--num_processes", "4"], "qwen2.5-1.5b"),
     ],
 )
 def test_make_train(typed, config, options, recipe):
@@ -203,3 +204,14 @@ def test_the_config_of_one_gpu_hides_all_others():
     args = parser.parse_args(["--config_file", str(ROOT / "accelerate_configs" / "single_gpu.yaml"), "recipes/grpo.py"])
     args, *_ = _validate_launch_command(args)
     assert prepare_simple_launcher_cmd_env(args)[1]["CUDA_VISIBLE_DEVICES"] == "0"
+
+
+def test_the_config_of_several_gpus_starts_a_process_on_each():
+    """As `accelerate launch` reads it: torch's launcher, on this node alone, in bfloat16, without DeepSpeed or FSDP."""
+    parser = launch_command_parser()
+    config = ["--config_file", str(ROOT / "accelerate_configs" / "ddp.yaml"), "--num_processes", "4"]
+    args, *_ = _validate_launch_command(parser.parse_args([*config, "--main_process_port", "0", "recipes/grpo.py"]))
+    environment = prepare_multi_gpu_env(args)
+    assert (args.multi_gpu, args.use_deepspeed, args.use_fsdp, args.use_cpu) == (True, False, False, False)
+    assert (args.num_machines, args.num_processes, args.nproc_per_node) == (1, 4, "4")
+    assert (args.gpu_ids, environment["ACCELERATE_MIXED_PRECISION"]) == ("all", "bf16")

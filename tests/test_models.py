@@ -1,13 +1,18 @@
 """Models of each class. With anything but full attention, packing keeps rows apart; the gradient is always stock TRL's."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import CONFIG_MAPPING
 from trl import GRPOConfig
+from trl.trainer.utils import create_model_from_path
 
 from recipes import packing
 from recipes.packing import RowPacker, not_shareable, packing_note, packing_problems
-from tests.packed_and_stock import HEADS, make
+from recipes.trainer import as_in_checkpoints
+from tests.packed_and_stock import HEADS, make, random_model
 from tests.test_packing import (
     METRICS,
     SCORES,
@@ -57,6 +62,7 @@ MODELS = {
     "Qwen3-MoE": {"kind": "qwen3_moe", **EXPERTS, "head_dim": 8, "router_aux_loss_coef": 0.0},
     "Qwen3-MoE with its router's loss": {"kind": "qwen3_moe", **EXPERTS, "head_dim": 8, "router_aux_loss_coef": 0.1},
 }  # fmt: skip
+BUFFERS = ("layer_scalar", "e_score_correction_bias")  # which are saved with the weights, and not trained
 WITH_ROUTER_LOSS = [name for name in MODELS if "router" in name]
 
 
@@ -160,3 +166,13 @@ def test_a_state_or_sinks_that_the_config_does_not_name_keep_prompts_from_being_
     args = GRPOConfig(str(tmp_path), use_cpu=True, bf16=False, router_aux_loss_coef=0.0)
     assert not_shareable(config, args) == [f"layers other than full attention ({kind})"]
     assert not packing_problems(config, args, "auto")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_vllm_gets_what_a_checkpoint_holds(tmp_path, name):
+    folder = random_model(tmp_path, **MODELS[name])
+    model = create_model_from_path(folder)
+    saved = load_file(Path(folder) / "model.safetensors")
+    sent = dict(as_in_checkpoints(model, model.named_parameters()))
+    assert all(name.endswith(BUFFERS) for name in saved.keys() - sent.keys())
+    assert all(torch.equal(weight, saved[name]) for name, weight in sent.items())

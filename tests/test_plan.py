@@ -163,6 +163,7 @@ def test_the_plan_counts_what_is_held_without_deepspeed():
     assert states(half, alone)[0] == 2 * (total - half.trained) + 18 * half.trained
     assert states(single, alone)[0] == 4 * (total - single.trained) + 18 * single.trained
     assert states(single, replace(alone, float32_masters=True))[0] == states(half, alone)[0]
+    assert states(half, replace(alone, processes=2))[0] == states(half, alone)[0] + 4 * half.trained  # DDP's buckets
     run = (RunArguments(), config(beta=0.04, vllm_tensor_parallel_size=1), [1000], 1200)
     held = memory(shape, count_parameters(shape, FULL), alone, *run)[0]["model states"]
     assert held.startswith(f"{(18 + 4) * total / GiB:.1f} GiB")
@@ -210,7 +211,7 @@ def dataset(tmp_path_factory):
         ("qwen2.5-32b-lora", "zero3 zero3_multinode", "OK OK"),
         ("qwen3-14b", "zero3", "OK"),
         ("qwen3-8b", "zero3_offload", "OK"),
-        ("qwen2.5-1.5b", "single_gpu", "OK"),
+        ("qwen2.5-1.5b", "single_gpu ddp", "OK OK"),
     ],
 )
 def test_shipped_recipes_fit_where_they_say(plan, dataset, recipe, machines, verdicts):

@@ -244,11 +244,15 @@ def test_in_bfloat16_as_on_gpus(dataset, tmp_path, config):
 @pytest.mark.slow
 @needs_vllm
 @needs_deepspeed
-@pytest.mark.parametrize("config", ["cpu", "zero3_cpu"])
-def test_vllm_follows_lora(dataset, tmp_path, config):
+@pytest.mark.parametrize(
+    ("config", "recipe", "tensor_parallel"),
+    [("cpu", "qwen2.5-1.5b", "1"), ("ddp", "qwen2.5-1.5b", "1"), ("zero3_cpu", "qwen2.5-14b-lora", "2")],
+)
+def test_vllm_follows_lora(dataset, tmp_path, config, recipe, tensor_parallel):
     """The adapter is merged into what vLLM gets, gathered layer by layer under ZeRO-3."""
-    small = ("--lora_r", "8", "--lora_alpha", "16", "--vllm_tensor_parallel_size", "2" if config == "zero3_cpu" else "1")
-    rehearse(dataset, tmp_path / "run", *small, recipe="qwen2.5-14b-lora", config=config, script="tests/on_cpu.py")
+    small = ("--lora_r", "8", "--lora_alpha", "16", "--vllm_tensor_parallel_size", tensor_parallel)
+    where = {"config": config, "script": "tests/on_cpu.py", "launch": ("--mixed_precision", "no")}
+    rehearse(dataset, tmp_path / "run", *small, recipe=recipe, **where)
     assert all(0.999 < least <= greatest < 1.001 for least, greatest in ratios(tmp_path / "run"))
     steps, _ = history(tmp_path / "run")
     assert all(log["grad_norm"] > 0 for log in steps.values())

@@ -3,7 +3,9 @@
 inspect_task.py    Inspect
 taskset.py         verifiers, which finds its taskset here, and the harness that asks once and offers no tools
 procedural.py      reasoning-gym
-openenv_server.py  OpenEnv
+openenv_server.py  OpenEnv's server
+openenv_client.py  its typed client
+verl_reward.py     the reward function for verl
 """
 
 __all__ = ["NullHarness", "TemporalClueTaskset"]

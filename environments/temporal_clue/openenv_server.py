@@ -9,21 +9,12 @@ from uuid import uuid4
 
 from openenv.core.env_server.http_server import create_app
 from openenv.core.env_server.interfaces import Environment
-from openenv.core.env_server.types import Action, Observation, State
-from pydantic import Field
+from openenv.core.env_server.types import State
 
 from puzzles.dataset import series
 from puzzles.scenario import size_of
 from rewards.accuracy import accuracy
-
-
-class TemporalClueAction(Action):
-    answer: str = Field(description="a completion that ends with the answer sheet: A. …, B. …")
-
-
-class TemporalClueObservation(Observation):
-    prompt: str = Field(default="", description="the puzzle and its questions")
-    solution: list[str] | None = Field(default=None, description="the right answers, once the puzzle has been answered")
+from temporal_clue.openenv_client import TemporalClueAction, TemporalClueObservation
 
 
 class TemporalClueEnvironment(Environment):

@@ -4,7 +4,8 @@ Model states under ZeRO-3 are DeepSpeed's estimate (deepspeed/runtime/zero/stage
 with gradients in bfloat16, as its engine keeps them: 16 bytes per trained parameter (2 weight, 2 gradient, 12 AdamW in float32)
 and 2 per frozen one. A test compares the two. The largest module, which the estimate adds, is counted where it is gathered: its
 weight with the other gathered weights, its gradient with the activations. Without DeepSpeed a trained parameter takes 18 (4
-weight, 2 its copy under autocast, 4 gradient, 8 AdamW), a frozen one what its dtype takes.
+weight, 2 its copy under autocast, 4 gradient, 8 AdamW), a frozen one what its dtype takes, and on several GPUs the bucket in
+which DDP reduces a gradient 4 more (torch's DistributedDataParallel, gradient_as_bucket_view=False).
 
 Activations are within 10 % of what benchmarks/memory.py measures, for every recipe; a test compares them.
 """
@@ -36,7 +37,8 @@ def states(p: Parameters, machine: Machine) -> tuple[float, float]:
     """Bytes of weights, gradients and optimizer per GPU, and per node's CPU (half as much again, for buffers)."""
     frozen = p.total - p.trained
     if not machine.zero3:  # trained in float32, their gradients and AdamW's moments too, under autocast's copy in 16 bits
-        return (2 if machine.float32_masters else p.bytes_each) * frozen + 18 * p.trained, 0
+        bucket = 4 if machine.processes > 1 else 0
+        return (2 if machine.float32_masters else p.bytes_each) * frozen + (18 + bucket) * p.trained, 0
     if not machine.offload_optimizer:
         on_cpu = 1.5 * 4 * p.largest * machine.processes / machine.nodes
         return (2 * frozen + 16 * p.trained) / machine.processes, on_cpu
