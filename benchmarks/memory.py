@@ -42,8 +42,8 @@ from recipes.pretrained import count_parameters
 aten = torch.ops.aten
 ROOT = Path(__file__).resolve().parents[1]
 ON_ONE_GPU = "qwen2.5-1.5b"  # the others run under ZeRO-3
-RECIPES = (ON_ONE_GPU, *(f"qwen2.5-{size}" for size in ("14b", "14b-lora", "32b", "32b-lora")), "qwen3-8b", "qwen3-14b")
-RECIPES += ("qwen3-30b-a3b-lora",)
+RECIPES = (ON_ONE_GPU, *(f"qwen2.5-{size}" for size in ("14b", "14b-lora", "32b", "32b-lora")))
+RECIPES += tuple(f"qwen3-{size}" for size in ("8b", "14b", "30b-a3b-lora"))
 PROMPT, COMPLETION, SAMPLES = 1229, 1200, 10  # tokens, on average, and samples of a prompt in an optimizer step
 
 
@@ -249,19 +249,21 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=ROOT / "outputs" / "bench-memory.json")
     args = parser.parse_args()
     rows = []
-    print(f"{'recipe':18}{'':15}{'tokens':>8}{'planned GiB':>13}{'measured':>10}{'ratio':>7}")
+    print(f"{'recipe':20}{'':15}{'tokens':>8}{'planned GiB':>13}{'measured':>10}{'ratio':>7}")
     for recipe in args.recipes:
         options = read_options(ROOT / "recipes" / f"{recipe}.yaml")
         config, zero3 = KNOWN_CONFIGS[options["model_name_or_path"]], recipe != ON_ONE_GPU
         lora_r, packed_tokens = options.get("lora_r", 0), options["packed_tokens"]
-        parameters = count_parameters(config, ModelConfig(use_peft=lora_r > 0, lora_r=lora_r))
+        names = ("use_peft", "lora_r", "lora_dropout", "lora_target_modules")
+        parameters = count_parameters(config, ModelConfig(**{name: options[name] for name in names if name in options}))
         settings = GRPOConfig("none", use_cpu=True, activation_checkpointing=options["activation_checkpointing"])
         for padded, tokens in ((False, packed_tokens), (True, round(MIN_PADDING_RATIO * packed_tokens))):
             shape, longest = (padded_rows(tokens), tokens // 2) if padded else (packed_rows(tokens), tokens)
             targets = options.get("lora_target_modules")
             live = simulate(config, shape, lora_r, zero3, settings.activation_checkpointing, targets=targets)
-            planned = activations(config, settings, tokens, longest, lora_r > 0, not zero3, padded)
-            name = f"{recipe:18}{'2 padded rows' if padded else 'packed':15}{tokens:8,}"
+            lora, experts = lora_r > 0, parameters.trains_experts
+            planned = activations(config, settings, tokens, longest, lora, not zero3, padded, experts)
+            name = f"{recipe:20}{'2 padded rows' if padded else 'packed':15}{tokens:8,}"
             print(f"{name}{planned / GiB:13.2f}{live.peak / GiB:10.2f}{planned / live.peak:7.2f}", flush=True)
             rows.append(
                 {"recipe": recipe, "parameters": parameters.total, "trained": parameters.trained, "zero3": zero3}

@@ -19,7 +19,7 @@ from recipes.arguments import RunArguments
 from recipes.batch_geometry import BatchGeometry, batch_geometry, geometry_problems
 from recipes.machine import Machine, this_machine
 from recipes.packing import packing_problems, set_router_loss
-from recipes.planner.memory import disk, memory
+from recipes.planner.memory import countable, disk, memory
 from recipes.pretrained import count_parameters, hub_is_unreachable, load_config, load_tokenizer, weight_dtype
 
 SET_BY_TRAINER = ("conversation", "tools", "chat_template", "add_generation_prompt", "tokenize", "return_dict")
@@ -51,11 +51,15 @@ def check_run(
     trackers = {"trackio", "wandb"} & set(args.report_to)
     problems += [f"report_to: {name} is not installed: pip install {name}." for name in trackers if not find_spec(name)]
     if not run_args.start_anyway:
-        parameters = count_parameters(config, model_args)
-        estimates = disk(parameters, machine)[1]
-        if machine.gpu is not None:
-            completion = args.max_completion_length
-            estimates += memory(config.get_text_config(), parameters, machine, run_args, args, lengths, completion)[1]
+        try:
+            parameters = count_parameters(config, model_args)
+            estimates = disk(parameters, machine)[1]
+            if machine.gpu is not None:
+                countable(config.get_text_config())
+                completion = args.max_completion_length
+                estimates += memory(config.get_text_config(), parameters, machine, run_args, args, lengths, completion)[1]
+        except ValueError as error:
+            estimates = [f"the plan failed: {error}"]
         problems += [f"{problem} (An estimate; to start anyway: --start_anyway)" for problem in estimates]
     if problems:
         raise ValueError("\n  ".join(problems))

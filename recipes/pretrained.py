@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import torch
 from huggingface_hub import constants, get_session
+from peft import get_peft_model
+from peft.tuners.lora.layer import ParamWrapper
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     AutoConfig,
@@ -13,7 +15,7 @@ from transformers import (
     PreTrainedConfig,
     PreTrainedTokenizerBase,
 )
-from trl import ModelConfig
+from trl import ModelConfig, get_peft_config
 
 
 def hub_is_unreachable() -> bool:
@@ -75,53 +77,50 @@ class Parameters:
         trained: of the model, or of LoRA.
         largest: of the largest module.
         bytes_each: of one as it is loaded.
-        active: those that a token passes through, or None for all of them.
+        active: those that a token passes through.
         trains_experts: whether the weights of experts are trained or adapted.
     """
 
     total: int
     trained: int
     largest: int
-    bytes_each: int = 2
-    active: int | None = None
-    trains_experts: bool = False
+    bytes_each: int
+    active: int
+    trains_experts: bool
 
 
 def count_parameters(config: PreTrainedConfig, model_args: ModelConfig) -> Parameters:
-    """Counted on a model without storage, LoRA by attaching it. Of a model that also sees images, only the part for text counts.
+    """Counted on a model without storage, LoRA by attaching it. Of a model that also sees images, only the text part counts.
 
     Raises:
-        ValueError: if it has experts whose share in a token cannot be told from the config.
+        ValueError: if LoRA cannot be attached, or the config does not say how many of the experts a token passes through.
     """
     text = config.get_text_config()
     with torch.device("meta"):  # not through from_config, which under ZeRO-3 partitions parameters that have no storage
         model = MODEL_FOR_CAUSAL_LM_MAPPING[type(text)](text)
     total = trained = sum(p.numel() for p in model.parameters())
     largest = max(sum(p.numel() for p in module.parameters(recurse=False)) for module in model.modules())
-    experts, share = expert_weights(model), experts_per_token(text)
-    if bool(experts) != bool(share):
+    experts = [p for name, p in model.named_parameters() if "experts" in name and p.ndim == 3]  # (experts, …, …)
+    count, chosen = experts_per_token(text)
+    if experts and not (chosen and {len(p) for p in experts} == {count}):
         raise ValueError(
-            f"model_name_or_path: how many of the parameters of a {text.model_type} a token passes through can't be told (experts "
-            f"in tensors of three dimensions: {len(experts)}, a token's share of them by the config: {share:g}). To train "
-            "without an estimate of memory and disk: --start_anyway."
+            f"the parameters that a token passes through can't be counted: of the {len(experts[0])} experts in a layer of "
+            f"{text.model_type}, the config names {chosen} of {count}. To train without a plan: --start_anyway."
         )
-    idle = round(sum(p.numel() for p in experts) * (1 - share)) if experts else 0
+    idle = sum(p.numel() for p in experts) * (count - chosen) // count if experts else 0
+    trains_experts = bool(experts)
     if model_args.use_peft:
-        with torch.device("meta"):
-            model = get_peft_model(model, get_peft_config(model_args))
+        try:
+            with torch.device("meta"):
+                model = get_peft_model(model, get_peft_config(model_args))
+        except ValueError as error:
+            raise ValueError(f"LoRA can't be attached: {error}") from None
         trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-        trains_experts = any(isinstance(m, ParamWrapper) and m.num_experts > 1 for m in model.modules())
-    else:
-        trains_experts = bool(experts)
+        trains_experts = any(m.num_experts > 1 for m in model.modules() if isinstance(m, ParamWrapper))
     return Parameters(total, trained, largest, weight_dtype(config, model_args).itemsize, total - idle, trains_experts)
 
 
-def expert_weights(model: PreTrainedModel) -> list[torch.nn.Parameter]:
-    """The weights of experts: Transformers holds those of a layer in tensors of shape (experts, …, …)."""
-    return [p for m in model.modules() if hasattr(m, "num_experts") for p in m.parameters(recurse=False) if p.ndim == 3]
-
-
-def experts_per_token(text: PreTrainedConfig) -> float:
-    """The share of a layer's experts that a token passes through; 0 for a dense model."""
-    experts = getattr(text, "num_local_experts", None) or getattr(text, "num_experts", None)
-    return (getattr(text, "num_experts_per_tok", None) or 0) / experts if experts else 0
+def experts_per_token(text: PreTrainedConfig) -> tuple[int, int]:
+    """The experts of a layer, and those of them that a token passes through; 0 where the config does not say."""
+    names = (("num_local_experts", "num_experts", "n_routed_experts"), ("num_experts_per_tok", "top_k_experts"))
+    return tuple(next((n for name in options if (n := getattr(text, name, None))), 0) for options in names)

@@ -28,7 +28,7 @@ from recipes.checks import prompt_lengths, recipe_problems
 from recipes.data import dataset_not_made_yet, load_puzzles
 from recipes.machine import GiB, Machine, planned_machine
 from recipes.packing import not_shareable, packing_note, set_router_loss
-from recipes.planner.memory import disk, memory
+from recipes.planner.memory import countable, disk, memory
 from recipes.pretrained import Parameters, count_parameters, hub_is_unreachable, load_config, load_tokenizer
 
 # From each model's config.json on the Hub, for a machine that can't reach it.
@@ -113,17 +113,17 @@ def estimate(
 ) -> dict[str, str]:
     """Rows of the table: tokens, hours and dollars of an iteration, that is, a generation and its optimizer steps.
 
-    FLOPs per parameter and token: 2 for a forward, 4 for a backward (2 where the weights are frozen; Kaplan et al. 2020,
-    arXiv:2001.08361), and one more forward each for the old log-probabilities and for activation checkpointing. Where samples
-    share a prompt (`shared`), it counts once in each optimizer step that has any of them. Every sample is assumed to have an
-    advantage. Stock TRL's padding comes on top, and so do evaluations.
+    FLOPs per token and parameter that it passes through: 2 for a forward, 4 for a backward (2 where the weights are frozen;
+    Kaplan et al. 2020, arXiv:2001.08361), and one more forward each for the old log-probabilities and for activation
+    checkpointing. Where samples share a prompt (`shared`), it counts once in each optimizer step that has any of them. Every
+    sample is assumed to have an advantage. Stock TRL's padding comes on top, and so do evaluations.
     """
     prompts = args.generation_batch_size
     if shared:
         prompts = min(prompts, prompts // args.num_generations * geometry.optimizer_steps)
     tokens = prompts * prompt + args.generation_batch_size * plan.completion_tokens
     flops = 2 + 2 + 2 * args.activation_checkpointing + (4 if p.trained == p.total else 2)
-    training = flops * p.total * tokens / (machine.processes * plan.peak_tflops * 1e12 * plan.mfu)
+    training = flops * p.active * tokens / (machine.processes * plan.peak_tflops * 1e12 * plan.mfu)
     generating = args.generation_batch_size * plan.completion_tokens / (machine.processes * plan.generation_speed)
     hours = (training + generating) / 3600
     iterations = args.max_steps * geometry.gradient_accumulation_steps / geometry.steps_per_generation
@@ -142,10 +142,10 @@ def use_measured(plan: PlanArguments, parameters: int) -> tuple[float, str]:
     """Put what recipes/smoke_gpu.py measured into the plan's `mfu` and `generation_speed`.
 
     The smoke test states the FLOPs of the gradient, 6 per parameter and token; with activation checkpointing 8 are computed.
-    Generation is taken to be slower in proportion to the parameters.
+    Generation is taken to be slower in proportion to the parameters that a token passes through.
 
     Args:
-        parameters: of the model that is planned.
+        parameters: those of the model that is planned.
 
     Returns:
         Measured activations, as a multiple of those estimated, and what was measured, in words.
@@ -209,17 +209,19 @@ def main(
         train, held_out = load_puzzles(puzzle_args, args.seed)
         tokenizer = load_tokenizer(model_args, offline)
         lengths = prompt_lengths(args, tokenizer, train, held_out)
+        parameters, mean = count_parameters(config, model_args), sum(lengths) / len(lengths)
+        countable(config.get_text_config())
     except (ValueError, OSError) as error:
         sys.exit(f"recipes/planner/plan.py: {error}")
     set_router_loss(args, config)
-    parameters, mean = count_parameters(config, model_args), sum(lengths) / len(lengths)
     correction, source = 1.0, "Assumed, not measured"
     if plan.measured:
         try:
-            correction, source = use_measured(plan, parameters.total)
+            correction, source = use_measured(plan, parameters.active)
         except ValueError as error:
             sys.exit(f"recipes/planner/plan.py: measured: {error}")
-    print(f"{name}: {parameters.total / 1e9:.2f} B parameters, {parameters.trained / 1e9:.2f} B trained")
+    active = f", {parameters.active / 1e9:.2f} B of them for a token" if parameters.active < parameters.total else ""
+    print(f"{name}: {parameters.total / 1e9:.2f} B parameters{active}, {parameters.trained / 1e9:.2f} B trained")
     sample = ", a sample (make dataset makes all of them)" if sampled else ""
     counted = "tokenized" if tokenizer else "an upper bound from their characters: the tokenizer can't be reached"
     print(f"{len(lengths):,} prompts{sample}: {mean:,.0f} tokens on average, {max(lengths):,} at most ({counted})")
