@@ -41,8 +41,8 @@ from recipes.pretrained import count_parameters
 
 aten = torch.ops.aten
 ROOT = Path(__file__).resolve().parents[1]
-ON_ONE_GPU = "qwen2.5-1.5b"  # the others run under ZeRO-3
-RECIPES = (ON_ONE_GPU, *(f"qwen2.5-{size}" for size in ("14b", "14b-lora", "32b", "32b-lora")))
+WITHOUT_ZERO3 = ("qwen2.5-1.5b", "qwen3-4b-lora")
+RECIPES = (*WITHOUT_ZERO3, *(f"qwen2.5-{size}" for size in ("14b", "14b-lora", "32b", "32b-lora")))
 RECIPES += tuple(f"qwen3-{size}" for size in ("8b", "14b", "30b-a3b-lora"))
 PROMPT, COMPLETION, SAMPLES = 1229, 1200, 10  # tokens, on average, and samples of a prompt in an optimizer step
 
@@ -252,7 +252,7 @@ def main() -> None:
     print(f"{'recipe':20}{'':15}{'tokens':>8}{'planned GiB':>13}{'measured':>10}{'ratio':>7}")
     for recipe in args.recipes:
         options = read_options(ROOT / "recipes" / f"{recipe}.yaml")
-        config, zero3 = KNOWN_CONFIGS[options["model_name_or_path"]], recipe != ON_ONE_GPU
+        config, zero3 = KNOWN_CONFIGS[options["model_name_or_path"]], recipe not in WITHOUT_ZERO3
         lora_r, packed_tokens = options.get("lora_r", 0), options["packed_tokens"]
         names = ("use_peft", "lora_r", "lora_dropout", "lora_target_modules")
         parameters = count_parameters(config, ModelConfig(**{name: options[name] for name in names if name in options}))

@@ -90,7 +90,10 @@ def recipe_problems(
 def reserved_option_problems(run_args: RunArguments, args: GRPOConfig) -> list[str]:
     """Options of TRL that were given although this recipe sets them itself: none is silently overridden."""
     reserved = {
-        "reward_weights": (args.reward_weights is not None, "the weights are 1 for the answers and deduction_weight"),
+        "reward_weights": (
+            args.reward_weights is not None,
+            "solved_weight, format_weight, overlong_buffer and deduction_weight set them",
+        ),
         "save_total_limit": (args.save_total_limit is not None, "the latest checkpoint and the best model are kept, no others"),
         "eval_on_start": (
             args.eval_on_start is not None,
@@ -121,6 +124,14 @@ def objective_problems(run_args: RunArguments, args: GRPOConfig, machine: Machin
     possible = {
         "deduction_weight": (run_args.deduction_weight >= 0, "0 or more"),
         "solved_weight": (0 <= run_args.solved_weight <= 1, "a share, from 0 to 1"),
+        "format_weight": (
+            run_args.format_weight == 0 or 0 < run_args.format_weight < 1 - run_args.solved_weight,
+            f"from 0 (none) to less than 1 - solved_weight ({1 - run_args.solved_weight:g})",
+        ),
+        "overlong_buffer": (
+            run_args.overlong_buffer == 0 or 0 < run_args.overlong_buffer < (args.max_completion_length or 0),
+            f"from 0 (none) to less than max_completion_length ({args.max_completion_length})",
+        ),
         "best_of_k": (
             run_args.best_of_k == 1 or 1 < run_args.best_of_k < args.num_generations,
             "from 1 to num_generations - 1",

@@ -43,6 +43,7 @@ def config(**changes):
         ("2.5-1.5B-Instruct", 1.54),
         ("3-14B", 14.77),
         ("3-8B", 8.19),
+        ("3-4B-Instruct-2507", 4.02),
         ("3-30B-A3B-Instruct-2507", 30.53),
     ],
 )
@@ -134,7 +135,7 @@ def test_memory_grows_with_what_it_should():
     assert "generating needs" in crowded
     assert "lower vllm_gpu_memory_utilization" in crowded
     (narrow,) = memory(shape, p, NODE, packed, config(vllm_gpu_memory_utilization=0.1), [1000, 4000], 1200)[1]
-    assert "vLLM's cache holds" in narrow
+    assert "vLLM's cache holds 0 tokens, but a row may have 16,384 (vllm_max_model_length)" in narrow
     little = replace(NODE, offload_optimizer=True, cpu=100 * GiB)
     (offloaded,) = memory(shape, p, little, packed, config(), [1000, 4000], 1200)[1]
     assert "of a node's memory" in offloaded
@@ -253,16 +254,40 @@ def dataset(tmp_path_factory):
         ("qwen3-8b", "zero3_offload", "OK"),
         ("qwen3-30b-a3b-lora", "zero3 zero3_multinode", "OK OK"),
         ("qwen2.5-1.5b", "single_gpu ddp", "OK OK"),
+        ("qwen3-4b-lora", "single_gpu ddp", "OK OK"),
     ],
 )
 def test_shipped_recipes_fit_where_they_say(plan, dataset, recipe, machines, verdicts):
-    small = {"qwen2.5-1.5b": ("--gpu_gib", "23.6"), "qwen3-8b": ("--num_processes", "1", "--cpu_gib", "220")}
+    small = dict.fromkeys(("qwen2.5-1.5b", "qwen3-4b-lora"), ("--gpu_gib", "23.6"))
+    small |= {"qwen3-8b": ("--num_processes", "1", "--cpu_gib", "220")}
     paths = [f"accelerate_configs/{name}.yaml" for name in machines.split()]
     said, code = plan(recipe, "--machines", *paths, "--dataset", dataset, *small.get(recipe, ()))
     assert code == 0, said
     last = next(line for line in said.splitlines() if line.startswith("verdict"))
     assert last.split()[1:] == verdicts.split()
     assert ("NOT OK, zero3: training needs" in said) == ("NOT OK" in verdicts)
+
+
+LONG = "--max_completion_length 8192 --vllm_max_model_length 16384"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "machine", "arguments", "verdict"),
+    [
+        ("qwen3-4b-lora", "single_gpu", "", "OK"),
+        ("qwen3-4b-lora", "single_gpu", LONG, "NOT OK"),
+        ("qwen3-4b-lora", "single_gpu", "--generation_batch_size 1600", "NOT OK"),
+        ("qwen3-4b-lora", "ddp", LONG, "NOT OK"),
+        *(("qwen3-4b-lora", "ddp", f"{LONG} --vllm_tensor_parallel_size 2 --num_processes {n}", "OK") for n in (2, 4, 8)),
+        ("qwen2.5-14b-lora", "zero3", "--packed_tokens 8192 --vllm_tensor_parallel_size 8", "OK"),
+        ("qwen2.5-14b-lora", "zero3", "--packed_tokens 8192 --vllm_tensor_parallel_size 4 --num_processes 4", "NOT OK"),
+    ],
+)
+def test_what_24_gb_have_room_for(plan, dataset, recipe, machine, arguments, verdict):
+    """docs/training.md, "One to eight 24 GB GPUs"."""
+    where = ("--gpu_gib", "23.6", "--machines", f"accelerate_configs/{machine}.yaml", "--dataset", dataset)
+    said, _ = plan(recipe, *where, *arguments.split())
+    assert next(line for line in said.splitlines() if line.startswith("verdict")).split(maxsplit=1)[1] == verdict
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,7 @@ def activations(
         a layer's backward   12 i   gate, up, SiLU, their product, and gradients of two of these
                              18 h   of two norms the input in float32, its copy and the output; the gradient
                               4 a   queries, and the output of attention
+        Qwen3                 4 a + 4 kv   queries and keys (kv: all key heads) in float32, for their norms
                               4 a   padded: keys and values, repeated for each query head. Packed: those of all segments
         experts               6 i + 8 h for each that a token passes through, in place of 12 i: gate and up, SiLU; the input,
                               and the output as it is, weighted and sorted by token. 8 i + 10 h where experts are trained
@@ -131,14 +132,15 @@ def activations(
         kept_mlp = max(kept_mlp, chosen * (8 * m + 4 * h if trains_experts else 6 * m + 2 * h))
         adapted = 2 * experts * 3 * h * m if lora and trains_experts else 0
     norms = 30 if lora and autocast else 26 if float32 else 18
-    layer = tokens * (mlp + norms * h + 4 * a) + attention + adapted
+    head_norms = 4 * (a + kv) if config.model_type.startswith("qwen3") else 0
+    layer = tokens * (mlp + norms * h + 4 * a + head_norms) + attention + adapted
     gradient = 0 if lora else 2 * config.vocab_size * h  # of the head, in bfloat16
     head = 14 * tokens * h + 2 * LOGITS + (2 if float32 else 3) * gradient
     if config.tie_word_embeddings:  # the gradient of the head waits for that of the embedding
         layer += 2 * gradient if float32 else gradient
     if args.activation_checkpointing:
         return config.num_hidden_layers * (4 if float32 else 2) * h * tokens + max(layer, head)
-    kept = tokens * (kept_mlp + (26 if float32 else 16) * h + 4 * a) + attention
+    kept = tokens * (kept_mlp + (26 if float32 else 16) * h + 4 * a + head_norms) + attention
     return config.num_hidden_layers * kept + max(layer - kept, head)
 
 
@@ -225,10 +227,10 @@ def memory(
                 f"generating needs {generating / GiB:.1f} GiB, {too_much}: lower "
                 "vllm_gpu_memory_utilization, offload the optimizer (accelerate_configs/zero3_offload.yaml), or use more nodes."
             )
-        if tokens < longest:
+        if tokens < (row := args.vllm_max_model_length or config.max_position_embeddings):  # vLLM would not start
             problems.append(
-                f"vLLM's cache holds {tokens:,.0f} tokens, but the longest prompt with its completion has {longest:,}: raise "
-                "vllm_gpu_memory_utilization or vllm_tensor_parallel_size."
+                f"vLLM's cache holds {tokens:,.0f} tokens, but a row may have {row:,} (vllm_max_model_length): lower that, or "
+                "raise vllm_gpu_memory_utilization or vllm_tensor_parallel_size."
             )
     if on_cpu > machine.cpu:
         problems.append(

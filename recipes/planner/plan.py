@@ -53,6 +53,10 @@ KNOWN_CONFIGS = {
         moe_intermediate_size=768, num_experts=128, num_experts_per_tok=8, norm_topk_prob=True, num_hidden_layers=48,
         vocab_size=151936, max_position_embeddings=262144, dtype="bfloat16",
     ),
+    "Qwen/Qwen3-4B-Instruct-2507": Qwen3Config(
+        hidden_size=2560, num_attention_heads=32, num_key_value_heads=8, head_dim=128, intermediate_size=9728,
+        num_hidden_layers=36, vocab_size=151936, max_position_embeddings=262144, tie_word_embeddings=True, dtype="bfloat16",
+    ),
 }  # fmt: skip
 
 
