@@ -12,15 +12,22 @@ from urllib.request import urlopen
 import torch
 from datasets import Dataset
 from jinja2 import TemplateError
-from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, PreTrainedConfig, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 from trl import GRPOConfig, ModelConfig
 
 from recipes.arguments import RunArguments
 from recipes.batch_geometry import BatchGeometry, batch_geometry, geometry_problems
 from recipes.machine import Machine, this_machine
 from recipes.packing import packing_problems, set_router_loss
-from recipes.planner.memory import countable, disk, memory
-from recipes.pretrained import count_parameters, hub_is_unreachable, load_config, load_tokenizer, weight_dtype
+from recipes.planner.memory import disk, memory
+from recipes.pretrained import (
+    count_parameters,
+    hub_is_unreachable,
+    load_config,
+    load_tokenizer,
+    model_class,
+    weight_dtype,
+)
 
 SET_BY_TRAINER = ("conversation", "tools", "chat_template", "add_generation_prompt", "tokenize", "return_dict")
 CHARACTERS_PER_TOKEN = 2.5  # of a prompt, at least: of 5,500 with Qwen2.5's vocabulary, 2.88 was the minimum, 3.23 the mean
@@ -55,11 +62,11 @@ def check_run(
             parameters = count_parameters(config, model_args)
             estimates = disk(parameters, machine)[1]
             if machine.gpu is not None:
-                countable(config.get_text_config())
                 completion = args.max_completion_length
                 estimates += memory(config.get_text_config(), parameters, machine, run_args, args, lengths, completion)[1]
         except ValueError as error:
-            estimates = [f"the plan failed: {error}"]
+            estimates = []
+            problems.append(str(error))
         problems += [f"{problem} (An estimate; to start anyway: --start_anyway)" for problem in estimates]
     if problems:
         raise ValueError("\n  ".join(problems))
@@ -259,8 +266,7 @@ def unmatched_lora_targets(config: PreTrainedConfig, model_args: ModelConfig) ->
     if not targets or targets == "all-linear":
         return []
     with torch.device("meta"):
-        text = config.get_text_config()
-        names = [name for name, _ in MODEL_FOR_CAUSAL_LM_MAPPING[type(text)](text).named_modules()]
+        names = [name for name, _ in model_class(config)(config).named_modules()]
     if isinstance(targets, str):  # TRL makes a list of one into a text, which PEFT treats as a pattern
         if any(re.fullmatch(targets, name) for name in names):
             return []

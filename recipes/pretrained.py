@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import transformers
 from huggingface_hub import constants, get_session
 from peft import get_peft_model
 from peft.tuners.lora.layer import ParamWrapper
@@ -13,6 +14,7 @@ from transformers import (
     AutoConfig,
     AutoTokenizer,
     PreTrainedConfig,
+    PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 from trl import ModelConfig, get_peft_config
@@ -89,15 +91,31 @@ class Parameters:
     trains_experts: bool
 
 
-def count_parameters(config: PreTrainedConfig, model_args: ModelConfig) -> Parameters:
-    """Counted on a model without storage, LoRA by attaching it. Of a model that also sees images, only the text part counts.
+def model_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
+    """The class that TRL loads a model of this config as: the one that the config names, with a vision tower if it has one.
 
     Raises:
-        ValueError: if LoRA cannot be attached, or the config does not say how many of the experts a token passes through.
+        ValueError: if Transformers has no such class.
+    """
+    named = getattr(transformers, (config.architectures or [""])[0], None)
+    if found := named or MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None):
+        return found
+    raise ValueError(
+        f"a {config.model_type} model of {config.architectures} can't be counted: Transformers {transformers.__version__} has "
+        "no class of it that writes text. Use another model."
+    )
+
+
+def count_parameters(config: PreTrainedConfig, model_args: ModelConfig) -> Parameters:
+    """Counted on a model without storage, LoRA by attaching it.
+
+    Raises:
+        ValueError: if Transformers has no class for the model, LoRA cannot be attached, or the config does not say how many of
+            the experts a token passes through.
     """
     text = config.get_text_config()
     with torch.device("meta"):  # not through from_config, which under ZeRO-3 partitions parameters that have no storage
-        model = MODEL_FOR_CAUSAL_LM_MAPPING[type(text)](text)
+        model = model_class(config)(config)
     total = trained = sum(p.numel() for p in model.parameters())
     largest = max(sum(p.numel() for p in module.parameters(recurse=False)) for module in model.modules())
     experts = [p for name, p in model.named_parameters() if "experts" in name and p.ndim == 3]  # (experts, …, …)

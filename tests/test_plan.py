@@ -16,11 +16,23 @@ from puzzles.files import write_json
 from puzzles.scenario import Size
 from recipes.alarms import AlarmArguments
 from recipes.arguments import PuzzleArguments, RunArguments, parse
-from recipes.checks import lost_updates, too_long_prompts, unreachable_server
+from recipes.checks import lost_updates, too_long_prompts, unmatched_lora_targets, unreachable_server
 from recipes.machine import GiB, Machine
-from recipes.planner.memory import activations, countable, disk, memory, states, tokens_at_once, vllm_cache, zero3_buffers
+from recipes.planner.memory import (
+    activations,
+    disk,
+    memory,
+    sequence_cache,
+    states,
+    tokens_at_once,
+    uncountable,
+    vllm_cache,
+    zero3_buffers,
+)
 from recipes.planner.plan import KNOWN_CONFIGS, PlanArguments, main
-from recipes.pretrained import count_parameters
+from recipes.pretrained import count_parameters, model_class
+from tests.packed_and_stock import HEADS
+from tests.test_models import EYES, LINEAR, MODELS
 
 NODE = Machine("node", 8, 1, True, False, False, gpu=79.1 * GiB, cpu=1000 * GiB, disk=None)
 ON_ALL_LINEAR = {"use_peft": True, "lora_r": 32, "lora_dropout": 0.0, "lora_target_modules": "all-linear"}
@@ -45,6 +57,7 @@ def config(**changes):
         ("3-8B", 8.19),
         ("3-4B-Instruct-2507", 4.02),
         ("3-30B-A3B-Instruct-2507", 30.53),
+        ("3.8-27B", 27.36),  # with its vision tower, 0.46; the published 27.78 have a layer more, which predicts a second token
     ],
 )
 def test_known_shapes_have_the_published_number_of_parameters(name, billions):
@@ -91,9 +104,61 @@ def test_a_model_whose_sizes_the_config_does_not_say_is_refused_by_name():
     unsaid = CONFIG_MAPPING["qwen3_moe"](**EXPERTS.to_dict() | {"num_experts_per_tok": 0})
     with pytest.raises(ValueError, match="of the 8 experts in a layer of qwen3_moe, the config names 0 of 8"):
         count_parameters(unsaid, FULL)
-    with pytest.raises(ValueError, match="the config of a rwkv has no num_attention_heads, num_key_value_heads"):
-        countable(CONFIG_MAPPING["rwkv"]())
-    countable(EXPERTS)
+    assert uncountable(EXPERTS) is None
+    assert (
+        uncountable(CONFIG_MAPPING["rwkv"]()) == "no num_attention_heads in its config and no num_key_value_heads in its config"
+    )
+
+
+@pytest.mark.parametrize(
+    "targets", ["all-linear", ".*language_model.*_proj", ["q_proj", "in_proj_qkv", "linear_attn.out_proj"]]
+)
+def test_lora_has_the_targets_of_peft_in_both_kinds_of_layer_and_in_the_vision_tower(targets):
+    hybrid = CONFIG_MAPPING["qwen3_5"](
+        architectures=["Qwen3_5ForConditionalGeneration"], text_config=HEADS | LINEAR, vision_config=EYES
+    )
+    args = ModelConfig(use_peft=True, lora_r=8, lora_target_modules=targets)
+    with torch.device("meta"):
+        model = get_peft_model(model_class(hybrid)(hybrid), LoraConfig(r=8, target_modules=targets))
+    parts = count_parameters(hybrid, args)
+    assert parts.trained == model.get_nb_trainable_parameters()[0]
+    assert parts.total == sum(p.numel() for p in model_class(hybrid)(hybrid).parameters())
+    assert not unmatched_lora_targets(hybrid, args)
+
+
+def test_a_hybrid_caches_keys_and_values_of_full_attention_and_a_state_of_the_rest():
+    """The published figures of Qwen3.8-27B: 16 of 64 layers with 4 heads of 256, the others with 48 states of 128 × 128."""
+    text = KNOWN_CONFIGS["Qwen/Qwen3.8-27B"].get_text_config()
+    token, state = sequence_cache(text)
+    assert token == 65_536
+    assert state == 48 * (48 * 128 * 128 * 4 + 3 * (2 * 2048 + 6144) * 2)
+    p = count_parameters(KNOWN_CONFIGS["Qwen/Qwen3.8-27B"], LORA)
+    rows, problems = memory(text, p, NODE, RunArguments(), config(), [1000], 1200)
+    _, cache, tokens = vllm_cache(text, p, config(), NODE)
+    assert tokens == pytest.approx((4 * cache - state) / token)
+    assert rows["KV cache holds"].startswith(f"{8 * cache / (2200 * token + state):,.0f} completions")
+    assert rows["activations, logits"].endswith("16,384 tokens")  # rows stay apart, and are never padded to more
+    assert not problems
+
+
+@pytest.mark.parametrize(
+    ("name", "layers"),
+    [
+        ("Kimi Linear", "latent attention and layers of linear_attention"),
+        ("Nemotron-H", "layers of linear_attention and layers of mlp"),
+        ("LFM2, convolutions", "layers of conv"),
+    ],
+)
+def test_a_model_that_cannot_be_estimated_is_named(name, layers):
+    values = dict(MODELS[name])
+    other = CONFIG_MAPPING[values.pop("kind")](**HEADS | values)
+    with pytest.raises(ValueError, match=f"a {other.model_type} model can't be estimated, because of {layers}.*--start_anyway"):
+        memory(other, count_parameters(other, FULL), NODE, RunArguments(), config(), [1000], 1200)
+
+
+def test_a_model_that_transformers_cannot_run_is_named():
+    with pytest.raises(ValueError, match=r"a clip model of None can't be counted: Transformers .* has no class"):
+        count_parameters(CONFIG_MAPPING["clip"](), FULL)
 
 
 @pytest.mark.parametrize("nodes", [1, 2, 4])
@@ -251,6 +316,7 @@ def dataset(tmp_path_factory):
         ("qwen2.5-14b-lora", "zero3 zero3_multinode", "OK OK"),
         ("qwen2.5-32b-lora", "zero3 zero3_multinode", "OK OK"),
         ("qwen3-14b", "zero3", "OK"),
+        ("qwen3.8-27b-lora", "zero3", "OK"),
         ("qwen3-8b", "zero3_offload", "OK"),
         ("qwen3-30b-a3b-lora", "zero3 zero3_multinode", "OK OK"),
         ("qwen2.5-1.5b", "single_gpu ddp", "OK OK"),
