@@ -297,7 +297,6 @@ def test_vllm_follows_a_mixture_of_experts(dataset, mixture, tmp_path, config, c
     run = rehearse(dataset, tmp_path / "run", *small, *steps, **where)
     assert "packing: each prompt once" in run.stdout
     logs = [log for logs in history(tmp_path / "run") for log in logs.values()]
-    print(json.dumps([{key: value for key, value in log.items() if "sampling" in key} for log in logs], indent=1))
     assert all(log["grad_norm"] > 0 for log in logs if "grad_norm" in log)
     if "bfloat16" in changes:
         threshold = AlarmArguments().alarm_logp_difference
