@@ -7,7 +7,7 @@ PyTorch's FakeTensorMode runs each operator on shapes and dtypes alone, and a se
 So the forward and backward of PackedGRPOTrainer go through all layers, with the recipe's checkpointing, LoRA and autocast, and
 with the kernels that CUDA would take. Parameters, their gradients once they are complete, and the optimizer are model states
 and not counted. Each recipe is measured with a packed sequence of `packed_tokens`, and with two rows that have just too little
-padding to be packed (MIN_PADDING_RATIO in recipes/packing.py).
+padding to be packed (MIN_PADDING_RATIO in recipes/packing.py). Where rows stay apart, it is one row and two of `packed_tokens`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from peft import LoraConfig, get_peft_model
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from transformers import AutoModelForCausalLM, PreTrainedConfig, masking_utils
+from transformers import PreTrainedConfig, masking_utils
+from transformers.models.qwen3_5 import modeling_qwen3_5
 from trl import GRPOConfig, ModelConfig
 from trl.kernels import chunked_logprob
 from trl.trainer import utils as trl_utils
@@ -34,15 +35,16 @@ from puzzles.files import write_json
 from recipes import attention, packing
 from recipes.arguments import read_options
 from recipes.machine import GiB
-from recipes.packing import MIN_PADDING_RATIO, PackedGRPOTrainer, SequencePacker
+from recipes.packing import MIN_PADDING_RATIO, PackedGRPOTrainer, RowPacker, SequencePacker, not_shareable
 from recipes.planner.memory import activations
 from recipes.planner.plan import KNOWN_CONFIGS
-from recipes.pretrained import count_parameters
+from recipes.pretrained import count_parameters, model_class
 
 aten = torch.ops.aten
 ROOT = Path(__file__).resolve().parents[1]
-ON_ONE_GPU = "qwen2.5-1.5b"  # the others run under ZeRO-3
-RECIPES = (ON_ONE_GPU, *(f"qwen2.5-{size}" for size in ("14b", "14b-lora", "32b", "32b-lora")), "qwen3-8b", "qwen3-14b")
+WITHOUT_ZERO3 = ("qwen2.5-1.5b", "qwen3-4b-lora")
+RECIPES = (*WITHOUT_ZERO3, *(f"qwen2.5-{size}" for size in ("14b", "14b-lora", "32b", "32b-lora")), "qwen3-8b", "qwen3-14b")
+RECIPES += ("qwen3.8-27b-lora",)
 PROMPT, COMPLETION, SAMPLES = 1229, 1200, 10  # tokens, on average, and samples of a prompt in an optimizer step
 
 
@@ -114,6 +116,60 @@ def cuda_attention(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=F
     return aten._scaled_dot_product_cudnn_attention(query, key, value, bias, True, dropout_p, is_causal, False, scale=scale)[0]
 
 
+class DeltaRule(torch.autograd.Function):
+    """What flash-linear-attention 0.6.0 allocates for the gated delta rule (fla/ops/gated_delta_rule/chunk.py); nothing is
+    computed. A chunk has 64 tokens.
+
+    Args:
+        q, k: (B, T, Hk, K).
+        v: (B, T, Hv, V).
+        g, beta: (B, T, Hv).
+    """
+
+    @staticmethod
+    def temporary(k: torch.Tensor, v: torch.Tensor, gradients: bool) -> list[torch.Tensor]:
+        """Tensors that are alive within the forward, or the backward: like values, like keys for each head, a state a chunk."""
+        values, keys, states = (4, 5, 2) if gradients else (2, 1, 1)
+        made = [torch.empty_like(v) for _ in range(values)]
+        made += [k.new_empty(*v.shape[:-1], k.shape[-1]) for _ in range(keys)]
+        return made + [k.new_empty(len(k), -(-k.shape[1] // 64), *v.shape[2:], k.shape[-1]) for _ in range(states)]
+
+    @staticmethod
+    def forward(ctx, q, k, v, g, beta):
+        q, k, v = (x.contiguous() for x in (q, k, v))
+        lengths = [x.new_empty(x.shape[:-1], dtype=torch.float32) for x in (q, k)]
+        kept = torch.empty_like(q), torch.empty_like(k), v, torch.empty_like(g, dtype=torch.float32), beta
+        ctx.save_for_backward(*kept, v.new_empty(*v.shape[:-1], 64), *lengths)
+        return DeltaRule.temporary(k, v, gradients=False) and torch.empty_like(v)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        q, k, v, g, beta, *_ = ctx.saved_tensors
+        return DeltaRule.temporary(k, v, gradients=True) and tuple(map(torch.empty_like, (q, k, v, g, beta)))
+
+
+class CausalConvolution(torch.autograd.Function):
+    """What causal-conv1d 1.7.0 allocates, (B, C, T) for input, output and gradient."""
+
+    @staticmethod
+    def forward(ctx, x, weight):
+        ctx.save_for_backward(x, weight)
+        return torch.empty_like(x)
+
+    @staticmethod
+    def backward(ctx, dy):
+        x, weight = ctx.saved_tensors
+        return torch.empty_like(x), torch.empty_like(weight)
+
+
+def delta_rule(query, key, value, g, beta, **_):
+    return DeltaRule.apply(query, key, value, g, beta), None
+
+
+def causal_convolution(hidden_states, weight, bias, activation, **_):
+    return CausalConvolution.apply(hidden_states, weight)
+
+
 @contextmanager
 def as_on_cuda(padded: bool):
     """Lets tensors on the CPU, where autograd needs no driver, take CUDA's ways; kernels that only write are left out.
@@ -127,6 +183,8 @@ def as_on_cuda(padded: bool):
         for where, name, value in (
             (attention, "has_varlen_kernel", lambda query: True),
             (torch.nn.functional, "scaled_dot_product_attention", cuda_attention),
+            (modeling_qwen3_5, "torch_chunk_gated_delta_rule", delta_rule),
+            (modeling_qwen3_5, "causal_conv1d_fn", causal_convolution),
             (chunked_logprob, "_use_triton", lambda device: True),
             (trl_utils, "_use_triton", lambda device: True),
             (masking_utils, "_ignore_causal_mask_sdpa", lambda *args, **kwargs: not padded),
@@ -151,14 +209,21 @@ def default_dtype(dtype: torch.dtype):
 
 
 def fake_model(
-    fake: FakeTensorMode, config: PreTrainedConfig, lora_r: int, zero3: bool, checkpointing: bool, dtype: torch.dtype
+    fake: FakeTensorMode,
+    config: PreTrainedConfig,
+    lora_r: int,
+    zero3: bool,
+    checkpointing: bool,
+    dtype: torch.dtype,
+    targets: str | list[str],
 ):
     """The model as the trainer has it, without data."""
+    attention = "sdpa" if not_shareable(config, GRPOConfig("none", use_cpu=True)) else "packed"
     with torch.device("meta"):
-        base = model = AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation="packed")
+        base = model = model_class(config)._from_config(config, dtype=dtype, attn_implementation=attention)
         trl_utils.add_fused_lm_head(base, outputs=("log_probs", "entropy"))
         if lora_r:
-            lora = LoraConfig(r=lora_r, target_modules="all-linear", lora_dropout=0.0, task_type="CAUSAL_LM")
+            lora = LoraConfig(r=lora_r, target_modules=targets, lora_dropout=0.0, task_type="CAUSAL_LM")
             with default_dtype(torch.bfloat16 if zero3 else torch.float32):
                 model = get_peft_model(base, lora, autocast_adapter_dtype=False)
     with fake:
@@ -180,12 +245,13 @@ def simulate(
     packed_tokens: int | None = 10**9,
     keep_gradients: bool = False,
     dtype: torch.dtype = torch.bfloat16,
+    targets: str | list[str] = "all-linear",
 ) -> LiveBytes:
     """The memory of the forward and backward of these rows at once.
 
     Args:
         rows: of each, a number for its prompt, and the tokens of prompt and completion.
-        lora_r: rank of LoRA on all linear layers; 0 for full fine-tuning.
+        lora_r: rank of LoRA on the `targets`; 0 for full fine-tuning.
         zero3: as under ZeRO-3: no autocast, and LoRA in bfloat16. Otherwise autocast, and LoRA in float32.
         packed_tokens: None for stock TRL.
         keep_gradients: count the gradients of parameters to the end, as where they are not partitioned.
@@ -197,20 +263,21 @@ def simulate(
         mask[row, width[0] - before : width[0] + after] = 1
         ids[row, : width[0]] = prompt
     padded = bool((mask == 0).any())
-    packer = SequencePacker(ids[:, : width[0]], mask[:, : width[0]], mask[:, width[0] :])
+    apart = not_shareable(config, GRPOConfig("none", use_cpu=True))
+    packer = (RowPacker if apart else SequencePacker)(ids[:, : width[0]], mask[:, : width[0]], mask[:, width[0] :])
     autocast = nullcontext if zero3 else lambda: torch.autocast("cpu", torch.bfloat16)
     fake = FakeTensorMode(allow_non_fake_inputs=True)
-    model = fake_model(fake, config, lora_r, zero3, checkpointing, dtype)
+    model = fake_model(fake, config, lora_r, zero3, checkpointing, dtype, targets)
     with fake, as_on_cuda(padded):
         trainer = object.__new__(PackedGRPOTrainer)
-        trainer.packed_tokens, trainer.not_shareable = packed_tokens, []
+        trainer.packed_tokens, trainer.not_shareable = packed_tokens, apart
         trainer.accelerator = SimpleNamespace(autocast=autocast, is_main_process=False)
         ids, mask = fake.from_tensor(ids), fake.from_tensor(mask)
         for parameter in model.parameters():
             if parameter.requires_grad and not keep_gradients:
                 parameter.register_post_accumulate_grad_hook(lambda parameter: setattr(parameter, "grad", None))
         live = LiveBytes(sum(row[2] for row in rows), [*model.parameters(), *model.buffers()])
-        with patch.object(packing, "SequencePacker", lambda *_: packer), live:
+        with patch.object(packing, type(packer).__name__, lambda *_: packer), live:
             logps, *_ = trainer._get_per_token_logps_and_entropies(model, ids, mask, width[1], compute_entropy=True)
             logps.sum().backward()
     return live
@@ -244,15 +311,21 @@ def main() -> None:
     print(f"{'recipe':18}{'':15}{'tokens':>8}{'planned GiB':>13}{'measured':>10}{'ratio':>7}")
     for recipe in args.recipes:
         options = read_options(ROOT / "recipes" / f"{recipe}.yaml")
-        config, zero3 = KNOWN_CONFIGS[options["model_name_or_path"]], recipe != ON_ONE_GPU
+        config, zero3 = KNOWN_CONFIGS[options["model_name_or_path"]], recipe not in WITHOUT_ZERO3
         lora_r, packed_tokens = options.get("lora_r", 0), options["packed_tokens"]
-        parameters = count_parameters(config, ModelConfig(use_peft=lora_r > 0, lora_r=lora_r))
+        targets = options.get("lora_target_modules")
+        parameters = count_parameters(config, ModelConfig(use_peft=lora_r > 0, lora_r=lora_r, lora_target_modules=targets))
         settings = GRPOConfig("none", use_cpu=True, activation_checkpointing=options["activation_checkpointing"])
-        for padded, tokens in ((False, packed_tokens), (True, round(MIN_PADDING_RATIO * packed_tokens))):
-            shape, longest = (padded_rows(tokens), tokens // 2) if padded else (packed_rows(tokens), tokens)
-            live = simulate(config, shape, lora_r, zero3, settings.activation_checkpointing)
-            planned = activations(config, settings, tokens, longest, lora_r > 0, not zero3, padded)
-            name = f"{recipe:18}{'2 padded rows' if padded else 'packed':15}{tokens:8,}"
+        text, apart = config.get_text_config(), bool(not_shareable(config, settings))
+        for padded, tokens in (
+            (False, packed_tokens),
+            (True, packed_tokens if apart else round(MIN_PADDING_RATIO * packed_tokens)),
+        ):
+            unpadded = [(0, PROMPT, tokens - PROMPT)] if apart else packed_rows(tokens)
+            shape, longest = (padded_rows(tokens), tokens // 2) if padded else (unpadded, tokens)
+            live = simulate(config, shape, lora_r, zero3, settings.activation_checkpointing, targets=targets)
+            planned = activations(text, settings, tokens, longest, lora_r > 0, not zero3, padded)
+            name = f"{recipe:18}{'2 padded rows' if padded else 'a row' if apart else 'packed':15}{tokens:8,}"
             print(f"{name}{planned / GiB:13.2f}{live.peak / GiB:10.2f}{planned / live.peak:7.2f}", flush=True)
             rows.append(
                 {"recipe": recipe, "parameters": parameters.total, "trained": parameters.trained, "zero3": zero3}

@@ -115,6 +115,20 @@ class RunArguments:
             "0: the fraction of answers right, as published."
         },
     )
+    format_weight: float = field(
+        default=0.0,
+        metadata={
+            "help": "Reward for a completion in which every answer can be read, right or wrong; one right answer counts 1. "
+            "Less than 1 - solved_weight, so that it never outweighs one. 0: none, as published."
+        },
+    )
+    overlong_buffer: int = field(
+        default=0,
+        metadata={
+            "help": "Punish length as DAPO does: over the last so many tokens before max_completion_length the reward falls "
+            "evenly, in the end by 0.5, half of what a perfect answer earns. 0: not at all, as published."
+        },
+    )
     best_of_k: int = field(
         default=1,
         metadata={

@@ -12,7 +12,7 @@ from urllib.request import urlopen
 import torch
 from datasets import Dataset
 from jinja2 import TemplateError
-from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, PreTrainedConfig, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 from trl import GRPOConfig, ModelConfig
 
 from recipes.arguments import RunArguments
@@ -20,7 +20,14 @@ from recipes.batch_geometry import BatchGeometry, batch_geometry, geometry_probl
 from recipes.machine import Machine, this_machine
 from recipes.packing import packing_problems, set_router_loss
 from recipes.planner.memory import disk, memory
-from recipes.pretrained import count_parameters, hub_is_unreachable, load_config, load_tokenizer, weight_dtype
+from recipes.pretrained import (
+    count_parameters,
+    hub_is_unreachable,
+    load_config,
+    load_tokenizer,
+    model_class,
+    weight_dtype,
+)
 
 SET_BY_TRAINER = ("conversation", "tools", "chat_template", "add_generation_prompt", "tokenize", "return_dict")
 CHARACTERS_PER_TOKEN = 2.5  # of a prompt, at least: of 5,500 with Qwen2.5's vocabulary, 2.88 was the minimum, 3.23 the mean
@@ -86,7 +93,10 @@ def recipe_problems(
 def reserved_option_problems(run_args: RunArguments, args: GRPOConfig) -> list[str]:
     """Options of TRL that were given although this recipe sets them itself: none is silently overridden."""
     reserved = {
-        "reward_weights": (args.reward_weights is not None, "the weights are 1 for the answers and deduction_weight"),
+        "reward_weights": (
+            args.reward_weights is not None,
+            "solved_weight, format_weight, overlong_buffer and deduction_weight set them",
+        ),
         "save_total_limit": (args.save_total_limit is not None, "the latest checkpoint and the best model are kept, no others"),
         "eval_on_start": (
             args.eval_on_start is not None,
@@ -117,6 +127,14 @@ def objective_problems(run_args: RunArguments, args: GRPOConfig, machine: Machin
     possible = {
         "deduction_weight": (run_args.deduction_weight >= 0, "0 or more"),
         "solved_weight": (0 <= run_args.solved_weight <= 1, "a share, from 0 to 1"),
+        "format_weight": (
+            run_args.format_weight == 0 or 0 < run_args.format_weight < 1 - run_args.solved_weight,
+            f"from 0 (none) to less than 1 - solved_weight ({1 - run_args.solved_weight:g})",
+        ),
+        "overlong_buffer": (
+            run_args.overlong_buffer == 0 or 0 < run_args.overlong_buffer < (args.max_completion_length or 0),
+            f"from 0 (none) to less than max_completion_length ({args.max_completion_length})",
+        ),
         "best_of_k": (
             run_args.best_of_k == 1 or 1 < run_args.best_of_k < args.num_generations,
             "from 1 to num_generations - 1",
@@ -244,8 +262,7 @@ def unmatched_lora_targets(config: PreTrainedConfig, model_args: ModelConfig) ->
     if not targets or targets == "all-linear":
         return []
     with torch.device("meta"):
-        text = config.get_text_config()
-        names = [name for name, _ in MODEL_FOR_CAUSAL_LM_MAPPING[type(text)](text).named_modules()]
+        names = [name for name, _ in model_class(config)(config).named_modules()]
     if isinstance(targets, str):  # TRL makes a list of one into a text, which PEFT treats as a pattern
         if any(re.fullmatch(targets, name) for name in names):
             return []

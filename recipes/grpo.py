@@ -29,11 +29,13 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 from datasets import Dataset
 from trl import GRPOConfig, ModelConfig, get_peft_config
+from trl.rewards import get_soft_overlong_punishment
 
 from puzzles.files import lock_folder, write_json
 from recipes.alarms import AlarmArguments, AlarmCallback
@@ -53,7 +55,7 @@ from recipes.hub import create_repository, upload, upload_command
 from recipes.machine import this_machine
 from recipes.packing import packing_note
 from recipes.trainer import PuzzleTrainer
-from rewards.accuracy import accuracy, published_accuracy, solved
+from rewards.accuracy import accuracy, complete_sheet, published_accuracy, solved
 from rewards.deductions import deductions
 
 MAY_CHANGE = (  # when a run is resumed: options that begin like this
@@ -147,7 +149,8 @@ def identity(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args
     rest = {
         **{name: getattr(run_args, name) for name in OBJECTIVE + OPTIMIZER},
         "zero3_processes": machine.processes if machine.zero3 else None,
-        "refill_groups": run_args.refill_groups or None,  # None: also what runs recorded before there was this option
+        # None: also what runs recorded before there was such an option
+        **{name: getattr(run_args, name) or None for name in ("refill_groups", "format_weight", "overlong_buffer")},
         "steps_per_iteration": training_args.num_iterations * steps_per_generation,  # optimizer steps
     }
     return json.loads(json.dumps({**asdict(puzzle_args), **training, **asdict(model_args), **rest}, default=str))
@@ -172,6 +175,25 @@ def print_finished(output_dir: Path, training_args: GRPOConfig) -> None:
         print(f"Nothing is uploaded now. To do so: {upload_command(name, output_dir / 'model', training_args.hub_revision)}")
 
 
+def reward_weights(run_args: RunArguments, training_args: GRPOConfig) -> dict[Callable, float]:
+    """The rewards with their weights in the sum r_i, accuracy first: PuzzleTrainer scores held-out puzzles by the first.
+
+    The punishment of length, 0 to −1, is equation 13 of DAPO (arXiv:2503.14476), where an answer earns from −1 to 1; here it
+    earns from 0 to 1, hence the weight of 0.5. It counts all tokens of a completion, thinking and the end-of-turn token too.
+    """
+    weights = {  # the published grader is logged, never trained on
+        accuracy: 1 - run_args.solved_weight,
+        published_accuracy: 0.0,
+        deductions: run_args.deduction_weight,
+        solved: run_args.solved_weight,
+    }
+    if run_args.format_weight:
+        weights[complete_sheet] = run_args.format_weight
+    if buffer := run_args.overlong_buffer:
+        weights[get_soft_overlong_punishment(training_args.max_completion_length, buffer)] = 0.5
+    return weights
+
+
 def make_trainer(
     puzzle_args: PuzzleArguments,
     run_args: RunArguments,
@@ -189,12 +211,7 @@ def make_trainer(
         "attn_implementation": model_args.attn_implementation,
         **(training_args.model_init_kwargs or {}),
     }
-    weights = {  # the published grader is logged, never trained on
-        accuracy: 1 - run_args.solved_weight,
-        published_accuracy: 0.0,
-        deductions: run_args.deduction_weight,
-        solved: run_args.solved_weight,
-    }
+    weights = reward_weights(run_args, training_args)
     training_args.reward_weights = [*weights.values()]
     training_args.eval_on_start = checkpoint is None  # the score before training
     training_args.push_to_hub = False  # Trainer would upload all of output_dir at each checkpoint: see save_result

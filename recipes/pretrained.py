@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import torch
+import transformers
 from huggingface_hub import constants, get_session
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     AutoConfig,
     AutoTokenizer,
     PreTrainedConfig,
+    PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 from trl import ModelConfig
@@ -76,16 +79,42 @@ class Parameters:
     bytes_each: int = 2
 
 
-def count_parameters(config: PreTrainedConfig, model_args: ModelConfig) -> Parameters:
-    """Counted on a model without storage; LoRA has r rows and r columns for each linear layer but the head.
+def model_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
+    """The class that TRL loads a model of this config as: the one that the config names, with a vision tower if it has one.
 
-    Of a model that also sees images, only the part for text counts.
+    Raises:
+        ValueError: if Transformers has no such class.
+    """
+    named = getattr(transformers, (config.architectures or [""])[0], None)
+    if found := named or MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None):
+        return found
+    raise ValueError(
+        f"a {config.model_type} model of {config.architectures} can't be counted: Transformers {transformers.__version__} has "
+        "no class of it that writes text. Use another model."
+    )
+
+
+def has_adapter(name: str, targets: str | list[str] | None) -> bool:
+    """Whether LoRA on these targets adapts the linear layer with this name, as PEFT decides."""
+    if not targets or targets == "all-linear":
+        return name != "lm_head"
+    if isinstance(targets, str):  # a pattern
+        return bool(re.fullmatch(targets, name))
+    return any(name == target or name.endswith(f".{target}") for target in targets)
+
+
+def count_parameters(config: PreTrainedConfig, model_args: ModelConfig) -> Parameters:
+    """Counted on a model without storage; LoRA has r rows and r columns for each linear layer that it adapts.
+
+    Raises:
+        ValueError: if Transformers has no class for the model.
     """
     with torch.device("meta"):  # not through from_config, which under ZeRO-3 partitions parameters that have no storage
-        model = MODEL_FOR_CAUSAL_LM_MAPPING[type(config.get_text_config())](config.get_text_config())
+        model = model_class(config)(config)
     total = trained = sum(p.numel() for p in model.parameters())
     largest = max(sum(p.numel() for p in module.parameters(recurse=False)) for module in model.modules())
     if model_args.use_peft:
-        linear = [m for name, m in model.named_modules() if isinstance(m, torch.nn.Linear) and name != "lm_head"]
+        named = [(name, m) for name, m in model.named_modules() if isinstance(m, torch.nn.Linear)]
+        linear = [m for name, m in named if has_adapter(name, model_args.lora_target_modules)]
         trained = sum(model_args.lora_r * (m.in_features + m.out_features) for m in linear)
     return Parameters(total, trained, largest, weight_dtype(config, model_args).itemsize)

@@ -38,7 +38,8 @@ SETTINGS = (  # of a run, those that the card lists
     *("dataset", "suspects", "weapons", "rooms", "times", "motives", "players", "directness", "wording", "difficulty"),
     *("num_train_puzzles", "num_eval_puzzles", "curriculum", "learning_rate", "muon_learning_rate", "lr_scheduler_type"),
     *("num_train_epochs", "generation_batch_size", "num_generations", "num_iterations", "max_completion_length", "temperature"),
-    *("beta", "epsilon", "loss_type", "scale_rewards", "solved_weight", "deduction_weight", "best_of_k", "seed"),
+    *("beta", "epsilon", "loss_type", "scale_rewards", "solved_weight", "format_weight", "overlong_buffer"),
+    *("deduction_weight", "best_of_k", "seed"),
 )
 LORA_SETTINGS = ("use_peft", "lora_r", "lora_alpha", "lora_target_modules")
 

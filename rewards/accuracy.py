@@ -56,9 +56,7 @@ def accuracy(
     Raises:
         ValueError: if a solution is empty.
     """
-    size = len(completions)
-    rows = zip(completions, solution, prompts or [None] * size, unfinished_thought or [False] * size, strict=True)
-    graded = [grade("" if unfinished else text_of(c) or "", answers_of(s), prompt) for c, s, prompt, unfinished in rows]
+    graded = _graded(completions, solution, prompts, unfinished_thought)
     if log_metric and graded:
         log_metric("solved", sum(all(g) for g in graded) / len(graded))
         log_metric("unread_answers", sum(g.count(None) for g in graded) / sum(map(len, graded)))
@@ -68,6 +66,22 @@ def accuracy(
 def solved(completions: Sequence[Completion], solution: Sequence[Solution], **columns) -> list[float]:
     """1.0 for each completion that answers every question correctly, else 0.0. Arguments and errors as of `accuracy`."""
     return [float(score == 1) for score in accuracy(completions, solution, **(columns | {"log_metric": None}))]
+
+
+def complete_sheet(
+    completions: Sequence[Completion],
+    solution: Sequence[Solution],
+    prompts: Sequence[Prompt] | None = None,
+    unfinished_thought: Sequence[bool] | None = None,
+    **_,
+) -> list[float]:
+    """A reward for form: 1/n for each completion in which all n questions have a readable answer, right or wrong, else 0.0.
+
+    That is what one right answer adds to `accuracy`, so with a smaller weight than accuracy's no sheet earns more than one with
+    more right answers. The answers are those that `accuracy` reads. Arguments and errors as of `accuracy`.
+    """
+    graded = _graded(completions, solution, prompts, unfinished_thought)
+    return [(None not in g) / len(g) for g in graded]
 
 
 def published_accuracy(completions: Sequence[Completion], solution: Sequence[Solution], **_) -> list[float]:
@@ -80,6 +94,13 @@ def published_accuracy(completions: Sequence[Completion], solution: Sequence[Sol
             right += bool(found) and found[-1].strip().lower() == answer.lower()
         scores.append(right / len(answers))
     return scores
+
+
+def _graded(completions, solution, prompts, unfinished_thought) -> list[list[bool | None]]:
+    """What `grade` returns for each completion; the arguments are those of `accuracy`."""
+    size = len(completions)
+    rows = zip(completions, solution, prompts or [None] * size, unfinished_thought or [False] * size, strict=True)
+    return [grade("" if unfinished else text_of(c) or "", answers_of(s), prompt) for c, s, prompt, unfinished in rows]
 
 
 def answers_of(solution: Solution) -> list[str]:

@@ -85,7 +85,9 @@ def test_justified_deductions_are_rewarded_only_if_asked_for(tmp_path):
 
 
 def test_variants_of_the_objective_change_the_reward_the_advantages_and_the_learning_rate(tmp_path, monkeypatch):
-    """Best of 2 samples, half of the reward for whole puzzles, and a learning rate that follows the rows that teach."""
+    """Best of 2 samples, half of the reward for whole puzzles, form and length, and a learning rate that follows the
+    rows that teach.
+    """
     seen = []
     generate_and_score = PuzzleTrainer._generate_and_score_completions
     prepare = PuzzleTrainer._prepare_inputs
@@ -108,14 +110,17 @@ def test_variants_of_the_objective_change_the_reward_the_advantages_and_the_lear
     monkeypatch.setattr(PuzzleTrainer, "_generate_and_score_completions", watch_generation)
     monkeypatch.setattr(PuzzleTrainer, "_prepare_inputs", watch_rate)
     options = "--best_of_k 2 --solved_weight 0.5 --learning_rate_power 0.5 --learning_rate_rows 4 --learning_rate 1e-3"
-    options += " --muon_learning_rate 1e-3 --lr_scheduler_type constant"
+    options += " --muon_learning_rate 1e-3 --lr_scheduler_type constant --format_weight 0.25 --overlong_buffer 150"
     _, *given = command(tmp_path / "run", *options.split())
     grpo.main(*parsed(monkeypatch, *given))
     assert len(seen) == 3
     for rewards, advantages, by_name in seen:
         right, solved = (torch.tensor(by_name[name]) for name in ("accuracy", "solved"))
         torch.testing.assert_close(solved, (right == 1).float())
-        torch.testing.assert_close(rewards, (right + solved) / 2)
+        form, length = (torch.tensor(by_name[name]) for name in ("complete_sheet", "soft_overlong_punishment_reward"))
+        assert form.any()
+        assert length.min() < 0
+        torch.testing.assert_close(rewards, (right + solved) / 2 + form / 4 + length / 2)
         torch.testing.assert_close(advantages, best_of_k_advantages(rewards.view(2, 4), 2).flatten())
 
 
@@ -182,6 +187,9 @@ def test_what_changes_nothing_of_a_run_may_change_when_it_is_resumed(monkeypatch
     assert identity(*memory.split()) == run
     assert identity("--delete_later", "true", "--resume", "checkpoint-5") == run
     assert identity("--learning_rate", "1") != run
+    assert identity("--format_weight", "0.5") != run
+    assert identity("--overlong_buffer", "20") != run
+    assert {run[option] for option in ("refill_groups", "format_weight", "overlong_buffer")} == {None}  # as in earlier records
     assert identity("--vllm_max_model_length", "99") != run
 
 
@@ -216,7 +224,7 @@ def test_without_zero3_a_run_may_be_resumed_on_another_number_of_processes(tmp_p
 
 def test_refilled_groups_on_two_processes_after_a_restart(tmp_path):
     """Three groups, so the second one is on both processes. Few of them have a whole puzzle right, and a reward."""
-    options = "--refill_groups 2 --solved_weight 1 --log_completions true --save_steps 1"
+    options = "--refill_groups 2 --solved_weight 1 --overlong_buffer 20 --log_completions true --save_steps 1"
     options = f"{options} --per_device_train_batch_size 6 --per_device_eval_batch_size 2".split()
     on_two_processes(tmp_path / "whole", *options, "--max_steps", "2")
     on_two_processes(tmp_path / "cut", *options, "--max_steps", "1")
@@ -434,6 +442,13 @@ def test_a_missing_gpu_is_named(monkeypatch, capsys):
         ),
         (("--best_of_k", "16"), r"best_of_k 16 is impossible: use from 1 to num_generations - 1"),
         (("--solved_weight", "1.5"), r"solved_weight 1.5 is impossible: use a share, from 0 to 1"),
+        (("--format_weight", "0.5", "--solved_weight", "0.5"), r"format_weight 0.5 .* less than 1 - solved_weight \(0.5\)"),
+        (
+            ("--format_weight", "-1"),
+            r"format_weight -1 is impossible: use from 0 \(none\) to less than 1 - solved_w",
+        ),
+        (("--overlong_buffer", "160"), r"overlong_buffer 160 .* to less than max_completion_length \(160\)"),
+        (("--overlong_buffer", "-1"), r"overlong_buffer -1 is impossible: use from 0 \(none\) to less than max_completion"),
         (("--deduction_weight", "-1"), r"deduction_weight -1 is impossible: use 0 or more"),
         (("--learning_rate_power", "2"), r"learning_rate_power 2 is impossible: use from 0 .constant. to 1"),
         (("--learning_rate_rows", "0"), r"learning_rate_rows 0 is impossible: use 1 or more"),

@@ -1,12 +1,15 @@
 """The simulation of memory: it agrees with a GPU, and the plan agrees with it."""
 
+import copy
+
 import pytest
 import torch
 from transformers import Qwen2Config
 from trl import GRPOConfig
 
-from benchmarks.memory import RECIPES, main, packed_rows, padded_rows, simulate
+from benchmarks.memory import RECIPES, ROOT, main, packed_rows, padded_rows, simulate
 from puzzles.files import read_json
+from recipes.arguments import read_options
 from recipes.machine import GiB
 from recipes.planner.memory import SIMULATED, activations
 from recipes.planner.plan import KNOWN_CONFIGS
@@ -40,6 +43,23 @@ def test_packed_rows_fill_a_sequence(tokens):
     rows = packed_rows(tokens)
     lengths = {prompt: before - 1 for prompt, before, _ in rows}
     assert not rows or sum(lengths.values()) + sum(row[2] for row in rows) == tokens
+
+
+@pytest.mark.parametrize("kinds", ["linear", "full", pytest.param("linear linear linear full", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("padded", [True, False])
+def test_the_plan_of_a_hybrid_is_within_5_percent_of_the_simulation(kinds, padded):
+    hybrid = copy.deepcopy(KNOWN_CONFIGS["Qwen/Qwen3.8-27B"])
+    text = hybrid.text_config
+    text.layer_types = [f"{kind}_attention" for kind in kinds.split()]
+    text.num_hidden_layers = len(text.layer_types)
+    options = read_options(ROOT / "recipes" / "qwen3.8-27b-lora.yaml")
+    rows = padded_rows(8192) if padded else [(0, 1000, 7192)]
+    live = simulate(hybrid, rows, options["lora_r"], targets=options["lora_target_modules"])
+    if kinds == "full":  # the larger of both kinds counts in the plan
+        text = copy.copy(text)
+        text.linear_num_value_heads = 1
+    args = GRPOConfig("none", use_cpu=True)
+    assert activations(text, args, 8192, rows[0][1] + rows[0][2], True, False, padded) == pytest.approx(live.peak, rel=0.05)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 import torch
 from datasets import Dataset
 from peft import LoraConfig, get_peft_model
-from transformers import AutoModelForCausalLM, Qwen2Config
+from transformers import CONFIG_MAPPING, AutoModelForCausalLM, Qwen2Config
 from trl import GRPOConfig, ModelConfig
 
 from puzzles.dataset import build
@@ -16,11 +16,13 @@ from puzzles.files import write_json
 from puzzles.scenario import Size
 from recipes.alarms import AlarmArguments
 from recipes.arguments import PuzzleArguments, RunArguments, parse
-from recipes.checks import lost_updates, too_long_prompts, unreachable_server
+from recipes.checks import lost_updates, too_long_prompts, unmatched_lora_targets, unreachable_server
 from recipes.machine import GiB, Machine
-from recipes.planner.memory import activations, disk, memory, states, tokens_at_once, vllm_cache, zero3_buffers
+from recipes.planner.memory import activations, disk, memory, sequence_cache, states, tokens_at_once, vllm_cache, zero3_buffers
 from recipes.planner.plan import KNOWN_CONFIGS, PlanArguments, main
-from recipes.pretrained import count_parameters
+from recipes.pretrained import count_parameters, model_class
+from tests.packed_and_stock import HEADS
+from tests.test_models import EYES, LINEAR, MODELS
 
 NODE = Machine("node", 8, 1, True, False, False, gpu=79.1 * GiB, cpu=1000 * GiB, disk=None)
 FULL, LORA = ModelConfig(), ModelConfig(use_peft=True, lora_r=32)
@@ -42,6 +44,8 @@ def config(**changes):
         ("2.5-1.5B-Instruct", 1.54),
         ("3-14B", 14.77),
         ("3-8B", 8.19),
+        ("3-4B-Instruct-2507", 4.02),
+        ("3.8-27B", 27.36),  # with its vision tower, 0.46; the published 27.78 have a layer more, which predicts a second token
     ],
 )
 def test_known_shapes_have_the_published_number_of_parameters(name, billions):
@@ -53,6 +57,57 @@ def test_lora_parameters_are_those_of_peft():
     with torch.device("meta"):
         model = get_peft_model(AutoModelForCausalLM.from_config(small), LoraConfig(r=32, target_modules="all-linear"))
     assert count_parameters(small, LORA).trained == model.get_nb_trainable_parameters()[0]
+
+
+@pytest.mark.parametrize(
+    "targets", ["all-linear", ".*language_model.*_proj", ["q_proj", "in_proj_qkv", "linear_attn.out_proj"]]
+)
+def test_lora_has_the_targets_of_peft_in_both_kinds_of_layer_and_in_the_vision_tower(targets):
+    hybrid = CONFIG_MAPPING["qwen3_5"](
+        architectures=["Qwen3_5ForConditionalGeneration"], text_config=HEADS | LINEAR, vision_config=EYES
+    )
+    args = ModelConfig(use_peft=True, lora_r=8, lora_target_modules=targets)
+    with torch.device("meta"):
+        model = get_peft_model(model_class(hybrid)(hybrid), LoraConfig(r=8, target_modules=targets))
+    parts = count_parameters(hybrid, args)
+    assert parts.trained == model.get_nb_trainable_parameters()[0]
+    assert parts.total == sum(p.numel() for p in model_class(hybrid)(hybrid).parameters())
+    assert not unmatched_lora_targets(hybrid, args)
+
+
+def test_a_hybrid_caches_keys_and_values_of_full_attention_and_a_state_of_the_rest():
+    """The published figures of Qwen3.8-27B: 16 of 64 layers with 4 heads of 256, the others with 48 states of 128 × 128."""
+    text = KNOWN_CONFIGS["Qwen/Qwen3.8-27B"].get_text_config()
+    token, state = sequence_cache(text)
+    assert token == 65_536
+    assert state == 48 * (48 * 128 * 128 * 4 + 3 * (2 * 2048 + 6144) * 2)
+    p = count_parameters(KNOWN_CONFIGS["Qwen/Qwen3.8-27B"], LORA)
+    rows, problems = memory(text, p, NODE, RunArguments(), config(), [1000], 1200)
+    _, cache, tokens = vllm_cache(text, p, config(), NODE)
+    assert tokens == pytest.approx((4 * cache - state) / token)
+    assert rows["KV cache holds"].startswith(f"{8 * cache / (2200 * token + state):,.0f} completions")
+    assert rows["activations, logits"].endswith("16,384 tokens")  # rows stay apart, and are never padded to more
+    assert not problems
+
+
+@pytest.mark.parametrize(
+    ("name", "layers"),
+    [
+        ("Kimi Linear", "latent attention and layers of linear_attention"),
+        ("Nemotron-H", "layers of linear_attention and layers of mlp"),
+        ("LFM2, convolutions", "layers of conv"),
+    ],
+)
+def test_a_model_that_cannot_be_estimated_is_named(name, layers):
+    values = dict(MODELS[name])
+    other = CONFIG_MAPPING[values.pop("kind")](**HEADS | values)
+    with pytest.raises(ValueError, match=f"a {other.model_type} model can't be estimated, because of {layers}.*--start_anyway"):
+        memory(other, count_parameters(other, FULL), NODE, RunArguments(), config(), [1000], 1200)
+
+
+def test_a_model_that_transformers_cannot_run_is_named():
+    with pytest.raises(ValueError, match=r"a clip model of None can't be counted: Transformers .* has no class"):
+        count_parameters(CONFIG_MAPPING["clip"](), FULL)
 
 
 @pytest.mark.parametrize("nodes", [1, 2, 4])
@@ -94,7 +149,7 @@ def test_memory_grows_with_what_it_should():
     assert "generating needs" in crowded
     assert "lower vllm_gpu_memory_utilization" in crowded
     (narrow,) = memory(shape, p, NODE, packed, config(vllm_gpu_memory_utilization=0.1), [1000, 4000], 1200)[1]
-    assert "vLLM's cache holds" in narrow
+    assert "vLLM's cache holds 0 tokens, but a row may have 16,384 (vllm_max_model_length)" in narrow
     little = replace(NODE, offload_optimizer=True, cpu=100 * GiB)
     (offloaded,) = memory(shape, p, little, packed, config(), [1000, 4000], 1200)[1]
     assert "of a node's memory" in offloaded
@@ -210,18 +265,43 @@ def dataset(tmp_path_factory):
         ("qwen2.5-14b-lora", "zero3 zero3_multinode", "OK OK"),
         ("qwen2.5-32b-lora", "zero3 zero3_multinode", "OK OK"),
         ("qwen3-14b", "zero3", "OK"),
+        ("qwen3.8-27b-lora", "zero3", "OK"),
         ("qwen3-8b", "zero3_offload", "OK"),
         ("qwen2.5-1.5b", "single_gpu ddp", "OK OK"),
+        ("qwen3-4b-lora", "single_gpu ddp", "OK OK"),
     ],
 )
 def test_shipped_recipes_fit_where_they_say(plan, dataset, recipe, machines, verdicts):
-    small = {"qwen2.5-1.5b": ("--gpu_gib", "23.6"), "qwen3-8b": ("--num_processes", "1", "--cpu_gib", "220")}
+    small = dict.fromkeys(("qwen2.5-1.5b", "qwen3-4b-lora"), ("--gpu_gib", "23.6"))
+    small |= {"qwen3-8b": ("--num_processes", "1", "--cpu_gib", "220")}
     paths = [f"accelerate_configs/{name}.yaml" for name in machines.split()]
     said, code = plan(recipe, "--machines", *paths, "--dataset", dataset, *small.get(recipe, ()))
     assert code == 0, said
     last = next(line for line in said.splitlines() if line.startswith("verdict"))
     assert last.split()[1:] == verdicts.split()
     assert ("NOT OK, zero3: training needs" in said) == ("NOT OK" in verdicts)
+
+
+LONG = "--max_completion_length 8192 --vllm_max_model_length 16384"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "machine", "arguments", "verdict"),
+    [
+        ("qwen3-4b-lora", "single_gpu", "", "OK"),
+        ("qwen3-4b-lora", "single_gpu", LONG, "NOT OK"),
+        ("qwen3-4b-lora", "single_gpu", "--generation_batch_size 1600", "NOT OK"),
+        ("qwen3-4b-lora", "ddp", LONG, "NOT OK"),
+        *(("qwen3-4b-lora", "ddp", f"{LONG} --vllm_tensor_parallel_size 2 --num_processes {n}", "OK") for n in (2, 4, 8)),
+        ("qwen2.5-14b-lora", "zero3", "--packed_tokens 8192 --vllm_tensor_parallel_size 8", "OK"),
+        ("qwen2.5-14b-lora", "zero3", "--packed_tokens 8192 --vllm_tensor_parallel_size 4 --num_processes 4", "NOT OK"),
+    ],
+)
+def test_what_24_gb_have_room_for(plan, dataset, recipe, machine, arguments, verdict):
+    """docs/training.md, "One to eight 24 GB GPUs"."""
+    where = ("--gpu_gib", "23.6", "--machines", f"accelerate_configs/{machine}.yaml", "--dataset", dataset)
+    said, _ = plan(recipe, *where, *arguments.split())
+    assert next(line for line in said.splitlines() if line.startswith("verdict")).split(maxsplit=1)[1] == verdict
 
 
 @pytest.mark.parametrize(

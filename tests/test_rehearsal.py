@@ -246,7 +246,7 @@ def test_in_bfloat16_as_on_gpus(dataset, tmp_path, config):
 @needs_deepspeed
 @pytest.mark.parametrize(
     ("config", "recipe", "tensor_parallel"),
-    [("cpu", "qwen2.5-1.5b", "1"), ("ddp", "qwen2.5-1.5b", "1"), ("zero3_cpu", "qwen2.5-14b-lora", "2")],
+    [("cpu", "qwen2.5-1.5b", "1"), ("ddp", "qwen3-4b-lora", "2"), ("zero3_cpu", "qwen2.5-14b-lora", "2")],
 )
 def test_vllm_follows_lora(dataset, tmp_path, config, recipe, tensor_parallel):
     """The adapter is merged into what vLLM gets, gathered layer by layer under ZeRO-3."""

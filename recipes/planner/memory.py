@@ -21,7 +21,7 @@ from puzzles.files import read_json
 from recipes.arguments import RunArguments
 from recipes.batch_geometry import divided_by_tokens
 from recipes.machine import GiB, Machine
-from recipes.packing import MIN_PADDING_RATIO
+from recipes.packing import MIN_PADDING_RATIO, not_shareable
 from recipes.pretrained import Parameters
 
 OVERHEAD = 4 * GiB  # CUDA context, NCCL's buffers and vLLM's CUDA graphs: an allowance, not a formula
@@ -54,14 +54,47 @@ def zero3_buffers(p: Parameters) -> tuple[float, float]:
     return 2 * BUCKET, 2 * min(LIVE_PARAMETERS, p.total) + 2 * min(max(BUCKET, p.largest), p.trained)
 
 
+def uncountable(config: PreTrainedConfig) -> str | None:
+    """What a text model has that the arithmetic here does not know: layers of another kind, or compressed keys and values."""
+    kinds = {*(getattr(config, "layer_types", None) or ["full_attention"])} - {"full_attention", "sliding_attention"}
+    if hasattr(config, "linear_num_value_heads"):
+        kinds -= {"linear_attention"}  # a gated delta rule
+    latent = ["latent attention"] if getattr(config, "kv_lora_rank", None) else []
+    return " and ".join(latent + [f"layers of {kind}" for kind in sorted(kinds)]) or None
+
+
+def linear_size(config: PreTrainedConfig) -> tuple[int, int]:
+    """The sizes of all keys and of all values of a layer of linear attention; 0 where a model has none."""
+    names = ("linear_num_key_heads", "linear_key_head_dim", "linear_num_value_heads", "linear_value_head_dim")
+    key_heads, key_size, value_heads, value_size = (getattr(config, name, 0) for name in names)
+    return key_heads * key_size, value_heads * value_size
+
+
+def sequence_cache(config: PreTrainedConfig) -> tuple[int, int]:
+    """What vLLM keeps of a sequence: bytes for each token, keys and values in bf16; and bytes of the states of linear
+    attention, in float32, with the last inputs of their convolutions in bf16. A window counts as if it were full attention.
+    """
+    linear = (getattr(config, "layer_types", None) or []).count("linear_attention")
+    token = 2 * (config.num_hidden_layers - linear) * config.num_key_value_heads * head_size(config) * 2
+    keys, values = linear_size(config)
+    if not linear:
+        return token, 0
+    inputs = (2 * keys + values) * (config.linear_conv_kernel_dim - 1)
+    return token, linear * (4 * values * config.linear_key_head_dim + 2 * inputs)
+
+
 def head_size(config: PreTrainedConfig) -> int:
     return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
 
 
-def tokens_at_once(run_args: RunArguments, args: GRPOConfig, longest: int) -> int:
-    """Most tokens that go forward and backward together on a GPU, if the longest row has `longest`."""
+def tokens_at_once(run_args: RunArguments, args: GRPOConfig, longest: int, apart: bool = False) -> int:
+    """Most tokens that go forward and backward together on a GPU, if the longest row has `longest`.
+
+    Args:
+        apart: whether rows stay apart, since the model cannot share prompts.
+    """
     if divided_by_tokens(run_args, args):  # rows that are padded by less than this are not packed
-        return round(MIN_PADDING_RATIO * max(run_args.packed_tokens, longest))
+        return round((1 if apart else MIN_PADDING_RATIO) * max(run_args.packed_tokens, longest))
     return args.per_device_train_batch_size * longest
 
 
@@ -82,10 +115,14 @@ def activations(
         a layer's backward   12 i   gate, up, SiLU, their product, and gradients of two of these
                              18 h   of two norms the input in float32, its copy and the output; the gradient
                               4 a   queries, and the output of attention
+        Qwen3                 4 a + 4 kv   queries and keys (kv: all key heads) in float32, for their norms
                               4 a   padded: keys and values, repeated for each query head. Packed: those of all segments
         padded                3     bytes for each pair of positions in a row: the mask, and what cuDNN gets of it
         LoRA in float32      14 i + 30 h in place of 12 i + 18 h: each linear layer casts its input
         all in float32       12 i + 26 h, and layers' inputs in float32, under autocast
+        linear attention     21 v   with all values v and keys k: the gated norm in float32, and what flash-linear-attention
+                              8 k   keeps (benchmarks/memory.py); Transformers' own code keeps 3.6 times as much
+        full, beside linear   6 a   more, for its gate
         the head             14 h   its input, in float32 too, and the gradient
         the head, trained     6     bytes per weight: the gradient in float32, and its copy in bfloat16
 
@@ -98,18 +135,22 @@ def activations(
     """
     h, i = config.hidden_size, config.intermediate_size
     a, kv = (heads * head_size(config) for heads in (config.num_attention_heads, config.num_key_value_heads))
-    rows = -(-tokens // longest)
-    attention = tokens * (4 * a + 3 * tokens / rows) if padded else 4 * kv * 2 * tokens
+    mask = 3 * tokens / -(-tokens // longest) if padded else 0
+    head_norms = 4 * (a + kv) if config.model_type.startswith("qwen3") else 0
+    mixer = 4 * a + head_norms + (4 * a + mask if padded else 8 * kv)
+    keys, values = linear_size(config)
+    if values:  # the larger of both kinds of layer; rows are not packed
+        mixer = max(6 * a + mixer, 21 * values + 8 * keys + mask / 3)
     float32 = autocast and not lora
     layer = 14 * i + 30 * h if lora and autocast else 12 * i + (26 if float32 else 18) * h
-    layer = tokens * (layer + 4 * a) + attention
+    layer = tokens * (layer + mixer)
     gradient = 0 if lora else 2 * config.vocab_size * h  # of the head, in bfloat16
     head = 14 * tokens * h + 2 * LOGITS + (2 if float32 else 3) * gradient
     if config.tie_word_embeddings:  # the gradient of the head waits for that of the embedding
         layer += 2 * gradient if float32 else gradient
     if args.activation_checkpointing:
         return config.num_hidden_layers * (4 if float32 else 2) * h * tokens + max(layer, head)
-    kept = tokens * (8 * i + (26 if float32 else 16) * h + 4 * a) + attention
+    kept = tokens * (8 * i + (26 if float32 else 16) * h + mixer)
     return config.num_hidden_layers * kept + max(layer - kept, head)
 
 
@@ -123,7 +164,7 @@ def simulated(p: Parameters, zero3: bool, tokens: int) -> str:
 
 
 def vllm_cache(config: PreTrainedConfig, p: Parameters, args: GRPOConfig, machine: Machine) -> tuple[float, float, float]:
-    """Of a colocated vLLM: bytes of weights and of KV cache on each GPU, and the tokens that the cache of its GPUs holds.
+    """Of a colocated vLLM: bytes of weights and of its cache on each GPU, and the tokens of a sequence that fills the cache.
 
     Beside them it has the activations of the 4,096 tokens that TRL lets it batch, 1 GiB, and a count of each token of the
     vocabulary for each completion of its GPUs, 4 bytes each (vllm/v1/worker/gpu/sample/penalties.py).
@@ -132,8 +173,8 @@ def vllm_cache(config: PreTrainedConfig, p: Parameters, args: GRPOConfig, machin
     counts = 4 * config.vocab_size * args.generation_batch_size / machine.processes * tp
     weights = 2 * p.total / tp
     cache = args.vllm_gpu_memory_utilization * machine.gpu - weights - counts - GiB
-    token = 2 * config.num_hidden_layers * config.num_key_value_heads * head_size(config) * 2  # keys, values, bf16
-    return weights, cache, max(cache * tp / token, 0)
+    token, state = sequence_cache(config)
+    return weights, cache, max((cache * tp - state) / token, 0)
 
 
 def memory(
@@ -152,12 +193,20 @@ def memory(
         lengths: tokens of each prompt.
         completion: tokens of a completion, on average.
         correction: measured activations, as a multiple of those estimated.
+
+    Raises:
+        ValueError: if the model has a kind of layer that this arithmetic does not know.
     """
+    if unknown := uncountable(config):
+        raise ValueError(
+            f"the memory of a {config.model_type} model can't be estimated, because of {unknown}: `recipes/planner/memory.py` "
+            "knows full attention, windows, and gated delta rules beside them. To start anyway: --start_anyway."
+        )
     longest, mean = max(lengths) + args.max_completion_length, sum(lengths) // len(lengths) + completion
     on_gpu, on_cpu = states(p, machine)
     if args.beta and p.trained == p.total:  # a reference model; with LoRA it is the model without its adapter
         on_gpu += 2 * p.total / machine.processes if machine.zero3 else p.bytes_each * p.total
-    at_once = tokens_at_once(run_args, args, longest)
+    at_once = tokens_at_once(run_args, args, longest, apart=bool(not_shareable(config, args)))
     autocast = not (machine.zero3 or machine.float32_masters)
     activation_bytes = correction * activations(config, args, at_once, longest, p.trained < p.total, autocast)
     bucket, gathered = zero3_buffers(p) if machine.zero3 else (0, 0)
@@ -184,7 +233,8 @@ def memory(
     if colocated:
         tp = args.vllm_tensor_parallel_size
         weights, cache, tokens = vllm_cache(config, p, args, machine)
-        at_once = tokens / mean * (machine.processes // tp)
+        token, state = sequence_cache(config)
+        at_once = max(cache * tp, 0) / (token * mean + state) * (machine.processes // tp)
         generating = on_gpu + budget + OVERHEAD + bucket + (2 * p.largest if machine.zero3 else 0)  # the weight in transfer
         rows["vLLM"] = f"{weights / GiB:.1f} GiB weights + {max(cache, 0) / GiB:.1f} KV cache a GPU (TP {tp})"
         rows["KV cache holds"] = f"{at_once:,.0f} completions of {completion:,} tokens"
@@ -194,10 +244,10 @@ def memory(
                 f"generating needs {generating / GiB:.1f} GiB, {too_much}: lower "
                 "vllm_gpu_memory_utilization, offload the optimizer (accelerate_configs/zero3_offload.yaml), or use more nodes."
             )
-        if tokens < longest:
+        if tokens < (row := args.vllm_max_model_length or config.max_position_embeddings):  # vLLM would not start
             problems.append(
-                f"vLLM's cache holds {tokens:,.0f} tokens, but the longest prompt with its completion has {longest:,}: raise "
-                "vllm_gpu_memory_utilization or vllm_tensor_parallel_size."
+                f"vLLM's cache holds {tokens:,.0f} tokens, but a row may have {row:,} (vllm_max_model_length): lower that, or "
+                "raise vllm_gpu_memory_utilization or vllm_tensor_parallel_size."
             )
     if on_cpu > machine.cpu:
         problems.append(

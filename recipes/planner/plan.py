@@ -16,7 +16,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from transformers import Qwen2Config, Qwen3Config
+from transformers import Qwen2Config, Qwen3_5Config, Qwen3Config
 from trl import GRPOConfig, ModelConfig
 
 from puzzles.files import read_json
@@ -47,6 +47,19 @@ KNOWN_CONFIGS = {
     "Qwen/Qwen3-8B": Qwen3Config(
         hidden_size=4096, num_attention_heads=32, num_key_value_heads=8, head_dim=128, intermediate_size=12288,
         num_hidden_layers=36, vocab_size=151936, max_position_embeddings=40960, dtype="bfloat16",
+    ),
+    "Qwen/Qwen3.8-27B": Qwen3_5Config(  # as Qwen3.5-27B and Qwen3.6-27B; it sees images too
+        architectures=["Qwen3_5ForConditionalGeneration"], dtype="bfloat16",
+        text_config={
+            "hidden_size": 5120, "num_attention_heads": 24, "num_key_value_heads": 4, "head_dim": 256,
+            "intermediate_size": 17408, "num_hidden_layers": 64, "full_attention_interval": 4, "linear_num_key_heads": 16,
+            "linear_num_value_heads": 48, "vocab_size": 248320, "max_position_embeddings": 262144, "dtype": "bfloat16",
+        },
+        vision_config={"depth": 27, "hidden_size": 1152, "intermediate_size": 4304, "out_hidden_size": 5120},
+    ),
+    "Qwen/Qwen3-4B-Instruct-2507": Qwen3Config(
+        hidden_size=2560, num_attention_heads=32, num_key_value_heads=8, head_dim=128, intermediate_size=9728,
+        num_hidden_layers=36, vocab_size=151936, max_position_embeddings=262144, tie_word_embeddings=True, dtype="bfloat16",
     ),
 }  # fmt: skip
 
@@ -204,10 +217,10 @@ def main(
         train, held_out = load_puzzles(puzzle_args, args.seed)
         tokenizer = load_tokenizer(model_args, offline)
         lengths = prompt_lengths(args, tokenizer, train, held_out)
+        parameters, mean = count_parameters(config, model_args), sum(lengths) / len(lengths)
     except (ValueError, OSError) as error:
         sys.exit(f"recipes/planner/plan.py: {error}")
     set_router_loss(args, config)
-    parameters, mean = count_parameters(config, model_args), sum(lengths) / len(lengths)
     correction, source = 1.0, "Assumed, not measured"
     if plan.measured:
         try:
@@ -238,10 +251,12 @@ def main(
         else:
             rows |= geometry_rows(geometry, run_args, args, len(held_out))
             found += geometry_problems(geometry, run_args, args, len(held_out))
-        for part, more in (
-            memory(config.get_text_config(), parameters, machine, run_args, args, lengths, plan.completion_tokens, correction),
-            disk(parameters, machine),
-        ):
+        run = (machine, run_args, args, lengths, plan.completion_tokens, correction)
+        try:
+            needs = memory(config.get_text_config(), parameters, *run), disk(parameters, machine)
+        except ValueError as error:
+            sys.exit(f"recipes/planner/plan.py: {error}")
+        for part, more in needs:
             rows |= part
             found += more
         if geometry:
