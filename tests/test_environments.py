@@ -7,6 +7,7 @@ import subprocess
 import time
 from functools import cache
 from pathlib import Path
+from runpy import run_path
 
 import pytest
 import yaml
@@ -144,6 +145,13 @@ def test_lm_eval_asks_fresh_puzzles_and_those_of_a_folder_and_of_the_hub(install
         api.upload_folder(repo_id="me/clue", folder_path=tmp_path / "clue", repo_type="dataset")
         assert len(set(results(puzzles=4, size={"suspects": 2}))) == 4
         assert set(results(dataset=str(tmp_path / "clue"))) == set(results(dataset="me/clue"))
+
+
+def test_lm_eval_takes_a_size_or_a_range_of_players():
+    load = run_path(str(ROOT / "environments" / "lm_eval" / "utils.py"))["load"]
+    for options, suspects in (({"size": {"suspects": 4}}, 4), ({"players": [1, 1]}, 2)):
+        rows = load(puzzles=3, wording="compact", **options)["test"]
+        assert [row["suspects"] for row in rows] == [suspects] * 3
 
 
 OPENENV = """
