@@ -9,6 +9,7 @@ option to change: here vLLM gets the trainer's --dtype.
 
 import runpy
 import sys
+from importlib.util import find_spec
 
 import torch
 from trl.generation import vllm_generation
@@ -74,6 +75,10 @@ if __name__ == "__main__":
     utils.dispatch_cpu_unquantized_gemm = keep
     keep_experts()
     vllm_generation.LLM = lambda **options: start(**options, dtype=dtype)
+    if find_spec("bitsandbytes"):  # for inference it repacks weights too, where the CPU has AVX512-BF16, and cannot train then
+        import bitsandbytes
+
+        bitsandbytes.nn.modules.has_avx512bf16 = lambda: False
     if "--stale" in sys.argv:  # the negative control: vLLM keeps the weights that it started with
         sys.argv.remove("--stale")
         vllm_generation.VLLMGeneration.sync_weights = lambda self: None
