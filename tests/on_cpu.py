@@ -2,8 +2,8 @@
 
   accelerate launch … tests/on_cpu.py --config recipes/qwen2.5-14b.yaml …
 
-That build repacks the weights of linear layers for speed (oneDNN, AMX, zentorch), after which the trainer's weights can no
-longer be loaded into them: here they are not repacked. And it runs a float32 model in bfloat16 by default, which TRL has no
+That build repacks the weights of linear layers and convolutions for speed (oneDNN, AMX, zentorch), after which the trainer's
+can no longer be loaded into them: here they are not repacked. And it runs a float32 model in bfloat16 by default, which TRL has no
 option to change: here vLLM gets the trainer's --dtype.
 """
 
@@ -15,16 +15,19 @@ from trl.generation import vllm_generation
 from vllm import LLM
 from vllm.model_executor.layers import utils
 from vllm.model_executor.layers.linear import LinearBase
-
-repack = utils.dispatch_cpu_unquantized_gemm
+from vllm.platforms.cpu import CpuPlatform
 
 
 def keep(layer: torch.nn.Module, remove_weight: bool) -> None:
-    """Use PyTorch's own matrix product instead of vLLM's choice with repacked weights."""
+    """Use PyTorch's own matrix product and convolution instead of vLLM's choice with repacked weights."""
     if layer.weight.ndim == 2:
         layer.cpu_linear = torch.nn.functional.linear
-    else:  # a convolution, whose kernel needs packed weights
-        repack(layer, remove_weight)
+
+
+def keep_convolutions() -> None:
+    """Have vLLM take PyTorch's convolution, as on a CPU without AVX512-BF16, for which its own repacks and knows no float32."""
+    CpuPlatform.import_kernels = lambda *_: None  # they are loaded, and those for such a CPU would be loaded beside them
+    torch.cpu._is_avx512_bf16_supported = lambda: False
 
 
 def product_of(layer: LinearBase) -> str:
@@ -56,10 +59,15 @@ def start(**options) -> LLM:
     return llm
 
 
-if __name__ == "__main__":
-    dtype = sys.argv[len(sys.argv) - sys.argv[::-1].index("--dtype")]  # what follows the last one
+def prepare(dtype: str) -> None:
+    """Have TRL start vLLM so that it computes in this dtype and can be given weights."""
     utils.dispatch_cpu_unquantized_gemm = keep
+    keep_convolutions()
     vllm_generation.LLM = lambda **options: start(**options, dtype=dtype)
+
+
+if __name__ == "__main__":
+    prepare(sys.argv[len(sys.argv) - sys.argv[::-1].index("--dtype")])  # what follows the last one
     if "--stale" in sys.argv:  # the negative control: vLLM keeps the weights that it started with
         sys.argv.remove("--stale")
         vllm_generation.VLLMGeneration.sync_weights = lambda self: None
