@@ -2,7 +2,6 @@
 
 import json
 import random
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +17,7 @@ from recipes.batch_geometry import can_regroup_rows
 from recipes.packing import SequencePacker, packing_problems
 from tests import forked
 from tests.packed_and_stock import make, train
-from tests.test_rehearsal import ENVIRONMENT, free_port, needs_deepspeed
+from tests.test_rehearsal import ENVIRONMENT, free_port, needs_deepspeed, objectives
 
 ROOT = Path(__file__).parents[1]
 TIGHT, WIDE = 45, 10**6  # tokens of a packed sequence: many in a step, or one
@@ -81,17 +80,9 @@ def test_every_loss_with_accumulated_micro_batches(tmp_path, loss_type):
         assert_same_log(train(tmp_path, None, loss_type=loss_type), packed)
 
 
-def objectives():
-    """The options of each known objective in docs/training.md."""
-    table = re.findall(r"^\| ([\w. ]+): [^|]+ \| `(--[^`]+)` \| \[arXiv", (ROOT / "docs/training.md").read_text(), re.MULTILINE)
-    return {name: [option.split() for option in options.removeprefix("--").split(" --")] for name, options in table}
-
-
-@pytest.mark.parametrize("name", ["DAPO", "GSPO", "CISPO", "Dr. GRPO"])
+@pytest.mark.parametrize("name", objectives())
 def test_every_known_objective(tmp_path, name):
-    options = {key: True if value == "true" else value for key, value in objectives()[name]}
-    options |= {key: float(options[key]) for key in ("epsilon", "epsilon_high") if key in options}
-    packed = compare(tmp_path, shape={"length": (1, 40)}, **options, **TWO_STEPS)
+    packed = compare(tmp_path, shape={"length": (1, 40)}, **objectives()[name], **TWO_STEPS)
     if name in ("DAPO", "GSPO"):  # the ratios of so small a step stay within the bounds of the others
         assert max(value for key, value in packed["log"][1].items() if key.startswith("clip_ratio/region")) > 0
 

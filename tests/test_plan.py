@@ -1,5 +1,6 @@
 """The plan: its arithmetic against DeepSpeed's and against the published sizes, and what it calls NOT OK."""
 
+import re
 import sys
 from dataclasses import replace
 
@@ -23,6 +24,7 @@ from recipes.planner.plan import KNOWN_CONFIGS, PlanArguments, main
 from recipes.pretrained import count_parameters, model_class
 from tests.packed_and_stock import HEADS
 from tests.test_models import EYES, LINEAR, MODELS
+from tests.test_rehearsal import ROOT, objectives
 
 NODE = Machine("node", 8, 1, True, False, False, gpu=79.1 * GiB, cpu=1000 * GiB, disk=None)
 FULL, LORA = ModelConfig(), ModelConfig(use_peft=True, lora_r=32)
@@ -257,20 +259,35 @@ def dataset(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize(
-    ("recipe", "machines", "verdicts"),
-    [
-        ("qwen2.5-14b", "zero3 zero3_offload zero3_multinode", "OK OK OK"),
-        ("qwen2.5-32b", "zero3 zero3_offload zero3_multinode", "NOT OK OK OK"),
-        ("qwen2.5-14b-lora", "zero3 zero3_multinode", "OK OK"),
-        ("qwen2.5-32b-lora", "zero3 zero3_multinode", "OK OK"),
-        ("qwen3-14b", "zero3", "OK"),
-        ("qwen3.8-27b-lora", "zero3", "OK"),
-        ("qwen3-8b", "zero3_offload", "OK"),
-        ("qwen2.5-1.5b", "single_gpu ddp", "OK OK"),
-        ("qwen3-4b-lora", "single_gpu ddp", "OK OK"),
-    ],
-)
+PLANNED = [
+    ("qwen2.5-14b", "zero3 zero3_offload zero3_multinode", "OK OK OK"),
+    ("qwen2.5-32b", "zero3 zero3_offload zero3_multinode", "NOT OK OK OK"),
+    ("qwen2.5-14b-lora", "zero3 zero3_multinode", "OK OK"),
+    ("qwen2.5-32b-lora", "zero3 zero3_multinode", "OK OK"),
+    ("qwen3-14b", "zero3", "OK"),
+    ("qwen3.8-27b-lora", "zero3", "OK"),
+    ("qwen3-8b", "zero3_offload", "OK"),
+    ("qwen2.5-1.5b", "single_gpu ddp", "OK OK"),
+    ("qwen3-4b-lora", "single_gpu ddp", "OK OK"),
+]
+REHEARSED = {  # each of the others, and a test that runs it on a CPU
+    "tiny-base": "test_sft.py",
+    "tiny-cpu": "test_grpo.py",
+    "smollm2-135m-sft": "test_sft.py",
+    "smollm2-135m": "test_smollm2.py",
+    "smollm2-135m-published-sft": "test_sft.py",
+    "smollm2-135m-published": "test_smollm2.py",
+}
+
+
+def test_every_recipe_is_planned_or_rehearsed():
+    yamls = {path.stem for path in (ROOT / "recipes").glob("*.yaml") if "output_dir:" in path.read_text()}
+    assert yamls == {recipe for recipe, *_ in PLANNED} | REHEARSED.keys()
+    for recipe, test in REHEARSED.items():
+        assert re.search(rf'["/ ]{recipe}(\.yaml)?[" ]', (ROOT / "tests" / test).read_text()), recipe
+
+
+@pytest.mark.parametrize(("recipe", "machines", "verdicts"), PLANNED)
 def test_shipped_recipes_fit_where_they_say(plan, dataset, recipe, machines, verdicts):
     small = dict.fromkeys(("qwen2.5-1.5b", "qwen3-4b-lora"), ("--gpu_gib", "23.6"))
     small |= {"qwen3-8b": ("--num_processes", "1", "--cpu_gib", "220")}
@@ -280,6 +297,15 @@ def test_shipped_recipes_fit_where_they_say(plan, dataset, recipe, machines, ver
     last = next(line for line in said.splitlines() if line.startswith("verdict"))
     assert last.split()[1:] == verdicts.split()
     assert ("NOT OK, zero3: training needs" in said) == ("NOT OK" in verdicts)
+
+
+@pytest.mark.parametrize("name", objectives())
+def test_every_known_objective_is_planned_as_the_recipe_is(plan, dataset, name):
+    given = [f"--{key}={value}" for key, value in objectives()[name].items()]
+    where = ("--machines", *(f"accelerate_configs/{config}.yaml" for config in ("zero3", "zero3_offload", "zero3_multinode")))
+    said, code = plan("qwen2.5-14b", *where, "--dataset", dataset, *given)
+    assert (said, code) == plan("qwen2.5-14b", *where, "--dataset", dataset)
+    assert code == 0
 
 
 LONG = "--max_completion_length 8192 --vllm_max_model_length 16384"

@@ -6,6 +6,7 @@ parallelism, LoRA, two nodes, KL, kill -9 and resume. A GPU, NCCL, bfloat16 and 
 
 import json
 import os
+import re
 import shlex
 import shutil
 import socket
@@ -52,6 +53,21 @@ needs_deepspeed = pytest.mark.skipif(
     not (find_spec("deepspeed") and shutil.which("c++")),
     reason="DeepSpeed (Linux only) or the C++ compiler it needs is missing",
 )
+
+
+def objectives():
+    """The options of each known objective in docs/training.md, by name."""
+    _, _, table = (ROOT / "docs" / "training.md").read_text().partition("| objective | options | source |\n|---|---|---|\n")
+    rows = [re.match(r"\| ([\w. ]+): [^|]+ \| `--([^`]+)` \| ", row).groups() for row in table.split("\n\n")[0].splitlines()]
+    return {name: {key: value_of(text) for key, text in map(str.split, options.split(" --"))} for name, options in rows}
+
+
+def value_of(text):
+    """An option's value: a number, true or a word."""
+    try:
+        return float(text)
+    except ValueError:
+        return text == "true" or text
 
 
 @pytest.fixture(scope="module")
@@ -218,12 +234,19 @@ def test_vllm_follows_the_weights(dataset, tmp_path):
 
 @needs_vllm
 @needs_deepspeed
-@pytest.mark.parametrize("config", ["zero3_cpu", pytest.param("zero3_offload", marks=pytest.mark.slow)])
-def test_in_bfloat16_as_on_gpus(dataset, tmp_path, config):
+@pytest.mark.parametrize(
+    ("config", "recipe"),
+    [
+        ("zero3_cpu", "qwen2.5-14b"),
+        pytest.param("zero3_offload", "qwen2.5-14b", marks=pytest.mark.slow),
+        pytest.param("zero3_offload", "qwen3-8b", marks=pytest.mark.slow),
+    ],
+)
+def test_in_bfloat16_as_on_gpus(dataset, tmp_path, config, recipe):
     """Weights in bfloat16, float32 in the optimizer, its settings as published, and checkpoints of the size that is planned."""
     precision = ("--dtype", "bfloat16", "--bf16", "true", "--vllm_tensor_parallel_size", "2", "--learning_rate", "6e-6")
-    where = {"script": "tests/on_cpu.py", "config": config, "launch": ("--mixed_precision", "bf16", "--num_processes", "2")}
-    rehearse(dataset, tmp_path / "run", *precision, **where)
+    launch = ("--mixed_precision", "bf16", "--num_processes", "2")
+    rehearse(dataset, tmp_path / "run", *precision, recipe=recipe, script="tests/on_cpu.py", config=config, launch=launch)
     steps, _ = history(tmp_path / "run")
     assert all(log["learning_rate"] == 6e-6 for log in steps.values())
     assert all(log.get("sampling/sampling_logp_difference/mean", 0) < 0.02 for log in steps.values())
@@ -311,6 +334,25 @@ def test_two_nodes(dataset, tmp_path):
     outputs = [node.communicate(timeout=900)[0].decode() for node in nodes]
     assert [node.returncode for node in nodes] == [0, 0], outputs[0][-3000:] + outputs[1][-3000:]
     assert all(0.999 < least <= greatest < 1.001 for least, greatest in ratios(tmp_path / "run"))
+
+
+@pytest.mark.slow
+@needs_vllm
+@needs_deepspeed
+@pytest.mark.parametrize("name", objectives())
+def test_every_known_objective(dataset, tmp_path, name):
+    """With the options from the table in docs/training.md, a generation's two steps on two processes: ZeRO-3 and vLLM."""
+    options = objectives()[name]
+    given = [f"--{key}={value}" for key, value in options.items()]
+    rehearse(
+        dataset, tmp_path / "run", "--vllm_tensor_parallel_size", "2", "--max_steps", "2", *given, script="tests/on_cpu.py"
+    )
+    recorded = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert {key: recorded[key] for key in options} == options
+    assert all(0.999 < least <= greatest < 1.001 for least, greatest in ratios(tmp_path / "run", generations=3))
+    steps, _ = history(tmp_path / "run")
+    assert [*steps] == [1, 2]
+    assert all(0 < log["grad_norm"] < float("inf") for log in steps.values())
 
 
 @pytest.mark.slow
