@@ -3,8 +3,8 @@
   accelerate launch … tests/on_cpu.py --config recipes/qwen2.5-14b.yaml …
 
 That build repacks the weights of linear layers and convolutions for speed (oneDNN, AMX, zentorch), after which the trainer's
-can no longer be loaded into them: here they are not repacked. And it runs a float32 model in bfloat16 by default, which TRL has no
-option to change: here vLLM gets the trainer's --dtype.
+can no longer be loaded into them: here they are not repacked. And it runs a float32 model in bfloat16 by default, which TRL
+has no option to change: here vLLM gets the trainer's --dtype.
 """
 
 import runpy
