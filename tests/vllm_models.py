@@ -2,9 +2,10 @@
 
   python tests/vllm_models.py "Gemma 3" FOLDER [options of recipes/grpo.py]
 
-A name is one of tests/test_models.py; the sizes are what vLLM accepts. The reward is the share of odd tokens, since
-a random model solves nothing. Writes to FOLDER/seen.json the least and the greatest importance ratio of each generation, the
-gradients' norms, and of each trained weight how far a log-probability would be off had vLLM kept its first value.
+A name is one of tests/test_models.py without a vision tower; the sizes are what vLLM accepts. The reward is the share of odd
+tokens, since a random model solves nothing. FOLDER/seen.json gets the least and the greatest importance ratio of each
+generation, the gradients' norms, and of each trained weight how far log-probabilities would be off
+had vLLM kept its first value.
 """
 
 import sys
@@ -23,46 +24,22 @@ from tests import on_cpu
 from tests.packed_and_stock import random_model
 from tests.test_models import MODELS
 
-WIDE = {
-    "hidden_size": 128,
-    "intermediate_size": 128,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "out_hidden_size": 128,
+SIZES = {
+    128: "hidden_size intermediate_size linear_key_head_dim linear_value_head_dim conv_dim block_dim",
+    64: "moe_intermediate_size shared_expert_intermediate_size",
+    32: "head_dim global_head_dim linear_head_dim mamba_head_dim qk_rope_head_dim qk_nope_head_dim v_head_dim kv_lora_rank "
+    "ssm_state_size",
+    8: "mamba_num_heads",
+    0.1: "initializer_range",
 }
-WIDE |= dict.fromkeys(("moe_intermediate_size", "shared_expert_intermediate_size"), 64)
-HEAD_SIZES = (
-    "head_dim",
-    "global_head_dim",
-    "linear_key_head_dim",
-    "linear_value_head_dim",
-    "linear_head_dim",
-    "mamba_head_dim",
-)
-WIDE |= dict.fromkeys((*HEAD_SIZES, "kv_lora_rank", "qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim"), 32)
-WIDE |= dict.fromkeys(("linear_key_head_dim", "linear_value_head_dim"), 128)
-WIDE |= {"mamba_num_heads": 8, "ssm_state_size": 32, "initializer_range": 0.1}
-ALWAYS = ("hidden_size", "intermediate_size", "num_attention_heads", "num_key_value_heads", "head_dim", "initializer_range")
+WIDE = {name: size for size, names in SIZES.items() for name in names.split()}
+ALWAYS = {"hidden_size", "intermediate_size", "head_dim", "initializer_range"}
+ALWAYS |= {"conv_dim", "block_dim"}  # which real configs of LFM2 have, and vLLM reads
 SMALL = """--suspects 3 --weapons 2 --rooms 3 --times 1 --motives 0 --wording compact --num_train_puzzles 8 --num_eval_puzzles 4
     --num_generations 4 --generation_batch_size 16 --optimizer_steps 1 --per_device_train_batch_size 16 --max_steps 3
     --per_device_eval_batch_size 8 --num_generations_eval 2 --max_completion_length 24 --eval_strategy steps --eval_steps 1
     --learning_rate 1e-2 --loss_type grpo --logging_steps 1 --save_strategy no --report_to none --use_cpu true --bf16 false
     --dtype float32 --use_vllm true --vllm_mode colocate --vllm_max_model_length 512 --start_anyway true"""
-
-
-def wide(changes: dict) -> dict:
-    """A model of tests/test_models.py in sizes that vLLM's kernels accept."""
-    if "text_config" in changes:
-        return changes | {
-            "text_config": wide(changes["text_config"]),
-            "vision_config": changes["vision_config"] | {"out_hidden_size": 128},
-        }
-    own = {name: WIDE[name] for name in changes if name in WIDE}
-    latent = {"num_key_value_heads": 4} if "kv_lora_rank" in changes else {}
-    convolution = (
-        dict.fromkeys(("conv_dim", "block_dim"), 128) if changes.get("kind") == "lfm2" else {}
-    )  # which real configs have
-    return changes | {name: WIDE[name] for name in ALWAYS} | own | latent | convolution
 
 
 def accuracy(completion_ids: list[list[int]], **_) -> list[float]:
@@ -90,19 +67,16 @@ def effects(model: torch.nn.Module, first: torch.nn.Module) -> dict[str, float]:
 
 
 def main(name: str, folder: str, *options: str) -> None:
-    path, ratio = random_model(folder, **wide(MODELS[name])), "sampling/importance_sampling_ratio/"
+    sizes = {key: size for key, size in WIDE.items() if key in ALWAYS | MODELS[name].keys()}
+    path, ratio = random_model(folder, **MODELS[name] | sizes), "sampling/importance_sampling_ratio/"
     AutoTokenizer.from_pretrained("recipes/tiny/tiny-base").save_pretrained(path)
     unchanged = create_model_from_path(path, dtype="float32")  # before vLLM patches its class
     on_cpu.prepare("bfloat16" if "bfloat16" in options else "float32")
 
     def report(trainer, *_) -> None:
         log = trainer.state.log_history
-        ends = [
-            (entry[p + ratio + "min"], entry[p + ratio + "max"])
-            for entry in log
-            for p in ("", "eval_")
-            if p + ratio + "min" in entry
-        ]
+        prefixed = [(entry, p + ratio) for entry in log for p in ("", "eval_") if p + ratio + "min" in entry]
+        ends = [(entry[key + "min"], entry[key + "max"]) for entry, key in prefixed]
         norms = [entry["grad_norm"] for entry in log if "grad_norm" in entry]
         write_json(Path(folder) / "seen.json", {"ratios": ends, "norms": norms, "effects": effects(trainer.model, unchanged)})
 
