@@ -58,11 +58,15 @@ def check_run(
     trackers = {"trackio", "wandb"} & set(args.report_to)
     problems += [f"report_to: {name} is not installed: pip install {name}." for name in trackers if not find_spec(name)]
     if not run_args.start_anyway:
-        parameters = count_parameters(config, model_args)
-        estimates = disk(parameters, machine)[1]
-        if machine.gpu is not None:
-            completion = args.max_completion_length
-            estimates += memory(config.get_text_config(), parameters, machine, run_args, args, lengths, completion)[1]
+        try:
+            parameters = count_parameters(config, model_args)
+            estimates = disk(parameters, machine)[1]
+            if machine.gpu is not None:
+                completion = args.max_completion_length
+                estimates += memory(config.get_text_config(), parameters, machine, run_args, args, lengths, completion)[1]
+        except ValueError as error:
+            estimates = []
+            problems.append(str(error))
         problems += [f"{problem} (An estimate; to start anyway: --start_anyway)" for problem in estimates]
     if problems:
         raise ValueError("\n  ".join(problems))

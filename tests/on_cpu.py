@@ -13,7 +13,9 @@ import sys
 import torch
 from trl.generation import vllm_generation
 from vllm import LLM
+from vllm._custom_ops import cpu_prepack_moe_weight
 from vllm.model_executor.layers import utils
+from vllm.model_executor.layers.fused_moe.experts.cpu_moe import CPUUnquantizedExperts
 from vllm.model_executor.layers.linear import LinearBase
 from vllm.platforms.cpu import CpuPlatform
 
@@ -28,6 +30,17 @@ def keep_convolutions() -> None:
     """Have vLLM take PyTorch's convolution, as on a CPU without AVX512-BF16, for which its own repacks and knows no float32."""
     CpuPlatform.import_kernels = lambda *_: None  # they are loaded, and those for such a CPU would be loaded beside them
     torch.cpu._is_avx512_bf16_supported = lambda: False
+
+
+def keep_experts() -> None:
+    """Have the experts' weights packed for their kernel whenever it runs, not once: what is loaded later would be lost."""
+    apply = CPUUnquantizedExperts.apply
+
+    def pack_and_apply(self, *, w1: torch.Tensor, w2: torch.Tensor, **arguments) -> None:
+        apply(self, w1=cpu_prepack_moe_weight(w1, self.isa), w2=cpu_prepack_moe_weight(w2, self.isa), **arguments)
+
+    CPUUnquantizedExperts.apply = pack_and_apply
+    CPUUnquantizedExperts.process_weights_after_loading = lambda self, layer: None
 
 
 def product_of(layer: LinearBase) -> str:
@@ -63,6 +76,7 @@ def prepare(dtype: str) -> None:
     """Have TRL start vLLM so that it computes in this dtype and can be given weights."""
     utils.dispatch_cpu_unquantized_gemm = keep
     keep_convolutions()
+    keep_experts()
     vllm_generation.LLM = lambda **options: start(**options, dtype=dtype)
 
 

@@ -21,12 +21,13 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Qwen3MoeConfig, set_seed
 from trl import GRPOConfig
 
 from puzzles.dataset import build
 from puzzles.files import read_json
 from puzzles.scenario import Size
+from recipes.alarms import AlarmArguments
 from recipes.checks import unreachable_server
 from recipes.planner.memory import CHECKPOINT
 from tests.test_launchers import what_make_runs
@@ -281,6 +282,52 @@ def test_vllm_follows_lora(dataset, tmp_path, config, recipe, tensor_parallel):
     steps, _ = history(tmp_path / "run")
     assert all(log["grad_norm"] > 0 for log in steps.values())
     assert (tmp_path / "run" / "model" / "adapter_model.safetensors").exists()
+
+
+@pytest.fixture(scope="module")
+def mixture(tmp_path_factory):
+    """A random Qwen3-MoE with the tiny model's tokenizer: a token passes through 2 of 8 experts in each of 2 layers."""
+    folder, base = tmp_path_factory.mktemp("mixture"), ROOT / "recipes" / "tiny" / "tiny-base"
+    names = ("vocab_size", "bos_token_id", "eos_token_id", "pad_token_id", "max_position_embeddings")
+    values = {name: getattr(AutoConfig.from_pretrained(base), name) for name in names}
+    set_seed(0)
+    config = Qwen3MoeConfig(
+        hidden_size=128, intermediate_size=128, moe_intermediate_size=64, num_experts=8, num_experts_per_tok=2, head_dim=32,
+        num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, norm_topk_prob=True, initializer_range=0.1, **values,
+    )  # fmt: skip
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(base).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.mark.slow
+@needs_vllm
+@pytest.mark.parametrize(
+    ("config", "changes"),
+    [
+        pytest.param("zero3_cpu", ("--vllm_tensor_parallel_size", "2"), marks=needs_deepspeed),
+        ("cpu", ("--vllm_tensor_parallel_size", "1", "--lora_target_modules", "all-linear")),
+        ("cpu", ("--vllm_tensor_parallel_size", "1", "--dtype", "bfloat16", "--bf16", "true")),
+    ],
+    ids=["attention", "experts", "bfloat16"],
+)
+def test_vllm_follows_a_mixture_of_experts(dataset, mixture, tmp_path, config, changes):
+    """Three steps, each after a generation. In bfloat16 some tokens go to other experts in vLLM than in the trainer: their
+    log-probabilities are far apart and their ratios at the recipe's cap, while the mean stays under the alarm's threshold.
+    """
+    small = ("--model_name_or_path", mixture, "--lora_r", "8", "--lora_alpha", "16", "--use_vllm", "true", *changes)
+    steps = ("--optimizer_steps", "1", "--max_steps", "3", "--eval_steps", "3", "--save_steps", "3")
+    where = {"recipe": "qwen3-30b-a3b-lora", "config": config, "script": "tests/rewarded.py"}
+    run = rehearse(dataset, tmp_path / "run", *small, *steps, **where)
+    assert "packing: each prompt once" in run.stdout
+    logs = [log for logs in history(tmp_path / "run") for log in logs.values()]
+    assert all(log["grad_norm"] > 0 for log in logs if "grad_norm" in log)
+    if "bfloat16" in changes:
+        threshold = AlarmArguments().alarm_logp_difference
+        assert all(least < 0.9 and 1.1 < greatest <= 2 for least, greatest in ratios(tmp_path / "run", 5))
+        assert all(log.get("sampling/sampling_logp_difference/mean", 0) < threshold for log in logs)
+    else:
+        assert all(0.999 < least <= greatest < 1.001 for least, greatest in ratios(tmp_path / "run", 5))
 
 
 @pytest.mark.slow
