@@ -78,7 +78,7 @@ class Parameters:
         total: of the model, all experts included.
         trained: of the model, or of LoRA.
         largest: of the largest module.
-        bytes_each: of one as it is loaded.
+        bytes_each: of one as it is loaded, on average.
         active: those that a token passes through.
         trains_experts: whether the weights of experts are trained or adapted.
     """
@@ -86,7 +86,7 @@ class Parameters:
     total: int
     trained: int
     largest: int
-    bytes_each: int
+    bytes_each: float
     active: int
     trains_experts: bool
 
@@ -109,6 +109,9 @@ def model_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
 def count_parameters(config: PreTrainedConfig, model_args: ModelConfig) -> Parameters:
     """Counted on a model without storage, LoRA by attaching it.
 
+    With `load_in_4bit` a weight of a linear layer but the head takes half a byte, and a scale in float32 for 64 of them 4 bytes
+    (QLoRA, arXiv:2305.14314, section 3, without double quantization).
+
     Raises:
         ValueError: if Transformers has no class for the model, LoRA cannot be attached, or the config does not say how many of
             the experts a token passes through.
@@ -126,6 +129,10 @@ def count_parameters(config: PreTrainedConfig, model_args: ModelConfig) -> Param
             f"{text.model_type}, the config names {chosen} of {count}. To train without a plan: --start_anyway."
         )
     idle = sum(p.numel() for p in experts) * (count - chosen) // count if experts else 0
+    bytes_each = weight_dtype(config, model_args).itemsize
+    if model_args.load_in_4bit:
+        linear = (m for name, m in model.named_modules() if isinstance(m, torch.nn.Linear) and name != "lm_head")
+        bytes_each -= (bytes_each - 1 / 2 - 4 / 64) * sum(m.weight.numel() for m in linear) / total
     trains_experts = bool(experts)
     if model_args.use_peft:
         try:
@@ -135,7 +142,7 @@ def count_parameters(config: PreTrainedConfig, model_args: ModelConfig) -> Param
             raise ValueError(f"LoRA can't be attached: {error}") from None
         trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
         trains_experts = any(m.num_experts > 1 for m in model.modules() if isinstance(m, ParamWrapper))
-    return Parameters(total, trained, largest, weight_dtype(config, model_args).itemsize, total - idle, trains_experts)
+    return Parameters(total, trained, largest, bytes_each, total - idle, trains_experts)
 
 
 def experts_per_token(text: PreTrainedConfig) -> tuple[int, int]:

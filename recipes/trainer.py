@@ -18,10 +18,12 @@ import torch
 from accelerate.utils import gather_object, is_peft_model
 from peft.tuners.lora import LoraLayer
 from peft.tuners.lora.layer import ParamWrapper
+from peft.utils.integrations import dequantize_bnb_weight, get_bnb_param_type
 from safetensors import SafetensorError
 from torch.utils.data import Sampler
 from transformers import PreTrainedModel
 from transformers.core_model_loading import revert_weight_conversion
+from trl.generation import vllm_generation
 from trl.trainer.utils import RepeatSampler
 
 from puzzles.difficulty import BANDS
@@ -40,6 +42,8 @@ from recipes.checkpoints import (
 from recipes.muon import MuonAdamW
 from recipes.packing import PackedGRPOTrainer
 from rewards.thinking import opens_thinking, without_thinking
+
+vllm_generation.is_bitsandbytes_available = lambda: False  # nor is it in vLLM since 0.28: it gets the weights in 16 bits
 
 
 class EpochSampler(RepeatSampler):
@@ -102,6 +106,10 @@ class PuzzleTrainer(PackedGRPOTrainer):
         self.learning_rate_factor = 1.0  # of the current generation
         self.held_out_scores: list[tuple] = []  # of each puzzle of an evaluation: band; mean, best and variance of its samples
         super().__init__(*args, **kwargs)
+        if getattr(self.model, "is_loaded_in_4bit", False):  # TRL trains the adapter in bfloat16, where most updates are lost
+            for parameter in self.model.parameters():
+                if parameter.requires_grad:
+                    parameter.data = parameter.data.float()
         self.best_accuracy = best_model(Path(self.args.output_dir)).get("accuracy", -1.0)  # of a run that is resumed
         lora = self.model.active_peft_config if is_peft_model(self.model) else None
         if self.use_vllm:
@@ -128,7 +136,7 @@ class PuzzleTrainer(PackedGRPOTrainer):
             module = adapted.get(id(parameter))
             own = [p for key, p in module.named_parameters() if not key.startswith("base_layer.")] if module else []
             with self._dist.gather_params([parameter, *own]):
-                weight = parameter.data
+                weight = dequantize_bnb_weight(parameter) if get_bnb_param_type(parameter) else parameter.data
                 if module:
                     weight = weight + sum(map(module.get_delta_weight, module.active_adapters)).to(weight.dtype)
                 yield name.replace(".base_layer", ""), weight

@@ -9,6 +9,7 @@ has no option to change: here vLLM gets the trainer's --dtype.
 
 import runpy
 import sys
+from importlib.util import find_spec
 
 import torch
 from trl.generation import vllm_generation
@@ -82,6 +83,10 @@ def prepare(dtype: str) -> None:
 
 if __name__ == "__main__":
     prepare(sys.argv[len(sys.argv) - sys.argv[::-1].index("--dtype")])  # what follows the last one
+    if find_spec("bitsandbytes"):  # for inference it repacks weights too, where the CPU has AVX512-BF16, and cannot train then
+        import bitsandbytes
+
+        bitsandbytes.nn.modules.has_avx512bf16 = lambda: False
     if "--stale" in sys.argv:  # the negative control: vLLM keeps the weights that it started with
         sys.argv.remove("--stale")
         vllm_generation.VLLMGeneration.sync_weights = lambda self: None

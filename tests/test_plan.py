@@ -272,6 +272,9 @@ def test_the_plan_counts_what_is_held_without_deepspeed():
     assert states(single, alone)[0] == 4 * (total - single.trained) + 18 * single.trained
     assert states(single, replace(alone, float32_masters=True))[0] == states(half, alone)[0]
     assert states(half, replace(alone, processes=2))[0] == states(half, alone)[0] + 4 * half.trained  # DDP's buckets
+    four = count_parameters(shape, ModelConfig(use_peft=True, lora_r=32, dtype="bfloat16", load_in_4bit=True))
+    embedding = 151936 * 1536  # and the head; the rest of this model is linear layers and a few norms
+    assert four.bytes_each * total == pytest.approx(2 * embedding + (0.5 + 4 / 64) * (total - embedding), rel=1e-3)
     run = (RunArguments(), config(beta=0.04, vllm_tensor_parallel_size=1), [1000], 1200)
     held = memory(shape, count_parameters(shape, FULL), alone, *run)[0]["model states"]
     assert held.startswith(f"{(18 + 4) * total / GiB:.1f} GiB")
@@ -369,6 +372,7 @@ LONG = "--max_completion_length 8192 --vllm_max_model_length 16384"
         ("qwen3-4b-lora", "single_gpu", "", "OK"),
         ("qwen3-4b-lora", "single_gpu", LONG, "NOT OK"),
         ("qwen3-4b-lora", "single_gpu", "--generation_batch_size 1600", "NOT OK"),
+        ("qwen3-4b-lora", "single_gpu", f"{LONG} --load_in_4bit true --vllm_gpu_memory_utilization 0.63", "OK"),
         ("qwen3-4b-lora", "ddp", LONG, "NOT OK"),
         *(("qwen3-4b-lora", "ddp", f"{LONG} --vllm_tensor_parallel_size 2 --num_processes {n}", "OK") for n in (2, 4, 8)),
         ("qwen2.5-14b-lora", "zero3", "--packed_tokens 8192 --vllm_tensor_parallel_size 8", "OK"),
@@ -419,6 +423,9 @@ def test_what_24_gb_have_room_for(plan, dataset, recipe, machine, arguments, ver
         (("--optimizer_steps", "0"), "optimizer_steps: 0 is too few: use 1 or more."),
         (("--vllm_tensor_parallel_size", "0"), "vllm_tensor_parallel_size: 0 is too few"),
         (("--machines", "accelerate_configs/single_gpu.yaml"), "dtype: bfloat16 would train all weights in bfloat16"),
+        (("--load_in_4bit", "true"), "load_in_4bit: true trains LoRA alone: set use_peft: true"),
+        (("--load_in_4bit", "true", "--use_peft", "true"), "load_in_4bit: true does not work with DeepSpeed"),
+        (("--load_in_8bit", "true", "--use_peft", "true"), "load_in_8bit: true was never tried here: use load_in_4bit"),
     ],
 )
 def test_a_plan_that_will_not_do_fails(plan, dataset, arguments, complaint):

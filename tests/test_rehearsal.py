@@ -50,6 +50,7 @@ SIZES = f"{TINY} {PUZZLES} {BATCHES} {VLLM} {STEPS}".split()
 NO_VLLM = ("--use_vllm", "false")
 
 needs_vllm = pytest.mark.skipif(not find_spec("vllm"), reason="vLLM is not installed (make .venv/dev, on Linux)")
+needs_bitsandbytes = pytest.mark.skipif(not find_spec("bitsandbytes"), reason="bitsandbytes is not installed")
 needs_deepspeed = pytest.mark.skipif(
     not (find_spec("deepspeed") and shutil.which("c++")),
     reason="DeepSpeed (Linux only) or the C++ compiler it needs is missing",
@@ -271,11 +272,17 @@ def test_in_bfloat16_as_on_gpus(dataset, tmp_path, config, recipe):
 @needs_deepspeed
 @pytest.mark.parametrize(
     ("config", "recipe", "tensor_parallel"),
-    [("cpu", "qwen2.5-1.5b", "1"), ("ddp", "qwen3-4b-lora", "2"), ("zero3_cpu", "qwen2.5-14b-lora", "2")],
+    [
+        ("cpu", "qwen2.5-1.5b", "1"),
+        ("ddp", "qwen3-4b-lora", "2"),
+        ("zero3_cpu", "qwen2.5-14b-lora", "2"),
+        pytest.param("cpu", "qwen3-4b-lora --load_in_4bit true", "1", marks=needs_bitsandbytes),
+    ],
 )
 def test_vllm_follows_lora(dataset, tmp_path, config, recipe, tensor_parallel):
     """The adapter is merged into what vLLM gets, gathered layer by layer under ZeRO-3."""
-    small = ("--lora_r", "8", "--lora_alpha", "16", "--vllm_tensor_parallel_size", tensor_parallel)
+    recipe, *in_4_bits = recipe.split()
+    small = ("--lora_r", "8", "--lora_alpha", "16", "--vllm_tensor_parallel_size", tensor_parallel, *in_4_bits)
     where = {"config": config, "script": "tests/on_cpu.py", "launch": ("--mixed_precision", "no")}
     rehearse(dataset, tmp_path / "run", *small, recipe=recipe, **where)
     assert all(0.999 < least <= greatest < 1.001 for least, greatest in ratios(tmp_path / "run"))
