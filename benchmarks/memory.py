@@ -43,8 +43,10 @@ from recipes.pretrained import count_parameters, model_class
 aten = torch.ops.aten
 ROOT = Path(__file__).resolve().parents[1]
 WITHOUT_ZERO3 = ("qwen2.5-1.5b", "qwen3-4b-lora")
-RECIPES = (*WITHOUT_ZERO3, *(f"qwen2.5-{size}" for size in ("14b", "14b-lora", "32b", "32b-lora")), "qwen3-8b", "qwen3-14b")
+RECIPES = (*WITHOUT_ZERO3, *(f"qwen2.5-{size}" for size in ("14b", "14b-lora", "32b", "32b-lora")))
+RECIPES += tuple(f"qwen3-{size}" for size in ("8b", "14b", "30b-a3b-lora"))
 RECIPES += ("qwen3.8-27b-lora",)
+WITHOUT_ROUTER_LOSS = GRPOConfig("none", use_cpu=True, router_aux_loss_coef=0.0)  # no loss of a router is simulated
 PROMPT, COMPLETION, SAMPLES = 1229, 1200, 10  # tokens, on average, and samples of a prompt in an optimizer step
 
 
@@ -218,7 +220,7 @@ def fake_model(
     targets: str | list[str],
 ):
     """The model as the trainer has it, without data."""
-    attention = "sdpa" if not_shareable(config, GRPOConfig("none", use_cpu=True)) else "packed"
+    attention = "sdpa" if not_shareable(config, WITHOUT_ROUTER_LOSS) else "packed"
     with torch.device("meta"):
         base = model = model_class(config)._from_config(config, dtype=dtype, attn_implementation=attention)
         trl_utils.add_fused_lm_head(base, outputs=("log_probs", "entropy"))
@@ -263,7 +265,7 @@ def simulate(
         mask[row, width[0] - before : width[0] + after] = 1
         ids[row, : width[0]] = prompt
     padded = bool((mask == 0).any())
-    apart = not_shareable(config, GRPOConfig("none", use_cpu=True))
+    apart = not_shareable(config, WITHOUT_ROUTER_LOSS)
     packer = (RowPacker if apart else SequencePacker)(ids[:, : width[0]], mask[:, : width[0]], mask[:, width[0] :])
     autocast = nullcontext if zero3 else lambda: torch.autocast("cpu", torch.bfloat16)
     fake = FakeTensorMode(allow_non_fake_inputs=True)
@@ -308,15 +310,16 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=ROOT / "outputs" / "bench-memory.json")
     args = parser.parse_args()
     rows = []
-    print(f"{'recipe':18}{'':15}{'tokens':>8}{'planned GiB':>13}{'measured':>10}{'ratio':>7}")
+    print(f"{'recipe':20}{'':15}{'tokens':>8}{'planned GiB':>13}{'measured':>10}{'ratio':>7}")
     for recipe in args.recipes:
         options = read_options(ROOT / "recipes" / f"{recipe}.yaml")
         config, zero3 = KNOWN_CONFIGS[options["model_name_or_path"]], recipe not in WITHOUT_ZERO3
         lora_r, packed_tokens = options.get("lora_r", 0), options["packed_tokens"]
-        targets = options.get("lora_target_modules")
-        parameters = count_parameters(config, ModelConfig(use_peft=lora_r > 0, lora_r=lora_r, lora_target_modules=targets))
+        names, targets = ("use_peft", "lora_r", "lora_dropout", "lora_target_modules"), options.get("lora_target_modules")
+        parameters = count_parameters(config, ModelConfig(**{name: options[name] for name in names if name in options}))
         settings = GRPOConfig("none", use_cpu=True, activation_checkpointing=options["activation_checkpointing"])
-        text, apart = config.get_text_config(), bool(not_shareable(config, settings))
+        experts = parameters.trains_experts
+        text, apart = config.get_text_config(), bool(not_shareable(config, WITHOUT_ROUTER_LOSS))
         for padded, tokens in (
             (False, packed_tokens),
             (True, packed_tokens if apart else round(MIN_PADDING_RATIO * packed_tokens)),
@@ -324,8 +327,8 @@ def main() -> None:
             unpadded = [(0, PROMPT, tokens - PROMPT)] if apart else packed_rows(tokens)
             shape, longest = (padded_rows(tokens), tokens // 2) if padded else (unpadded, tokens)
             live = simulate(config, shape, lora_r, zero3, settings.activation_checkpointing, targets=targets)
-            planned = activations(text, settings, tokens, longest, lora_r > 0, not zero3, padded)
-            name = f"{recipe:18}{'2 padded rows' if padded else 'a row' if apart else 'packed':15}{tokens:8,}"
+            planned = activations(text, settings, tokens, longest, lora_r > 0, not zero3, padded, experts)
+            name = f"{recipe:20}{'2 padded rows' if padded else 'a row' if apart else 'packed':15}{tokens:8,}"
             print(f"{name}{planned / GiB:13.2f}{live.peak / GiB:10.2f}{planned / live.peak:7.2f}", flush=True)
             rows.append(
                 {"recipe": recipe, "parameters": parameters.total, "trained": parameters.trained, "zero3": zero3}

@@ -57,12 +57,18 @@ def check_run(
     problems += recipe_problems(run_args, args, model_args, config, machine, lengths, len(held_out))
     trackers = {"trackio", "wandb"} & set(args.report_to)
     problems += [f"report_to: {name} is not installed: pip install {name}." for name in trackers if not find_spec(name)]
+    if model_args.load_in_4bit and not find_spec("bitsandbytes"):
+        problems.append("load_in_4bit: bitsandbytes is not installed: pip install bitsandbytes.")
     if not run_args.start_anyway:
-        parameters = count_parameters(config, model_args)
-        estimates = disk(parameters, machine)[1]
-        if machine.gpu is not None:
-            completion = args.max_completion_length
-            estimates += memory(config.get_text_config(), parameters, machine, run_args, args, lengths, completion)[1]
+        try:
+            parameters = count_parameters(config, model_args)
+            estimates = disk(parameters, machine)[1]
+            if machine.gpu is not None:
+                completion = args.max_completion_length
+                estimates += memory(config.get_text_config(), parameters, machine, run_args, args, lengths, completion)[1]
+        except ValueError as error:
+            estimates = []
+            problems.append(str(error))
         problems += [f"{problem} (An estimate; to start anyway: --start_anyway)" for problem in estimates]
     if problems:
         raise ValueError("\n  ".join(problems))
@@ -85,6 +91,7 @@ def recipe_problems(
         *too_long_prompts(args, config, lengths, held_out),
         *unreachable_server(args),
         *lost_updates(config, args, model_args, machine),
+        *quantization_problems(model_args, machine),
         *unmatched_lora_targets(config, model_args),
         *(packing_problems(config, args, run_args.packing, model_args.attn_implementation) if run_args.packing else []),
     ]
@@ -237,9 +244,6 @@ def lost_updates(config: PreTrainedConfig, args: GRPOConfig, model_args: ModelCo
     for name in ("bf16_full_eval", "fp16_full_eval"):
         if getattr(args, name):
             return [f"{name}: true would leave the trained weights in 16 bits after the last evaluation: leave it out."]
-    for name in ("load_in_4bit", "load_in_8bit"):
-        if getattr(model_args, name):
-            return [f"{name}: true has no effect here, weights are loaded in `dtype`: leave it out."]
     dtype = weight_dtype(config, model_args)
     trained = not model_args.use_peft or model_args.lora_modules_to_save
     if dtype.itemsize > 2 or not trained or machine.float32_masters:
@@ -250,6 +254,22 @@ def lost_updates(config: PreTrainedConfig, args: GRPOConfig, model_args: ModelCo
         "rounded away: set dtype: float32 (with bf16: true it still computes in bfloat16), or launch with DeepSpeed, which "
         "keeps float32 copies (accelerate_configs/zero3.yaml), or train LoRA alone."
     ]
+
+
+def quantization_problems(model_args: ModelConfig, machine: Machine) -> list[str]:
+    """The problems of a model in 4 or 8 bits. In 4 bits it is trained with LoRA, each process holding all of it; vLLM gets the
+    same weights, with the adapter, in `dtype`.
+    """
+    if model_args.load_in_8bit:
+        return ["load_in_8bit: true was never tried here: use load_in_4bit, or leave it out."]
+    if not model_args.load_in_4bit:
+        return []
+    problems = []
+    if not model_args.use_peft or model_args.use_dora or model_args.lora_modules_to_save:
+        problems.append("load_in_4bit: true trains LoRA alone: set use_peft: true, without use_dora and lora_modules_to_save.")
+    if machine.float32_masters:
+        problems.append("load_in_4bit: true does not work with DeepSpeed: launch with accelerate_configs/single_gpu.yaml.")
+    return problems
 
 
 def unmatched_lora_targets(config: PreTrainedConfig, model_args: ModelConfig) -> list[str]:

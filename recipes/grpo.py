@@ -35,7 +35,7 @@ from pathlib import Path
 
 import torch
 from datasets import Dataset
-from trl import GRPOConfig, ModelConfig, get_peft_config
+from trl import GRPOConfig, ModelConfig, get_peft_config, get_quantization_config
 from trl.rewards import get_soft_overlong_punishment
 
 from puzzles.files import lock_folder, write_json
@@ -232,6 +232,7 @@ def make_trainer(
         train_dataset=train,
         eval_dataset=held_out,
         peft_config=get_peft_config(model_args),
+        quantization_config=get_quantization_config(model_args),
         curriculum=puzzle_args.curriculum,
         best_of_k=run_args.best_of_k,
         refill_groups=run_args.refill_groups,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import torch
 import transformers
 from huggingface_hub import constants, get_session
+from peft import get_peft_model
+from peft.tuners.lora.layer import ParamWrapper
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     AutoConfig,
@@ -16,7 +17,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from trl import ModelConfig
+from trl import ModelConfig, get_peft_config
 
 
 def hub_is_unreachable() -> bool:
@@ -71,12 +72,23 @@ def weight_dtype(config: PreTrainedConfig, model_args: ModelConfig) -> torch.dty
 
 @dataclass(frozen=True)
 class Parameters:
-    """Numbers of parameters: of the model, of those that are trained, and of the largest module; bytes of one as loaded."""
+    """Numbers of parameters.
+
+    Attributes:
+        total: of the model, all experts included.
+        trained: of the model, or of LoRA.
+        largest: of the largest module.
+        bytes_each: of one as it is loaded, on average.
+        active: those that a token passes through.
+        trains_experts: whether the weights of experts are trained or adapted.
+    """
 
     total: int
     trained: int
     largest: int
-    bytes_each: int = 2
+    bytes_each: float
+    active: int
+    trains_experts: bool
 
 
 def model_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
@@ -94,27 +106,46 @@ def model_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
     )
 
 
-def has_adapter(name: str, targets: str | list[str] | None) -> bool:
-    """Whether LoRA on these targets adapts the linear layer with this name, as PEFT decides."""
-    if not targets or targets == "all-linear":
-        return name != "lm_head"
-    if isinstance(targets, str):  # a pattern
-        return bool(re.fullmatch(targets, name))
-    return any(name == target or name.endswith(f".{target}") for target in targets)
-
-
 def count_parameters(config: PreTrainedConfig, model_args: ModelConfig) -> Parameters:
-    """Counted on a model without storage; LoRA has r rows and r columns for each linear layer that it adapts.
+    """Counted on a model without storage, LoRA by attaching it.
+
+    With `load_in_4bit` a weight of a linear layer but the head takes half a byte, and a scale in float32 for 64 of them 4 bytes
+    (QLoRA, arXiv:2305.14314, section 3, without double quantization).
 
     Raises:
-        ValueError: if Transformers has no class for the model.
+        ValueError: if Transformers has no class for the model, LoRA cannot be attached, or the config does not say how many of
+            the experts a token passes through.
     """
+    text = config.get_text_config()
     with torch.device("meta"):  # not through from_config, which under ZeRO-3 partitions parameters that have no storage
         model = model_class(config)(config)
     total = trained = sum(p.numel() for p in model.parameters())
     largest = max(sum(p.numel() for p in module.parameters(recurse=False)) for module in model.modules())
+    experts = [p for name, p in model.named_parameters() if "experts" in name and p.ndim == 3]  # (experts, …, …)
+    count, chosen = experts_per_token(text)
+    if experts and not (chosen and {len(p) for p in experts} == {count}):
+        raise ValueError(
+            f"the parameters that a token passes through can't be counted: of the {len(experts[0])} experts in a layer of "
+            f"{text.model_type}, the config names {chosen} of {count}. To train without a plan: --start_anyway."
+        )
+    idle = sum(p.numel() for p in experts) * (count - chosen) // count if experts else 0
+    bytes_each = weight_dtype(config, model_args).itemsize
+    if model_args.load_in_4bit:
+        linear = (m for name, m in model.named_modules() if isinstance(m, torch.nn.Linear) and name != "lm_head")
+        bytes_each -= (bytes_each - 1 / 2 - 4 / 64) * sum(m.weight.numel() for m in linear) / total
+    trains_experts = bool(experts)
     if model_args.use_peft:
-        named = [(name, m) for name, m in model.named_modules() if isinstance(m, torch.nn.Linear)]
-        linear = [m for name, m in named if has_adapter(name, model_args.lora_target_modules)]
-        trained = sum(model_args.lora_r * (m.in_features + m.out_features) for m in linear)
-    return Parameters(total, trained, largest, weight_dtype(config, model_args).itemsize)
+        try:
+            with torch.device("meta"):
+                model = get_peft_model(model, get_peft_config(model_args))
+        except ValueError as error:
+            raise ValueError(f"LoRA can't be attached: {error}") from None
+        trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        trains_experts = any(m.num_experts > 1 for m in model.modules() if isinstance(m, ParamWrapper))
+    return Parameters(total, trained, largest, bytes_each, total - idle, trains_experts)
+
+
+def experts_per_token(text: PreTrainedConfig) -> tuple[int, int]:
+    """The experts of a layer, and those of them that a token passes through; 0 where the config does not say."""
+    names = (("num_local_experts", "num_experts", "n_routed_experts"), ("num_experts_per_tok", "top_k_experts"))
+    return tuple(next((n for name in options if (n := getattr(text, name, None))), 0) for options in names)

@@ -17,10 +17,13 @@ import numpy as np
 import torch
 from accelerate.utils import gather_object, is_peft_model
 from peft.tuners.lora import LoraLayer
+from peft.tuners.lora.layer import ParamWrapper
+from peft.utils.integrations import dequantize_bnb_weight, get_bnb_param_type
 from safetensors import SafetensorError
 from torch.utils.data import Sampler
 from transformers import PreTrainedModel
 from transformers.core_model_loading import revert_weight_conversion
+from trl.generation import vllm_generation
 from trl.trainer.utils import RepeatSampler
 
 from puzzles.difficulty import BANDS
@@ -39,6 +42,8 @@ from recipes.checkpoints import (
 from recipes.muon import MuonAdamW
 from recipes.packing import PackedGRPOTrainer
 from rewards.thinking import opens_thinking, without_thinking
+
+vllm_generation.is_bitsandbytes_available = lambda: False  # nor is it in vLLM since 0.28: it gets the weights in 16 bits
 
 
 class EpochSampler(RepeatSampler):
@@ -101,6 +106,10 @@ class PuzzleTrainer(PackedGRPOTrainer):
         self.learning_rate_factor = 1.0  # of the current generation
         self.held_out_scores: list[tuple] = []  # of each puzzle of an evaluation: band; mean, best and variance of its samples
         super().__init__(*args, **kwargs)
+        if getattr(self.model, "is_loaded_in_4bit", False):  # TRL trains the adapter in bfloat16, where most updates are lost
+            for parameter in self.model.parameters():
+                if parameter.requires_grad:
+                    parameter.data = parameter.data.float()
         self.best_accuracy = best_model(Path(self.args.output_dir)).get("accuracy", -1.0)  # of a run that is resumed
         lora = self.model.active_peft_config if is_peft_model(self.model) else None
         if self.use_vllm:
@@ -116,22 +125,21 @@ class PuzzleTrainer(PackedGRPOTrainer):
 
         TRL 1.16.0 gathers the whole model on every GPU instead, 61 GiB for 32B (huggingface/trl#5766).
         """
-        done = set()
-        for name, module in self.model.get_base_model().named_modules():
-            if isinstance(module, LoraLayer):
-                with self._dist.gather_params(list(module.parameters())):
-                    base = module.get_base_layer()
-                    delta = sum(module.get_delta_weight(adapter) for adapter in module.active_adapters)
-                    yield f"{name}.weight", base.weight.data + delta.to(base.weight.dtype)
-                    if base.bias is not None:
-                        yield f"{name}.bias", base.bias.data
-            elif ".base_layer" not in name and self.model.prefix not in name:
-                for parameter_name, parameter in module.named_parameters(recurse=False):
-                    if id(parameter) in done:  # tied weights: vLLM expects them once
-                        continue
-                    done.add(id(parameter))
-                    with self._dist.gather_params([parameter]):
-                        yield f"{name}.{parameter_name}", parameter.data
+        base, adapted = self.model.get_base_model(), {}
+        for module in base.modules():
+            if isinstance(module, LoraLayer):  # of a linear layer, or of one tensor of a mixture's experts
+                weight = module.get_param() if isinstance(module, ParamWrapper) else module.get_base_layer().weight
+                adapted[id(weight)] = module
+        for name, parameter in base.named_parameters():  # tied weights once, as vLLM expects them
+            if self.model.prefix in name:
+                continue
+            module = adapted.get(id(parameter))
+            own = [p for key, p in module.named_parameters() if not key.startswith("base_layer.")] if module else []
+            with self._dist.gather_params([parameter, *own]):
+                weight = dequantize_bnb_weight(parameter) if get_bnb_param_type(parameter) else parameter.data
+                if module:
+                    weight = weight + sum(map(module.get_delta_weight, module.active_adapters)).to(weight.dtype)
+                yield name.replace(".base_layer", ""), weight
 
     def create_optimizer(self, model=None) -> torch.optim.Optimizer:
         if self.optimizer is None and self.muon_learning_rate is not None:

@@ -305,7 +305,7 @@ def changed(folder):
         (("--dtype", "bfloat16", "--use_peft", "true", "--lora_modules_to_save", "embed_tokens"), "train lora_modules_to_save"),
         (("--model_init_kwargs", '{"dtype": "bfloat16"}'), "model_init_kwargs holds dtype: set the option dtype instead"),
         (("--dtype", "float32", "--bf16_full_eval", "true"), "bf16_full_eval: true would leave the trained weights in 16 bits"),
-        (("--dtype", "float32", "--load_in_4bit", "true"), "load_in_4bit: true has no effect here"),
+        (("--dtype", "float32", "--load_in_4bit", "true"), "load_in_4bit: true trains LoRA alone: set use_peft"),
     ],
 )  # fmt: skip
 def test_weights_in_16_bits_without_float32_copies_are_refused(tmp_path, train, precision, complaint):

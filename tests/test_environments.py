@@ -7,6 +7,7 @@ import subprocess
 import time
 from functools import cache
 from pathlib import Path
+from runpy import run_path
 
 import pytest
 import yaml
@@ -51,18 +52,21 @@ def solve_every_other(prompt, number):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("installed", ["inspect"], indirect=True)
-def test_inspect_evaluates_the_registered_task(installed, tmp_path):
-    with openai_server(solve_every_other) as (server, url):
-        task = ("temporal_clue/temporal_clue", "-T", "puzzles=4", "-T", "suspects=3", "-T", "wording=compact")
-        how = ("--model", "openai-api/tester/tester", "--log-dir", "logs", "--log-format", "json", "--display", "plain")
-        keys = {"TESTER_API_KEY": "x", "TESTER_BASE_URL": url}
-        run(installed / "inspect", "eval", *task, *how, cwd=tmp_path, **keys)
-    (file,) = (tmp_path / "logs").glob("*.json")
-    log = json.loads(file.read_text())
-    assert (log["status"], log["eval"]["task_registry_name"]) == ("success", "temporal_clue/temporal_clue")
-    assert {s["name"]: s["metrics"]["mean"]["value"] for s in log["results"]["scores"]}["accuracy"] == 0.5
-    assert len(set(server.prompts)) == 4
-    assert all(len(puzzle_of({"prompt": prompt})[0].setting.suspects) == 3 for prompt in server.prompts)
+def test_inspect_evaluates_the_registered_task_and_the_file(installed, tmp_path):
+    file = "source/environments/temporal_clue/inspect_task.py@temporal_clue"
+    for task, size, suspects in (("temporal_clue/temporal_clue", "suspects=3", 3), (file, "players=1,1", 2)):
+        with openai_server(solve_every_other) as (server, url):
+            which = (task, "-T", "puzzles=4", "-T", size, "-T", "wording=compact")
+            logs = tmp_path / size
+            how = ("--model", "openai-api/tester/tester", "--log-dir", logs, "--log-format", "json", "--display", "plain")
+            keys = {"TESTER_API_KEY": "x", "TESTER_BASE_URL": url}
+            run(installed / "inspect", "eval", *which, *how, cwd=tmp_path, **keys)
+        (written,) = logs.glob("*.json")
+        log = json.loads(written.read_text())
+        assert (log["status"], log["eval"]["task_registry_name"]) == ("success", task.split(".py@")[-1])
+        assert {s["name"]: s["metrics"]["mean"]["value"] for s in log["results"]["scores"]}["accuracy"] == 0.5
+        assert len(set(server.prompts)) == 4
+        assert all(len(puzzle_of({"prompt": prompt})[0].setting.suspects) == suspects for prompt in server.prompts)
 
 
 @pytest.mark.slow
@@ -141,6 +145,13 @@ def test_lm_eval_asks_fresh_puzzles_and_those_of_a_folder_and_of_the_hub(install
         api.upload_folder(repo_id="me/clue", folder_path=tmp_path / "clue", repo_type="dataset")
         assert len(set(results(puzzles=4, size={"suspects": 2}))) == 4
         assert set(results(dataset=str(tmp_path / "clue"))) == set(results(dataset="me/clue"))
+
+
+def test_lm_eval_takes_a_size_or_a_range_of_players():
+    load = run_path(str(ROOT / "environments" / "lm_eval" / "utils.py"))["load"]
+    for options, suspects in (({"size": {"suspects": 4}}, 4), ({"players": [1, 1]}, 2)):
+        rows = load(puzzles=3, wording="compact", **options)["test"]
+        assert [row["suspects"] for row in rows] == [suspects] * 3
 
 
 OPENENV = """

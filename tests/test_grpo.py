@@ -430,6 +430,7 @@ def test_a_missing_gpu_is_named(monkeypatch, capsys):
         (("--num_eval_puzzles", "100"), "800 held-out completions are not a multiple of"),
         (("--use_vllm", "true", "--vllm_mode", "server", "--vllm_server_port", "9"), "no vLLM server answers at"),
         (("--report_to", "wandb"), "report_to: wandb is not installed: pip install wandb"),
+        (("--use_peft", "true", "--load_in_4bit", "true"), "load_in_4bit: bitsandbytes is not installed: pip install bits"),
         (("--reward_weights", "1", "1", "1"), "reward_weights: .* has no effect here .*deduction_weight"),
         (("--eval_on_start", "false"), "eval_on_start: False has no effect here .*scored before training.* leave it out"),
         (("--eval_on_start", "true"), "eval_on_start: True has no effect here"),
@@ -460,6 +461,7 @@ def test_a_missing_gpu_is_named(monkeypatch, capsys):
 )
 def test_impossible_arguments_end_the_program_before_anything_is_loaded(monkeypatch, tmp_path, overrides, complaint):
     monkeypatch.setattr("recipes.checks.hub_is_unreachable", lambda: True)
+    monkeypatch.setattr("recipes.checks.find_spec", lambda name: None)
     recipe = ("--config", ROOT / "recipes" / "tiny-cpu.yaml", "--output_dir", tmp_path / "run", "--num_train_puzzles", "32")
     with pytest.raises(SystemExit, match=complaint):
         grpo.main(*parsed(monkeypatch, *recipe, *overrides))

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from transformers import Qwen2Config
+from transformers import Qwen2Config, Qwen3MoeConfig
 from trl import GRPOConfig
 
 from benchmarks.memory import RECIPES, ROOT, main, packed_rows, padded_rows, simulate
@@ -80,6 +80,27 @@ def test_the_plan_is_within_10_percent_of_the_simulation(size, layers, padded, o
     args = GRPOConfig("none", use_cpu=True, activation_checkpointing=options.get("checkpointing", True))
     longest = tokens // 2 if padded else tokens
     planned = activations(config, args, tokens, longest, "lora_r" in options, not options.get("zero3", True), padded)
+    assert planned == pytest.approx(live.peak, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("targets", "padded", "checkpointing"),
+    [
+        (["q_proj", "k_proj", "v_proj", "o_proj"], True, True),
+        pytest.param(["q_proj", "k_proj", "v_proj", "o_proj"], False, False, marks=pytest.mark.slow),
+        pytest.param("all-linear", False, True, marks=pytest.mark.slow),
+        pytest.param(None, False, True, marks=pytest.mark.slow),
+    ],
+)
+def test_so_it_is_for_a_mixture_of_experts(targets, padded, checkpointing):
+    """With LoRA on attention, on the experts too, and fully trained."""
+    values = KNOWN_CONFIGS["Qwen/Qwen3-30B-A3B-Instruct-2507"].to_dict() | {"num_hidden_layers": 4, "layer_types": None}
+    config, tokens, lora_r = Qwen3MoeConfig(**values), 8192, 32 if targets else 0
+    rows = (padded_rows if padded else packed_rows)(tokens)
+    live = simulate(config, rows, lora_r, checkpointing=checkpointing, targets=targets)
+    args = GRPOConfig("none", use_cpu=True, activation_checkpointing=checkpointing)
+    experts = not isinstance(targets, list)
+    planned = activations(config, args, tokens, tokens // 2 if padded else tokens, lora_r > 0, False, padded, experts)
     assert planned == pytest.approx(live.peak, rel=0.1)
 
 

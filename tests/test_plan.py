@@ -9,7 +9,7 @@ import pytest
 import torch
 from datasets import Dataset
 from peft import LoraConfig, get_peft_model
-from transformers import CONFIG_MAPPING, AutoModelForCausalLM, Qwen2Config
+from transformers import CONFIG_MAPPING, AutoModelForCausalLM, Qwen2Config, Qwen3MoeConfig
 from trl import GRPOConfig, ModelConfig
 
 from puzzles.dataset import build
@@ -19,7 +19,17 @@ from recipes.alarms import AlarmArguments
 from recipes.arguments import PuzzleArguments, RunArguments, parse
 from recipes.checks import lost_updates, too_long_prompts, unmatched_lora_targets, unreachable_server
 from recipes.machine import GiB, Machine
-from recipes.planner.memory import activations, disk, memory, sequence_cache, states, tokens_at_once, vllm_cache, zero3_buffers
+from recipes.planner.memory import (
+    activations,
+    disk,
+    memory,
+    sequence_cache,
+    states,
+    tokens_at_once,
+    uncountable,
+    vllm_cache,
+    zero3_buffers,
+)
 from recipes.planner.plan import KNOWN_CONFIGS, PlanArguments, main
 from recipes.pretrained import count_parameters, model_class
 from tests.packed_and_stock import HEADS
@@ -27,7 +37,8 @@ from tests.test_models import EYES, LINEAR, MODELS
 from tests.test_rehearsal import ROOT, objectives
 
 NODE = Machine("node", 8, 1, True, False, False, gpu=79.1 * GiB, cpu=1000 * GiB, disk=None)
-FULL, LORA = ModelConfig(), ModelConfig(use_peft=True, lora_r=32)
+ON_ALL_LINEAR = {"use_peft": True, "lora_r": 32, "lora_dropout": 0.0, "lora_target_modules": "all-linear"}
+FULL, LORA = ModelConfig(), ModelConfig(**ON_ALL_LINEAR)
 
 
 def config(**changes):
@@ -47,6 +58,7 @@ def config(**changes):
         ("3-14B", 14.77),
         ("3-8B", 8.19),
         ("3-4B-Instruct-2507", 4.02),
+        ("3-30B-A3B-Instruct-2507", 30.53),
         ("3.8-27B", 27.36),  # with its vision tower, 0.46; the published 27.78 have a layer more, which predicts a second token
     ],
 )
@@ -59,6 +71,45 @@ def test_lora_parameters_are_those_of_peft():
     with torch.device("meta"):
         model = get_peft_model(AutoModelForCausalLM.from_config(small), LoraConfig(r=32, target_modules="all-linear"))
     assert count_parameters(small, LORA).trained == model.get_nb_trainable_parameters()[0]
+
+
+EXPERTS = Qwen3MoeConfig(
+    hidden_size=64, intermediate_size=96, moe_intermediate_size=32, num_experts=8, num_experts_per_tok=2, head_dim=16,
+    num_attention_heads=4, num_key_value_heads=2, num_hidden_layers=3, mlp_only_layers=[1], vocab_size=100,
+)  # fmt: skip
+
+
+def test_a_token_passes_through_some_of_the_experts_only():
+    """8 experts of 3 × 64 × 32 weights in two layers of three; a token passes through 2 of them."""
+    p = count_parameters(EXPERTS, FULL)
+    assert p.total - p.active == 2 * (8 - 2) * 3 * 64 * 32
+    assert p.trains_experts
+    full = count_parameters(KNOWN_CONFIGS["Qwen/Qwen3-30B-A3B-Instruct-2507"], FULL)
+    assert full.active / 1e9 == pytest.approx(3.35, abs=0.005)  # "3.3B activated", by its model card
+    dense = count_parameters(KNOWN_CONFIGS["Qwen/Qwen3-8B"], FULL)
+    assert (dense.active, dense.trains_experts) == (dense.total, False)
+
+
+@pytest.mark.parametrize(("targets", "experts"), [("all-linear", True), (["q_proj", "k_proj", "v_proj", "o_proj"], False)])
+def test_lora_parameters_of_experts_are_those_of_peft(targets, experts):
+    """PEFT's all-linear means the experts and the router too: rank 32 for each expert, twice that for gate and up together. In
+    a dense layer among them it finds attention alone.
+    """
+    p = count_parameters(EXPERTS, ModelConfig(**ON_ALL_LINEAR | {"lora_target_modules": targets}))
+    attention = 3 * 32 * (2 * (64 + 64) + 2 * (64 + 32))
+    mixtures = 2 * 32 * (8 * (2 * (64 + 64) + (32 + 64)) + (64 + 8))
+    assert p.trained == attention + (mixtures if experts else 0)
+    assert p.trains_experts == experts
+
+
+def test_a_model_whose_sizes_the_config_does_not_say_is_refused_by_name():
+    unsaid = CONFIG_MAPPING["qwen3_moe"](**EXPERTS.to_dict() | {"num_experts_per_tok": 0})
+    with pytest.raises(ValueError, match="of the 8 experts in a layer of qwen3_moe, the config names 0 of 8"):
+        count_parameters(unsaid, FULL)
+    assert uncountable(EXPERTS) is None
+    assert (
+        uncountable(CONFIG_MAPPING["rwkv"]()) == "no num_attention_heads in its config and no num_key_value_heads in its config"
+    )
 
 
 @pytest.mark.parametrize(
@@ -215,12 +266,15 @@ def test_the_plan_counts_what_is_held_without_deepspeed():
     """Trained: 4 weight, 2 its copy under autocast, 4 gradient, 8 AdamW. Frozen, or of the reference model: as loaded."""
     shape, alone = KNOWN_CONFIGS["Qwen/Qwen2.5-1.5B-Instruct"], replace(NODE, zero3=False, processes=1)
     total = count_parameters(shape, FULL).total
-    half, single = (count_parameters(shape, ModelConfig(use_peft=True, lora_r=32, dtype=d)) for d in ("bfloat16", "float32"))
+    half, single = (count_parameters(shape, ModelConfig(**ON_ALL_LINEAR, dtype=d)) for d in ("bfloat16", "float32"))
     assert states(count_parameters(shape, FULL), alone)[0] == 18 * total
     assert states(half, alone)[0] == 2 * (total - half.trained) + 18 * half.trained
     assert states(single, alone)[0] == 4 * (total - single.trained) + 18 * single.trained
     assert states(single, replace(alone, float32_masters=True))[0] == states(half, alone)[0]
     assert states(half, replace(alone, processes=2))[0] == states(half, alone)[0] + 4 * half.trained  # DDP's buckets
+    four = count_parameters(shape, ModelConfig(use_peft=True, lora_r=32, dtype="bfloat16", load_in_4bit=True))
+    embedding = 151936 * 1536  # and the head; the rest of this model is linear layers and a few norms
+    assert four.bytes_each * total == pytest.approx(2 * embedding + (0.5 + 4 / 64) * (total - embedding), rel=1e-3)
     run = (RunArguments(), config(beta=0.04, vllm_tensor_parallel_size=1), [1000], 1200)
     held = memory(shape, count_parameters(shape, FULL), alone, *run)[0]["model states"]
     assert held.startswith(f"{(18 + 4) * total / GiB:.1f} GiB")
@@ -267,6 +321,7 @@ PLANNED = [
     ("qwen3-14b", "zero3", "OK"),
     ("qwen3.8-27b-lora", "zero3", "OK"),
     ("qwen3-8b", "zero3_offload", "OK"),
+    ("qwen3-30b-a3b-lora", "zero3 zero3_multinode", "OK OK"),
     ("qwen2.5-1.5b", "single_gpu ddp", "OK OK"),
     ("qwen3-4b-lora", "single_gpu ddp", "OK OK"),
 ]
@@ -317,6 +372,7 @@ LONG = "--max_completion_length 8192 --vllm_max_model_length 16384"
         ("qwen3-4b-lora", "single_gpu", "", "OK"),
         ("qwen3-4b-lora", "single_gpu", LONG, "NOT OK"),
         ("qwen3-4b-lora", "single_gpu", "--generation_batch_size 1600", "NOT OK"),
+        ("qwen3-4b-lora", "single_gpu", f"{LONG} --load_in_4bit true --vllm_gpu_memory_utilization 0.63", "OK"),
         ("qwen3-4b-lora", "ddp", LONG, "NOT OK"),
         *(("qwen3-4b-lora", "ddp", f"{LONG} --vllm_tensor_parallel_size 2 --num_processes {n}", "OK") for n in (2, 4, 8)),
         ("qwen2.5-14b-lora", "zero3", "--packed_tokens 8192 --vllm_tensor_parallel_size 8", "OK"),
@@ -367,6 +423,9 @@ def test_what_24_gb_have_room_for(plan, dataset, recipe, machine, arguments, ver
         (("--optimizer_steps", "0"), "optimizer_steps: 0 is too few: use 1 or more."),
         (("--vllm_tensor_parallel_size", "0"), "vllm_tensor_parallel_size: 0 is too few"),
         (("--machines", "accelerate_configs/single_gpu.yaml"), "dtype: bfloat16 would train all weights in bfloat16"),
+        (("--load_in_4bit", "true"), "load_in_4bit: true trains LoRA alone: set use_peft: true"),
+        (("--load_in_4bit", "true", "--use_peft", "true"), "load_in_4bit: true does not work with DeepSpeed"),
+        (("--load_in_8bit", "true", "--use_peft", "true"), "load_in_8bit: true was never tried here: use load_in_4bit"),
     ],
 )
 def test_a_plan_that_will_not_do_fails(plan, dataset, arguments, complaint):

@@ -11,12 +11,13 @@ from rewards.accuracy import accuracy
 
 def load(
     dataset: str | None = None, puzzles: int = 64, seed: int = 0, difficulty: str | None = None, wording: str = "clear",
-    size: dict | None = None, **_,
+    players: tuple[int, int] = (1, 6), size: dict | None = None, **_,
 ) -> dict[str, Dataset]:  # fmt: skip
     """The splits of a folder or a Hub dataset, or fresh puzzles as the split `test`; the arguments come from --metadata."""
     if dataset:
         return load_splits(dataset)
-    fresh = series(seed, FRESH, difficulty=difficulty, wording=wording, size=size_of(**(size or {})))
+    options = {"size": size_of(**(size or {})), "players": tuple(players)}
+    fresh = series(seed, FRESH, difficulty=difficulty, wording=wording, **options)
     return {"test": Dataset.from_list(list(islice(fresh, puzzles)))}
 
 

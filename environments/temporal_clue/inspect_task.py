@@ -30,6 +30,7 @@ def temporal_clue(
     if dataset:
         rows, source = dataset_rows(dataset, split, puzzles)
     else:
-        fresh = series(seed, FRESH, difficulty=difficulty, wording=wording, size=size_of(**size), players=tuple(players))
+        options = {"size": size_of(**size), "players": tuple(map(int, players))}  # -T players=1,3 is ["1", "3"]
+        fresh = series(seed, FRESH, difficulty=difficulty, wording=wording, **options)
         rows, source = list(islice(fresh, puzzles)), f"fresh puzzles, seed {seed}"
     return task_of(to_samples(rows), source, samples)

@@ -1,7 +1,7 @@
 """The typed OpenEnv client of the server in openenv_server.py, and the types that the two exchange.
 
 with TemporalClueEnv(base_url="http://localhost:8000") as env:
-    puzzle = env.reset(seed=7, difficulty="hard").observation.prompt
+    puzzle = env.reset(seed=7, difficulty="medium").observation.prompt
     graded = env.step(TemporalClueAction(answer="A. Mrs. White\\nB. Rope"))
 """
 

@@ -22,7 +22,7 @@ from recipes.arguments import RunArguments
 from recipes.batch_geometry import divided_by_tokens
 from recipes.machine import GiB, Machine
 from recipes.packing import MIN_PADDING_RATIO, not_shareable
-from recipes.pretrained import Parameters
+from recipes.pretrained import Parameters, experts_per_token
 
 OVERHEAD = 4 * GiB  # CUDA context, NCCL's buffers and vLLM's CUDA graphs: an allowance, not a formula
 MARGIN = 0.05  # of a GPU's memory that has to stay free, for what PyTorch's allocator can't use and the estimates miss
@@ -55,12 +55,17 @@ def zero3_buffers(p: Parameters) -> tuple[float, float]:
 
 
 def uncountable(config: PreTrainedConfig) -> str | None:
-    """What a text model has that the arithmetic here does not know: layers of another kind, or compressed keys and values."""
+    """What a text model has that the arithmetic here does not know: layers of another kind, compressed keys and values, or no
+    value in its config for a size.
+    """
     kinds = {*(getattr(config, "layer_types", None) or ["full_attention"])} - {"full_attention", "sliding_attention"}
     if hasattr(config, "linear_num_value_heads"):
         kinds -= {"linear_attention"}  # a gated delta rule
     latent = ["latent attention"] if getattr(config, "kv_lora_rank", None) else []
-    return " and ".join(latent + [f"layers of {kind}" for kind in sorted(kinds)]) or None
+    sizes = ["hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "vocab_size"]
+    sizes += [] if experts_per_token(config)[0] else ["intermediate_size"]
+    unsaid = [f"no {size} in its config" for size in sizes if not getattr(config, size, None)]
+    return " and ".join(latent + [f"layers of {kind}" for kind in sorted(kinds)] + unsaid) or None
 
 
 def linear_size(config: PreTrainedConfig) -> tuple[int, int]:
@@ -106,6 +111,7 @@ def activations(
     lora: bool = False,
     autocast: bool = False,
     padded: bool = True,
+    trains_experts: bool = True,
 ) -> float:
     """Peak bytes of the forward and backward of this many tokens, beyond weights and complete gradients.
 
@@ -117,6 +123,9 @@ def activations(
                               4 a   queries, and the output of attention
         Qwen3                 4 a + 4 kv   queries and keys (kv: all key heads) in float32, for their norms
                               4 a   padded: keys and values, repeated for each query head. Packed: those of all segments
+        experts               6 i + 8 h for each that a token passes through, in place of 12 i: gate and up, SiLU; the input,
+                              and the output as it is, weighted and sorted by token. 8 i + 10 h where experts are trained
+        experts, with LoRA    their weights in a layer, with the adapter added
         padded                3     bytes for each pair of positions in a row: the mask, and what cuDNN gets of it
         LoRA in float32      14 i + 30 h in place of 12 i + 18 h: each linear layer casts its input
         all in float32       12 i + 26 h, and layers' inputs in float32, under autocast
@@ -132,8 +141,9 @@ def activations(
         lora: whether only adapters are trained.
         autocast: whether the trained weights are in float32, as without DeepSpeed.
         padded: whether they are in rows; otherwise they are packed, and segments attend to at most twice as many keys.
+        trains_experts: whether the experts of a mixture are trained, or LoRA adapts them.
     """
-    h, i = config.hidden_size, config.intermediate_size
+    h, i = config.hidden_size, getattr(config, "intermediate_size", None) or 0
     a, kv = (heads * head_size(config) for heads in (config.num_attention_heads, config.num_key_value_heads))
     mask = 3 * tokens / -(-tokens // longest) if padded else 0
     head_norms = 4 * (a + kv) if config.model_type.startswith("qwen3") else 0
@@ -142,15 +152,22 @@ def activations(
     if values:  # the larger of both kinds of layer; rows are not packed
         mixer = max(6 * a + mixer, 21 * values + 8 * keys + mask / 3)
     float32 = autocast and not lora
-    layer = 14 * i + 30 * h if lora and autocast else 12 * i + (26 if float32 else 18) * h
-    layer = tokens * (layer + mixer)
+    mlp, kept_mlp, adapted = (14 if lora and autocast else 12) * i, 8 * i, 0
+    experts, chosen = experts_per_token(config)
+    if experts:
+        m = getattr(config, "moe_intermediate_size", None) or i
+        mlp = max(mlp, chosen * (8 * m + 10 * h if trains_experts else 6 * m + 8 * h))
+        kept_mlp = max(kept_mlp, chosen * (8 * m + 4 * h if trains_experts else 6 * m + 2 * h))
+        adapted = 2 * experts * 3 * h * m if lora and trains_experts else 0
+    norms = 30 if lora and autocast else 26 if float32 else 18
+    layer = tokens * (mlp + norms * h + mixer) + adapted
     gradient = 0 if lora else 2 * config.vocab_size * h  # of the head, in bfloat16
     head = 14 * tokens * h + 2 * LOGITS + (2 if float32 else 3) * gradient
     if config.tie_word_embeddings:  # the gradient of the head waits for that of the embedding
         layer += 2 * gradient if float32 else gradient
     if args.activation_checkpointing:
         return config.num_hidden_layers * (4 if float32 else 2) * h * tokens + max(layer, head)
-    kept = tokens * (8 * i + (26 if float32 else 16) * h + mixer)
+    kept = tokens * (kept_mlp + (26 if float32 else 16) * h + mixer)
     return config.num_hidden_layers * kept + max(layer - kept, head)
 
 
@@ -208,7 +225,9 @@ def memory(
         on_gpu += 2 * p.total / machine.processes if machine.zero3 else p.bytes_each * p.total
     at_once = tokens_at_once(run_args, args, longest, apart=bool(not_shareable(config, args)))
     autocast = not (machine.zero3 or machine.float32_masters)
-    activation_bytes = correction * activations(config, args, at_once, longest, p.trained < p.total, autocast)
+    activation_bytes = correction * activations(
+        config, args, at_once, longest, p.trained < p.total, autocast, trains_experts=p.trains_experts
+    )
     bucket, gathered = zero3_buffers(p) if machine.zero3 else (0, 0)
     colocated = args.use_vllm and args.vllm_mode == "colocate"
     budget = args.vllm_gpu_memory_utilization * machine.gpu if colocated else 0

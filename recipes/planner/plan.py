@@ -16,7 +16,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from transformers import Qwen2Config, Qwen3_5Config, Qwen3Config
+from transformers import Qwen2Config, Qwen3_5Config, Qwen3Config, Qwen3MoeConfig
 from trl import GRPOConfig, ModelConfig
 
 from puzzles.files import read_json
@@ -47,6 +47,11 @@ KNOWN_CONFIGS = {
     "Qwen/Qwen3-8B": Qwen3Config(
         hidden_size=4096, num_attention_heads=32, num_key_value_heads=8, head_dim=128, intermediate_size=12288,
         num_hidden_layers=36, vocab_size=151936, max_position_embeddings=40960, dtype="bfloat16",
+    ),
+    "Qwen/Qwen3-30B-A3B-Instruct-2507": Qwen3MoeConfig(
+        hidden_size=2048, num_attention_heads=32, num_key_value_heads=4, head_dim=128, intermediate_size=6144,
+        moe_intermediate_size=768, num_experts=128, num_experts_per_tok=8, norm_topk_prob=True, num_hidden_layers=48,
+        vocab_size=151936, max_position_embeddings=262144, dtype="bfloat16",
     ),
     "Qwen/Qwen3.8-27B": Qwen3_5Config(  # as Qwen3.5-27B and Qwen3.6-27B; it sees images too
         architectures=["Qwen3_5ForConditionalGeneration"], dtype="bfloat16",
@@ -121,17 +126,17 @@ def estimate(
 ) -> dict[str, str]:
     """Rows of the table: tokens, hours and dollars of an iteration, that is, a generation and its optimizer steps.
 
-    FLOPs per parameter and token: 2 for a forward, 4 for a backward (2 where the weights are frozen; Kaplan et al. 2020,
-    arXiv:2001.08361), and one more forward each for the old log-probabilities and for activation checkpointing. Where samples
-    share a prompt (`shared`), it counts once in each optimizer step that has any of them. Every sample is assumed to have an
-    advantage. Stock TRL's padding comes on top, and so do evaluations.
+    FLOPs per token and parameter that it passes through: 2 for a forward, 4 for a backward (2 where the weights are frozen;
+    Kaplan et al. 2020, arXiv:2001.08361), and one more forward each for the old log-probabilities and for activation
+    checkpointing. Where samples share a prompt (`shared`), it counts once in each optimizer step that has any of them. Every
+    sample is assumed to have an advantage. Stock TRL's padding comes on top, and so do evaluations.
     """
     prompts = args.generation_batch_size
     if shared:
         prompts = min(prompts, prompts // args.num_generations * geometry.optimizer_steps)
     tokens = prompts * prompt + args.generation_batch_size * plan.completion_tokens
     flops = 2 + 2 + 2 * args.activation_checkpointing + (4 if p.trained == p.total else 2)
-    training = flops * p.total * tokens / (machine.processes * plan.peak_tflops * 1e12 * plan.mfu)
+    training = flops * p.active * tokens / (machine.processes * plan.peak_tflops * 1e12 * plan.mfu)
     generating = args.generation_batch_size * plan.completion_tokens / (machine.processes * plan.generation_speed)
     hours = (training + generating) / 3600
     iterations = args.max_steps * geometry.gradient_accumulation_steps / geometry.steps_per_generation
@@ -150,10 +155,10 @@ def use_measured(plan: PlanArguments, parameters: int) -> tuple[float, str]:
     """Put what recipes/smoke_gpu.py measured into the plan's `mfu` and `generation_speed`.
 
     The smoke test states the FLOPs of the gradient, 6 per parameter and token; with activation checkpointing 8 are computed.
-    Generation is taken to be slower in proportion to the parameters.
+    Generation is taken to be slower in proportion to the parameters that a token passes through.
 
     Args:
-        parameters: of the model that is planned.
+        parameters: those of the model that is planned.
 
     Returns:
         Measured activations, as a multiple of those estimated, and what was measured, in words.
@@ -224,10 +229,11 @@ def main(
     correction, source = 1.0, "Assumed, not measured"
     if plan.measured:
         try:
-            correction, source = use_measured(plan, parameters.total)
+            correction, source = use_measured(plan, parameters.active)
         except ValueError as error:
             sys.exit(f"recipes/planner/plan.py: measured: {error}")
-    print(f"{name}: {parameters.total / 1e9:.2f} B parameters, {parameters.trained / 1e9:.2f} B trained")
+    active = f", {parameters.active / 1e9:.2f} B of them for a token" if parameters.active < parameters.total else ""
+    print(f"{name}: {parameters.total / 1e9:.2f} B parameters{active}, {parameters.trained / 1e9:.2f} B trained")
     sample = ", a sample (make dataset makes all of them)" if sampled else ""
     counted = "tokenized" if tokenizer else "an upper bound from their characters: the tokenizer can't be reached"
     print(f"{len(lengths):,} prompts{sample}: {mean:,.0f} tokens on average, {max(lengths):,} at most ({counted})")
