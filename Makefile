@@ -36,7 +36,7 @@ install-gpu: .venv/gpu ## Set up .venv for a machine with CUDA GPUs (FORCE=1: fo
 train-tiny: .venv/cpu ## Train a tiny model on the CPU and score it before and after (SEED=0)
 	OMP_NUM_THREADS=2 $(BIN)/python recipes/tiny/train_tiny.py --seed $(SEED)
 
-train-smol: .venv/cpu ## Train a real language model, SmolLM2-135M-Instruct, on a GPU or the CPU (SEED=0 ARGS="--samples 4")
+train-smol: $(if $(shell command -v nvidia-smi),.venv/gpu,.venv/dev) ## Train a real language model, SmolLM2-135M-Instruct, on a GPU or the CPU (SEED=0 ARGS="--samples 4")
 	$(BIN)/python recipes/smollm2/train_smol.py --seed $(SEED) $(ARGS)
 
 train-detective: $(if $(shell command -v nvidia-smi),.venv/gpu,.venv/dev) ## Train that model on the published size mix, for one H100 (PUBLISHED=val.json SEED=0 ARGS="--demonstrations 300")

@@ -169,15 +169,11 @@ def worst(rows: int, prompt: int, completion: int) -> dict:
 
 
 def prepare_vllm(dtype: str) -> None:
-    """On a CPU, let the trainer's weights be loaded into vLLM's CPU build, which computes in `dtype`; as tests/on_cpu.py."""
+    """On a CPU, let the trainer's weights be loaded into vLLM, which computes in `dtype`."""
     if not GPU:
-        import functools
+        from recipes import vllm_cpu
 
-        import vllm._custom_ops
-        from trl.generation import vllm_generation
-
-        vllm._custom_ops._supports_onednn = False
-        vllm_generation.LLM = functools.partial(vllm_generation.LLM, dtype=dtype, block_size=32)  # a GPU has 16
+        vllm_cpu.prepare(dtype=dtype, block_size=32)  # a GPU has 16
 
 
 def prefill(prompts: int, prompt: int, group: int) -> dict:

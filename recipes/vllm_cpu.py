@@ -1,8 +1,8 @@
-"""vLLM's CPU build, generating for a trainer in the same process (`vllm_mode: colocate`), which needs two workarounds.
+"""vLLM's CPU build, generating for the trainer in the same process (`vllm_mode: colocate`), which needs two workarounds.
 
-That build repacks the weights of linear layers for speed (oneDNN, AMX, zentorch), after which the trainer's weights can no
-longer be loaded into them: here they are not repacked. And TRL has no option for the precision in which vLLM computes: here it
-is the trainer's own. `make rehearse` and `make train-smol` run it; import it only where vLLM is installed.
+That build repacks the weights of linear layers, convolutions and experts for speed (oneDNN, AMX, zentorch), after which the
+trainer's can no longer be loaded into them: here they are not repacked. And TRL has no option for the precision in which vLLM
+computes: here it is the trainer's own. Import this only where vLLM is installed; on a GPU none of it is needed.
 """
 
 from __future__ import annotations
@@ -12,32 +12,51 @@ import os
 import torch
 from trl.generation import vllm_generation
 from vllm import LLM
+from vllm._custom_ops import cpu_prepack_moe_weight
 from vllm.model_executor.layers import utils
+from vllm.model_executor.layers.fused_moe.experts.cpu_moe import CPUUnquantizedExperts
 from vllm.model_executor.layers.linear import LinearBase
+from vllm.platforms.cpu import CpuPlatform
 
 ENVIRONMENT = {  # unless set
     "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB; the default is half of the machine's memory
-    "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # leave the trainer all threads
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # else it leaves the trainer one core
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     "TORCH_COMPILE_DISABLE": "1",
 }
-repack = utils.dispatch_cpu_unquantized_gemm
 
 
 def prepare(**options) -> None:
-    """Have TRL start vLLM on the CPU with these options, in addition to TRL's own."""
+    """Have TRL start vLLM with these options in addition to its own, so that it can be given weights."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     utils.dispatch_cpu_unquantized_gemm = keep
-    vllm_generation.LLM = lambda **others: start(**others | options)
+    keep_convolutions()
+    keep_experts()
+    vllm_generation.LLM = lambda **others: start(**others, **options)
 
 
 def keep(layer: torch.nn.Module, remove_weight: bool) -> None:
-    """Use PyTorch's own matrix product instead of vLLM's choice with repacked weights."""
+    """Use PyTorch's own matrix product and convolution instead of vLLM's choice with repacked weights."""
     if layer.weight.ndim == 2:
         layer.cpu_linear = torch.nn.functional.linear
-    else:  # a convolution, whose kernel needs packed weights
-        repack(layer, remove_weight)
+
+
+def keep_convolutions() -> None:
+    """Have vLLM take PyTorch's convolution, as on a CPU without AVX512-BF16, for which its own repacks and knows no float32."""
+    CpuPlatform.import_kernels = lambda *_: None  # they are loaded, and those for such a CPU would be loaded beside them
+    torch.cpu._is_avx512_bf16_supported = lambda: False
+
+
+def keep_experts() -> None:
+    """Have the experts' weights packed for their kernel whenever it runs, not once: what is loaded later would be lost."""
+    apply = CPUUnquantizedExperts.apply
+
+    def pack_and_apply(self, *, w1: torch.Tensor, w2: torch.Tensor, **arguments) -> None:
+        apply(self, w1=cpu_prepack_moe_weight(w1, self.isa), w2=cpu_prepack_moe_weight(w2, self.isa), **arguments)
+
+    CPUUnquantizedExperts.apply = pack_and_apply
+    CPUUnquantizedExperts.process_weights_after_loading = lambda self, layer: None
 
 
 def product_of(layer: LinearBase) -> str:

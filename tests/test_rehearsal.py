@@ -186,14 +186,14 @@ def test_zero3_on_two_processes_trains_saves_and_after_kill_9_goes_on_as_if_unin
 
 REPACKED = """
 import sys
-from tests import on_cpu
+from recipes import vllm_cpu
 from vllm.model_executor.layers import utils
 
 utils.check_cpu_sgl_kernel = lambda *_: sys.argv[1] == "amx"  # as a CPU with AMX answers for bfloat16, and one without
-for dispatch in (utils.dispatch_cpu_unquantized_gemm, on_cpu.keep):
+for dispatch in (utils.dispatch_cpu_unquantized_gemm, vllm_cpu.keep):
     utils.dispatch_cpu_unquantized_gemm = dispatch
     try:
-        on_cpu.start(model="recipes/tiny/tiny-base", dtype="bfloat16", enforce_eager=True, max_model_len=512)
+        vllm_cpu.start(model="recipes/tiny/tiny-base", dtype="bfloat16", enforce_eager=True, max_model_len=512)
         print("started")
     except RuntimeError as error:
         print(error)
@@ -222,7 +222,7 @@ def test_vllm_follows_the_weights(dataset, tmp_path):
     vLLM over two processes, as on a node of GPUs. In the control vLLM keeps its first weights, and the check fails.
     """
     both = ("--vllm_tensor_parallel_size", "2")
-    rehearse(dataset, tmp_path / "run", *both, script="tests/on_cpu.py")
+    rehearse(dataset, tmp_path / "run", *both)
     assert all(0.999 < least <= greatest < 1.001 for least, greatest in ratios(tmp_path / "run"))
 
     control = rehearse(
@@ -248,7 +248,7 @@ def test_in_bfloat16_as_on_gpus(dataset, tmp_path, config, recipe):
     """Weights in bfloat16, float32 in the optimizer, its settings as published, and checkpoints of the size that is planned."""
     precision = ("--dtype", "bfloat16", "--bf16", "true", "--vllm_tensor_parallel_size", "2", "--learning_rate", "6e-6")
     launch = ("--mixed_precision", "bf16", "--num_processes", "2")
-    rehearse(dataset, tmp_path / "run", *precision, recipe=recipe, script="tests/on_cpu.py", config=config, launch=launch)
+    rehearse(dataset, tmp_path / "run", *precision, recipe=recipe, config=config, launch=launch)
     steps, _ = history(tmp_path / "run")
     assert all(log["learning_rate"] == 6e-6 for log in steps.values())
     assert all(log.get("sampling/sampling_logp_difference/mean", 0) < 0.02 for log in steps.values())
@@ -364,11 +364,10 @@ def test_vllm_follows_models_of_other_classes(tmp_path, name, tolerance, too_sma
 @pytest.mark.slow
 @needs_vllm
 def test_with_vllm_a_killed_run_goes_on_as_if_uninterrupted(dataset, tmp_path):
-    where = {"config": "cpu", "script": "tests/on_cpu.py"}
     overrides = ("--vllm_tensor_parallel_size", "1", "--max_steps", "10")
-    rehearse(dataset, tmp_path / "whole", *overrides, **where)
-    kill_after(6, dataset, tmp_path / "cut", *overrides, **where)
-    rehearse(dataset, tmp_path / "cut", *overrides, **where)
+    rehearse(dataset, tmp_path / "whole", *overrides, config="cpu")
+    kill_after(6, dataset, tmp_path / "cut", *overrides, config="cpu")
+    rehearse(dataset, tmp_path / "cut", *overrides, config="cpu")
     assert_same(tmp_path / "cut", tmp_path / "whole", after=6)
 
 
@@ -382,7 +381,7 @@ def test_two_nodes(dataset, tmp_path):
     for rank in "01":
         node = command(
             dataset, tmp_path / "run", "--vllm_tensor_parallel_size", "1", config="zero3_multinode", recipe="qwen2.5-32b",
-            script="tests/on_cpu.py", launch=(*where, "--machine_rank", rank, "--mixed_precision", "no"),
+            launch=(*where, "--machine_rank", rank, "--mixed_precision", "no"),
         )  # fmt: skip
         nodes.append(subprocess.Popen(node, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT))
     outputs = [node.communicate(timeout=900)[0].decode() for node in nodes]
@@ -398,9 +397,7 @@ def test_every_known_objective(dataset, tmp_path, name):
     """With the options from the table in docs/training.md, a generation's two steps on two processes: ZeRO-3 and vLLM."""
     options = objectives()[name]
     given = [f"--{key}={value}" for key, value in options.items()]
-    rehearse(
-        dataset, tmp_path / "run", "--vllm_tensor_parallel_size", "2", "--max_steps", "2", *given, script="tests/on_cpu.py"
-    )
+    rehearse(dataset, tmp_path / "run", "--vllm_tensor_parallel_size", "2", "--max_steps", "2", *given)
     recorded = json.loads((tmp_path / "run" / "run.json").read_text())
     assert {key: recorded[key] for key in options} == options
     assert all(0.999 < least <= greatest < 1.001 for least, greatest in ratios(tmp_path / "run", generations=3))
@@ -412,9 +409,8 @@ def test_every_known_objective(dataset, tmp_path, name):
 @pytest.mark.slow
 @needs_vllm
 def test_kl_holds_the_model_back(dataset, tmp_path):
-    one = {"config": "cpu", "script": "tests/on_cpu.py"}
     for beta in ("0.04", "10"):
-        rehearse(dataset, tmp_path / beta, "--vllm_tensor_parallel_size", "1", "--beta", beta, **one)
+        rehearse(dataset, tmp_path / beta, "--vllm_tensor_parallel_size", "1", "--beta", beta, config="cpu")
     weak, strong = (history(tmp_path / beta)[0] for beta in ("0.04", "10"))
     assert weak[1]["kl"] == pytest.approx(0, abs=1e-5)  # the model is still its own reference
     assert 0 < strong[6]["kl"] < weak[6]["kl"] / 2
@@ -426,10 +422,9 @@ def test_a_completion_that_goes_round_in_circles_is_ended(dataset, tmp_path):
     """Allowed one token only, the model repeats it forever; the recipe's own setting ends it after 24 of the 160."""
     recipe = yaml.safe_load((ROOT / "recipes" / "qwen2.5-14b.yaml").read_text())
     stuck = json.dumps(recipe["generation_kwargs"] | {"allowed_token_ids": [300]})
-    one = {"config": "cpu", "script": "tests/on_cpu.py"}
     for output, kwargs in (("detected", stuck), ("endless", '{"allowed_token_ids": [300]}')):
         overrides = ("--vllm_tensor_parallel_size", "1", "--max_steps", "2", "--generation_kwargs", kwargs)
-        rehearse(dataset, tmp_path / output, *overrides, **one)
+        rehearse(dataset, tmp_path / output, *overrides, config="cpu")
     detected, endless = (history(tmp_path / output)[0][1] for output in ("detected", "endless"))
     assert detected["completions/max_length"] == recipe["generation_kwargs"]["repetition_detection"]["min_count"]
     assert endless["completions/min_length"] == 160

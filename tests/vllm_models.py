@@ -20,7 +20,6 @@ from puzzles.files import write_json
 from recipes import grpo
 from recipes.alarms import AlarmArguments
 from recipes.arguments import PuzzleArguments, RunArguments, parse
-from tests import on_cpu
 from tests.packed_and_stock import random_model
 from tests.test_models import MODELS
 
@@ -71,7 +70,6 @@ def main(name: str, folder: str, *options: str) -> None:
     path, ratio = random_model(folder, **MODELS[name] | sizes), "sampling/importance_sampling_ratio/"
     AutoTokenizer.from_pretrained("recipes/tiny/tiny-base").save_pretrained(path)
     unchanged = create_model_from_path(path, dtype="float32")  # before vLLM patches its class
-    on_cpu.prepare("bfloat16" if "bfloat16" in options else "float32")
 
     def report(trainer, *_) -> None:
         log = trainer.state.log_history

@@ -49,7 +49,7 @@ DETECTIVE, DETECTIVE_RUNS = "smollm2-135m-published", ROOT / "outputs" / "detect
 WARM_START_STEPS, _, STAGE = read_options(ROOT / "recipes" / "smollm2-135m-sft.yaml")["stages"][0].partition(":")
 # vLLM's CPU build computes each prompt once: 64 samples of 160 tokens take 53 s of one core, and 200 without it. It computes in
 # bfloat16 as the trainer does, so its probabilities are taken as the trainer's, which saves a forward.
-VLLM_ON_A_CPU = "--use_vllm true --vllm_mode colocate --vllm_importance_sampling_correction false".split()
+VLLM_ON_A_CPU = ["--use_vllm", "true", "--vllm_mode", "colocate", "--vllm_importance_sampling_correction", "false"]
 CONTROL_STEPS = 1500  # on a GPU, where it runs beside GRPO and should take no less time
 PUBLISHED = "https://github.com/bradhilton/temporal-clue/blob/main/puzzles/val.json"
 MODELS = {
