@@ -313,7 +313,9 @@ def mixture(tmp_path_factory):
     ("config", "changes"),
     [
         pytest.param("zero3_cpu", ("--vllm_tensor_parallel_size", "2"), marks=needs_deepspeed),
-        ("cpu", ("--vllm_tensor_parallel_size", "1", "--lora_target_modules", "all-linear")),
+        pytest.param(
+            "zero3_cpu", ("--vllm_tensor_parallel_size", "2", "--lora_target_modules", "all-linear"), marks=needs_deepspeed
+        ),
         ("cpu", ("--vllm_tensor_parallel_size", "1", "--dtype", "bfloat16", "--bf16", "true")),
     ],
     ids=["attention", "experts", "bfloat16"],
