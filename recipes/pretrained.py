@@ -128,7 +128,7 @@ def count_parameters(config: PreTrainedConfig, model_args: ModelConfig) -> Param
             f"the parameters that a token passes through can't be counted: of the {len(experts[0])} experts in a layer of "
             f"{text.model_type}, the config names {chosen} of {count}. To train without a plan: --start_anyway."
         )
-    idle = sum(p.numel() for p in experts) * (count - chosen) // count if experts else 0
+    inactive = sum(p.numel() for p in experts) * (count - chosen) // count if experts else 0
     bytes_each = weight_dtype(config, model_args).itemsize
     if model_args.load_in_4bit:
         linear = (m for name, m in model.named_modules() if isinstance(m, torch.nn.Linear) and name != "lm_head")
@@ -142,7 +142,7 @@ def count_parameters(config: PreTrainedConfig, model_args: ModelConfig) -> Param
             raise ValueError(f"LoRA can't be attached: {error}") from None
         trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
         trains_experts = any(m.num_experts > 1 for m in model.modules() if isinstance(m, ParamWrapper))
-    return Parameters(total, trained, largest, bytes_each, total - idle, trains_experts)
+    return Parameters(total, trained, largest, bytes_each, total - inactive, trains_experts)
 
 
 def experts_per_token(text: PreTrainedConfig) -> tuple[int, int]:

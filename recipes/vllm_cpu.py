@@ -19,7 +19,7 @@ from vllm.model_executor.layers.linear import LinearBase
 from vllm.platforms.cpu import CpuPlatform
 
 ENVIRONMENT = {  # unless set
-    "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB; the default is half of the machine's memory
+    "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # else it leaves the trainer one core
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     "TORCH_COMPILE_DISABLE": "1",
