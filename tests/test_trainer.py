@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from datasets import Dataset
 from torch.utils._python_dispatch import TorchDispatchMode
 from trl import GRPOTrainer
@@ -231,8 +232,16 @@ def test_an_evaluation_counts_each_puzzle_once_and_knows_its_best_sample(difficu
     assert logged == {"loss": 1.0, "eval_accuracy/easy": 0.5, "eval_accuracy_error/easy": error, "eval_sampling_error": error}
 
 
+@pytest.fixture
+def new_accelerator_state():
+    """Accelerate keeps one precision per process, and tests that ran earlier have set it."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
 @pytest.mark.parametrize("use_vllm", [False, True])
-def test_weights_are_cast_once_for_all_tokens_of_a_generation(use_vllm, monkeypatch):
+def test_weights_are_cast_once_for_all_tokens_of_a_generation(use_vllm, monkeypatch, new_accelerator_state):
     """Each forward is wrapped in an autocast, whose cache of cast weights is dropped with the outermost one. Not around vLLM,
     where it would round the merged LoRA weights.
     """
