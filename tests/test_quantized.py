@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 from recipes.trainer import PuzzleTrainer, as_in_checkpoints
 from tests import packed_and_stock
 
-pytestmark = pytest.mark.skipif(not find_spec("bitsandbytes"), reason="bitsandbytes is not installed")
+pytestmark = pytest.mark.skipif(not find_spec("bitsandbytes"), reason="needs pip install bitsandbytes")
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ SIZES = f"{TINY} {PUZZLES} {BATCHES} {VLLM} {STEPS}".split()
 NO_VLLM = ("--use_vllm", "false")
 
 needs_vllm = pytest.mark.skipif(not find_spec("vllm"), reason="vLLM is not installed (make .venv/dev, on Linux)")
-needs_bitsandbytes = pytest.mark.skipif(not find_spec("bitsandbytes"), reason="bitsandbytes is not installed")
+needs_bitsandbytes = pytest.mark.skipif(not find_spec("bitsandbytes"), reason="needs pip install bitsandbytes")
 needs_deepspeed = pytest.mark.skipif(
     not (find_spec("deepspeed") and shutil.which("c++")),
     reason="DeepSpeed (Linux only) or the C++ compiler it needs is missing",
