@@ -1,7 +1,6 @@
 """LoRA on a model in 4 bits (`load_in_4bit`): the packed gradient is stock TRL's, and vLLM gets the model that is trained."""
 
 from functools import partial
-from importlib.util import find_spec
 
 import pytest
 import torch
@@ -9,8 +8,9 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 from recipes.trainer import PuzzleTrainer, as_in_checkpoints
 from tests import packed_and_stock
+from tests.test_rehearsal import needs_bitsandbytes
 
-pytestmark = pytest.mark.skipif(not find_spec("bitsandbytes"), reason="needs pip install bitsandbytes")
+pytestmark = needs_bitsandbytes
 
 
 @pytest.fixture

@@ -47,7 +47,6 @@ def smollm2():
 def overrides(smollm2, monkeypatch):
     """Options of a run of the recipe that is as short as possible, on two threads."""
     monkeypatch.setitem(test_rehearsal.ENVIRONMENT, "OMP_NUM_THREADS", "2")
-    monkeypatch.setitem(test_rehearsal.ENVIRONMENT, "VLLM_CPU_OMP_THREADS_BIND", "nobind")  # vLLM would leave them one core
     return ("--model_name_or_path", smollm2, *PUZZLES.split(), *STEPS.split())
 
 

@@ -47,9 +47,9 @@ from recipes.smollm2.weights import base_model
 RUNS = ROOT / "outputs" / "smollm2"
 DETECTIVE, DETECTIVE_RUNS = "smollm2-135m-published", ROOT / "outputs" / "detective"
 WARM_START_STEPS, _, STAGE = read_options(ROOT / "recipes" / "smollm2-135m-sft.yaml")["stages"][0].partition(":")
-# vLLM's CPU build computes each prompt once: 64 samples of 160 tokens take 53 s of one core, and 200 without it. It computes in
-# bfloat16 as the trainer does, so its probabilities are taken as the trainer's, which saves a forward.
-VLLM_ON_A_CPU = ["--use_vllm", "true", "--vllm_mode", "colocate", "--vllm_importance_sampling_correction", "false"]
+# vLLM's CPU build computes each prompt once: a step takes 124 to 130 s on two cores, and 287 without it (LOG.md). It
+# computes in bfloat16 as the trainer does, so its probabilities are taken as the trainer's, which saves a forward.
+VLLM_ON_A_CPU = ("--use_vllm", "true", "--vllm_mode", "colocate", "--vllm_importance_sampling_correction", "false")
 CONTROL_STEPS = 1500  # on a GPU, where it runs beside GRPO and should take no less time
 PUBLISHED = "https://github.com/bradhilton/temporal-clue/blob/main/puzzles/val.json"
 MODELS = {
@@ -91,7 +91,7 @@ def main() -> None:
     grpo = ("-m", "accelerate.commands.launch", "--config_file", f"accelerate_configs/{'single_gpu' if gpu else 'cpu'}.yaml")
     grpo += ("recipes/grpo.py", "--config", f"recipes/{args.recipe}.yaml", *device, *seed)
     grpo += ("--model_name_or_path", f"{models['warm_start']}", "--output_dir", f"{folder / 'grpo'}")
-    grpo += () if gpu or not find_spec("vllm") else (*VLLM_ON_A_CPU,)
+    grpo += VLLM_ON_A_CPU if not gpu and find_spec("vllm") else ()
     if detective:
         try:
             parts = published_parts(args, folder, models, warm_start, grpo)
