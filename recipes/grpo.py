@@ -53,7 +53,7 @@ from recipes.checkpoints import (
 from recipes.checks import as_text, check_run
 from recipes.data import load_puzzles, print_once
 from recipes.hub import create_repository, upload, upload_command
-from recipes.machine import this_machine
+from recipes.machine import this_machine, warn_of_slow_bfloat16
 from recipes.packing import packing_note
 from recipes.trainer import PuzzleTrainer
 from rewards.accuracy import accuracy, complete_sheet, published_accuracy, solved
@@ -90,6 +90,7 @@ def main(
         sys.exit(f"recipes/grpo.py: {error}" if first else 1)
     if first:
         print_start(checkpoint, repo)
+    warn_of_slow_bfloat16(training_args)
     alarm = AlarmCallback(alarm_args)
     trainer = make_trainer(puzzle_args, run_args, training_args, model_args, train, held_out, checkpoint, alarm)
     trainer.train(resume_from_checkpoint=checkpoint)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from puzzles.files import read_json, write_json
 from puzzles.messages import text_of
 from puzzles.tables import text_table
+from recipes.machine import has_bfloat16
 from rewards.accuracy import accuracy
 from rewards.deductions import cached_judge
 
 ROOT = Path(__file__).resolve().parents[1]
+CPU_PRECISION = ("--bf16", f"{has_bfloat16()}".lower())  # the faster one
+Generate = Callable[[Path, list[list[dict]], int, int, int], tuple[list[str], int]]  # see generate_with_transformers
 
 
 def run_parts(folder: Path, parts: dict[str, tuple[str, ...]], threads: int = 1) -> None:
@@ -80,15 +84,14 @@ def score_once(file: Path, model: Path, rows: Dataset, seed: int, *options) -> d
 
 
 def score(
-    folder: Path, rows: Dataset, seed: int, samples: int = 16, max_tokens: int = 160, device: str = "cpu", at_once: int = 400
+    folder: Path, rows: Dataset, seed: int, samples: int = 16, max_tokens: int = 160, generate: Generate | None = None
 ) -> dict:
     """How well a model does on puzzles: some samples of each at temperature 1, and one greedy completion.
 
     Args:
         samples: of each puzzle.
         max_tokens: in a completion.
-        device: on "cuda", the weights are in bfloat16; on "cpu", in float32.
-        at_once: completions that are generated together.
+        generate: writes the completions (default: `generate_with_transformers`, on the CPU).
 
     Returns:
         sampled, greedy: the mean fraction of answers right; …_interval, half the width of its 95 % interval over puzzles;
@@ -97,24 +100,10 @@ def score(
         sampled_soundness, sampled_deductions: of the first sample of each puzzle, the share of the distinct deductions stated
         that are proved, and how many it states. sampled_tokens: the mean length of a sample.
     """
-    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
-    dtype = torch.bfloat16 if device == "cuda" else torch.float32
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval().to(device)
-    torch.manual_seed(seed)
-    sampling = {"do_sample": True, "temperature": 1.0, "top_k": 0, "num_return_sequences": samples}
+    generate = generate or generate_with_transformers
     result: dict = {}
-    for decoding, each, options in (("sampled", samples, sampling), ("greedy", 1, {"do_sample": False})):
-        texts: list[str] = []
-        tokens = 0
-        for batch in tqdm(rows.batch(max(at_once // each, 1)), desc=f"{folder.parent.name}/{folder.name}: {decoding}"):
-            inputs = tokenizer.apply_chat_template(
-                batch["prompt"], add_generation_prompt=True, padding=True, return_dict=True, return_tensors="pt"
-            ).to(device)
-            with torch.inference_mode():
-                ids = model.generate(**inputs, max_new_tokens=max_tokens, **options)[:, inputs["input_ids"].shape[1] :]
-            texts += tokenizer.batch_decode(ids, skip_special_tokens=True)
-            ends = (ids == tokenizer.eos_token_id).cumsum(dim=1)  # padding may be the same token
-            tokens += int(((ends == 0) | ((ends == 1) & (ids == tokenizer.eos_token_id))).sum())
+    for decoding, each in (("sampled", samples), ("greedy", 1)):
+        texts, tokens = generate(folder, [*rows["prompt"]], seed, samples if decoding == "sampled" else 0, max_tokens)
         prompts, solutions = ([x for x in rows[name] for _ in range(each)] for name in ("prompt", "solution"))
         shares: dict[str, float] = {}
         values = np.reshape(accuracy(texts, solutions, prompts=prompts, log_metric=shares.__setitem__), (-1, each))
@@ -131,6 +120,36 @@ def score(
             result["sampled_deductions"] = verdicts.total() / len(rows)
             result["sampled_tokens"] = tokens / len(texts)
     return {name: float(value) for name, value in result.items()}
+
+
+def generate_with_transformers(
+    folder: Path, prompts: list[list[dict]], seed: int, samples: int, max_tokens: int, device: str = "cpu", at_once: int = 400
+) -> tuple[list[str], int]:
+    """Completions of each prompt, and how many tokens they have together.
+
+    Args:
+        samples: of each prompt, at temperature 1; 0 for one greedy completion.
+        device: on "cuda", the weights are in bfloat16; on "cpu", in float32.
+        at_once: completions that are generated together. Other numbers draw other samples.
+    """
+    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
+    dtype = torch.bfloat16 if device == "cuda" else torch.float32
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval().to(device)
+    options = {"do_sample": True, "temperature": 1.0, "top_k": 0, "num_return_sequences": samples}
+    options = options if samples else {"do_sample": False}
+    torch.manual_seed(seed)
+    texts, tokens, step = [], 0, max(at_once // max(samples, 1), 1)
+    title = f"{folder.parent.name}/{folder.name}: {'sampled' if samples else 'greedy'}"
+    for i in tqdm(range(0, len(prompts), step), desc=title):
+        inputs = tokenizer.apply_chat_template(
+            prompts[i : i + step], add_generation_prompt=True, padding=True, return_dict=True, return_tensors="pt"
+        ).to(device)
+        with torch.inference_mode():
+            ids = model.generate(**inputs, max_new_tokens=max_tokens, **options)[:, inputs["input_ids"].shape[1] :]
+        texts += tokenizer.batch_decode(ids, skip_special_tokens=True)
+        ends = (ids == tokenizer.eos_token_id).cumsum(dim=1)  # padding may be the same token
+        tokens += int(((ends == 0) | ((ends == 1) & (ids == tokenizer.eos_token_id))).sum())
+    return texts, tokens
 
 
 def score_table(result: dict, models: dict[str, str], samples: int = 16) -> str:

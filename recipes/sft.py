@@ -42,6 +42,7 @@ from recipes.checkpoints import check_same_run, checkpoint_to_resume, delete_che
 from recipes.data import print_once
 from recipes.demonstrations import demonstrations, from_datasets
 from recipes.hub import create_repository, upload
+from recipes.machine import warn_of_slow_bfloat16
 from recipes.muon import MuonAdamW
 from recipes.pretrained import hub_is_unreachable, load_config
 from recipes.tiny.model import TINY_SIZE, tiny_model, tiny_tokenizer
@@ -116,6 +117,7 @@ def main(args: SftArguments, training_args: SFTConfig) -> None:
         if not checkpoint:
             shutil.rmtree(unfinished, ignore_errors=True)
         sys.exit(f"recipes/sft.py: {error}" if is_main_process else 1)
+    warn_of_slow_bfloat16(training_args)
     if is_main_process:
         delete_checkpoints_except({step_of(checkpoint)}, unfinished)
         write_json(unfinished / "run.json", run)

@@ -1,6 +1,9 @@
 """Running the parts of a run, and scoring the models that come out."""
 
 import json
+import subprocess
+import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,7 +12,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from recipes.arguments import puzzles_of
 from recipes.data import fresh_puzzles
-from recipes.runs import run_parts, score
+from recipes.runs import generate_with_transformers, run_parts, score
+from tests.test_rehearsal import needs_vllm
 
 ROOT = Path(__file__).parents[1]
 BASE = ROOT / "recipes" / "tiny" / "tiny-base"
@@ -48,4 +52,24 @@ def test_tokens_end_with_the_end_of_the_text_even_where_padding_is_the_same_toke
 
 
 def test_the_number_generated_at_once_changes_no_greedy_answer(rows):
-    assert score(BASE, rows, 0, samples=2, at_once=2)["greedy"] == score(BASE, rows, 0, samples=2)["greedy"]
+    two_at_once = partial(generate_with_transformers, at_once=2)
+    assert score(BASE, rows, 0, samples=2, generate=two_at_once)["greedy"] == score(BASE, rows, 0, samples=2)["greedy"]
+
+
+@pytest.mark.slow
+@needs_vllm
+def test_vllm_writes_what_transformers_writes(rows):
+    """The same greedy completions in float32, and as many samples as asked for, not all alike."""
+    code = (
+        "import json, sys; from pathlib import Path; from recipes import vllm_cpu\n"
+        "vllm_cpu.has_bfloat16 = lambda: False\n"
+        "base, prompts = Path(sys.argv[1]), json.load(sys.stdin)\n"
+        "print(json.dumps([vllm_cpu.generate_with_vllm(base, prompts, 0, samples, 160) for samples in (0, 4)]))"
+    )
+    prompts = [*rows["prompt"]]
+    options = {"cwd": ROOT, "input": json.dumps(prompts), "capture_output": True, "text": True, "timeout": 600}
+    done = subprocess.run([sys.executable, "-c", code, str(BASE)], **options)
+    assert done.returncode == 0, done.stderr[-4000:]
+    greedy, sampled = json.loads(done.stdout.splitlines()[-1])
+    assert greedy == [*generate_with_transformers(BASE, prompts, 0, 0, 160)]
+    assert len(sampled[0]) == 4 * len(prompts) and len({*sampled[0]}) > len(prompts)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from puzzles.files import write_json
+from recipes.machine import has_bfloat16
 from recipes.smollm2 import train_smol
 from recipes.smollm2.score import SETS, completions_at_once
 
@@ -52,6 +53,7 @@ def test_on_a_cpu_each_part_has_the_machine_to_itself(run, tmp_path, capsys):
     assert "accelerate_configs/cpu.yaml" in parts["GRPO"]
     for part in ("warm_start", "GRPO", "control"):
         assert "--use_cpu" in parts[part]
+        assert parts[part][parts[part].index("--bf16") + 1] == ("true" if has_bfloat16() else "false")
     steps = int(parts["control"][-1].partition(":")[0])
     assert steps * 40.0 / 80 >= 300.0  # at the speed of the warm start, no less time than GRPO took
     result = json.loads((tmp_path / "result.json").read_text())

@@ -27,6 +27,7 @@ from tqdm import tqdm
 from transformers import PreTrainedConfig
 
 from puzzles.files import read_json, write_json
+from recipes.machine import has_bfloat16
 
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM 0.30.0 accepts (MaxLoRARanks, vllm/config/lora.py)
 # Features of an adapter that vLLM does not serve.
@@ -59,7 +60,9 @@ def serve(model: str, name: str, log: Path, extra_args: list[str]) -> Iterator[s
         args = ["--enable-lora", "--max-lora-rank", f"{rank}", "--lora-modules", f"{name}={folder}"]
     with suppress(OSError):  # no config: vLLM says so itself
         config, _ = PreTrainedConfig.get_config_dict(base)
-        args += ["--dtype", config.get("dtype") or config.get("torch_dtype") or "auto"]  # "auto" makes bfloat16 of float32
+        dtype = config.get("dtype") or config.get("torch_dtype") or "auto"
+        slow = dtype == "bfloat16" and not torch.cuda.is_available() and not has_bfloat16()
+        args += ["--dtype", "float32" if slow else dtype]  # "auto" makes bfloat16 of float32
     environment = dict(os.environ)
     if not torch.cuda.is_available():
         args += ["--enforce-eager"]  # compiling takes longer than it saves

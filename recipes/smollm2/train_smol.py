@@ -40,7 +40,7 @@ from puzzles.tables import text_table
 from recipes.arguments import read_options
 from recipes.checkpoints import check_same_run, read_log_history
 from recipes.evaluation.plots import learning_curve_plot, save
-from recipes.runs import ROOT, run_parts, score_table, seconds_of
+from recipes.runs import CPU_PRECISION, ROOT, run_parts, score_table, seconds_of
 from recipes.smollm2.score import SETS
 from recipes.smollm2.weights import base_model
 
@@ -48,7 +48,7 @@ RUNS = ROOT / "outputs" / "smollm2"
 DETECTIVE, DETECTIVE_RUNS = "smollm2-135m-published", ROOT / "outputs" / "detective"
 WARM_START_STEPS, _, STAGE = read_options(ROOT / "recipes" / "smollm2-135m-sft.yaml")["stages"][0].partition(":")
 # vLLM's CPU build computes each prompt once: a step takes 124 to 130 s on two cores, and 287 without it (LOG.md). It
-# computes in bfloat16 as the trainer does, so its probabilities are taken as the trainer's, which saves a forward.
+# computes in the trainer's precision, so its probabilities are taken as the trainer's, which saves a forward.
 VLLM_ON_A_CPU = ("--use_vllm", "true", "--vllm_mode", "colocate", "--vllm_importance_sampling_correction", "false")
 CONTROL_STEPS = 1500  # on a GPU, where it runs beside GRPO and should take no less time
 PUBLISHED = "https://github.com/bradhilton/temporal-clue/blob/main/puzzles/val.json"
@@ -85,7 +85,7 @@ def main() -> None:
         other = ("--seed", f"{args.seed + 1_000_000}", "--learning_rate", "1e-4", "--stages", f"{steps}:{STAGE}")
         return *sft, "--model_name_or_path", f"{models['warm_start']}", "--output_dir", f"{models['control']}", *other
 
-    seed, device = ("--seed", f"{args.seed}"), () if gpu else ("--use_cpu", "true")
+    seed, device = ("--seed", f"{args.seed}"), () if gpu else ("--use_cpu", "true", *CPU_PRECISION)
     sft = ("recipes/sft.py", "--config", f"recipes/{args.recipe}-sft.yaml", *device)
     warm_start = (*sft, *seed, "--model_name_or_path", f"{models['before']}", "--output_dir", f"{models['warm_start']}")
     grpo = ("-m", "accelerate.commands.launch", "--config_file", f"accelerate_configs/{'single_gpu' if gpu else 'cpu'}.yaml")

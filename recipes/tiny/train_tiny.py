@@ -24,7 +24,7 @@ from recipes.arguments import puzzles_of
 from recipes.checkpoints import read_log_history
 from recipes.data import fresh_puzzles
 from recipes.evaluation.plots import learning_curve_plot, save
-from recipes.runs import ROOT, run_parts, score_once, score_table, seconds_of
+from recipes.runs import CPU_PRECISION, ROOT, run_parts, score_once, score_table, seconds_of
 
 RUNS = ROOT / "outputs" / "tiny-cpu"
 BASE = ROOT / "recipes" / "tiny" / "tiny-base"
@@ -33,7 +33,7 @@ GRPO = ("-m", "accelerate.commands.launch", "--config_file", "accelerate_configs
 GRPO += ("--config", "recipes/tiny-cpu.yaml")
 CONTROL_STAGE = "760:0:1:1"  # the base's last stage goes on, for no less time than GRPO takes
 CONTROL = ("recipes/sft.py", "--config", "recipes/tiny-base.yaml", "--model_name_or_path", "recipes/tiny/tiny-base")
-CONTROL += ("--learning_rate", "5e-4", "--muon_learning_rate", "1e-3")
+CONTROL += ("--learning_rate", "5e-4", "--muon_learning_rate", "1e-3", *CPU_PRECISION)
 SCORED_PUZZLES = 400  # in the table; none of them is among those that GRPO is evaluated on during training
 SAMPLES = 16  # of each
 MODELS = {"base": "base model", "after": "after GRPO", "control": "control: more imitation"}
