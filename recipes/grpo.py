@@ -53,6 +53,7 @@ from recipes.checkpoints import (
 from recipes.checks import as_text, check_run
 from recipes.data import load_puzzles, print_once
 from recipes.hub import create_repository, upload, upload_command
+from recipes.lm_head import fast_lm_head
 from recipes.machine import this_machine, warn_of_slow_bfloat16
 from recipes.packing import packing_note
 from recipes.trainer import PuzzleTrainer
@@ -93,7 +94,8 @@ def main(
     warn_of_slow_bfloat16(training_args)
     alarm = AlarmCallback(alarm_args)
     trainer = make_trainer(puzzle_args, run_args, training_args, model_args, train, held_out, checkpoint, alarm)
-    trainer.train(resume_from_checkpoint=checkpoint)
+    with fast_lm_head(trainer.model.config.get_text_config().vocab_size):
+        trainer.train(resume_from_checkpoint=checkpoint)
     save_result(trainer, alarm, output_dir, run_args.final, repo)
 
 

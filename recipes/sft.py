@@ -19,15 +19,12 @@ import json
 import os
 import shutil
 import sys
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import pyarrow.compute as pc
 import torch
-import trl.trainer.utils
 from accelerate import PartialState
 from datasets import Dataset
 from safetensors import SafetensorError
@@ -42,12 +39,12 @@ from recipes.checkpoints import check_same_run, checkpoint_to_resume, delete_che
 from recipes.data import print_once
 from recipes.demonstrations import demonstrations, from_datasets
 from recipes.hub import create_repository, upload
+from recipes.lm_head import fast_lm_head
 from recipes.machine import warn_of_slow_bfloat16
 from recipes.muon import MuonAdamW
 from recipes.pretrained import hub_is_unreachable, load_config
 from recipes.tiny.model import TINY_SIZE, tiny_model, tiny_tokenizer
 
-LARGE_VOCABULARY = 10_000  # tokens; the tiny model, with hundreds, is left to TRL as it is
 MAY_CHANGE = (  # when a run is resumed: options that begin like this
     *("output_dir", "logging", "log_", "save_", "report", "run_name", "disable_tqdm", "hub", "push"),
     *("activation_checkpointing", "dataset_num_proc", "dataloader", "local_rank"),
@@ -122,7 +119,7 @@ def main(args: SftArguments, training_args: SFTConfig) -> None:
         delete_checkpoints_except({step_of(checkpoint)}, unfinished)
         write_json(unfinished / "run.json", run)
     try:
-        with only_completions_scored(trainer.model.config.vocab_size):
+        with fast_lm_head(trainer.model.config.vocab_size):
             trainer.train(resume_from_checkpoint=checkpoint)
         trainer.model.to(dtype)
         if is_main_process:
@@ -263,16 +260,6 @@ def check_lengths(lengths: list[int], proofs: bool, max_length: int | None, cont
             f"{count} of {len(lengths)} demonstrations have more than {limit:,} tokens, the longest {max(lengths):,}, and "
             f"would be truncated before their answers: use {fix}{shorter}, or smaller puzzles."
         )
-
-
-def only_completions_scored(vocabulary: int) -> AbstractContextManager:
-    """Within it, a large vocabulary's log-probabilities are computed only where they count: in the completions.
-
-    On a CPU, TRL 1.16.0 computes those of the prompts as well, and then ignores them, which costs time and gigabytes.
-    """
-    if vocabulary < LARGE_VOCABULARY:
-        return nullcontext()
-    return mock.patch.object(trl.trainer.utils, "_use_triton", return_value=True)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from trl.trainer import utils
 
 from puzzles.dataset import __main__ as dataset_command
 from puzzles.dataset import read_rows
-from recipes import sft
+from recipes import lm_head, sft
 from recipes.arguments import parse
 from recipes.muon import MuonAdamW
 from rewards.accuracy import accuracy
@@ -121,7 +121,7 @@ def test_only_completions_are_scored_with_a_large_vocabulary(monkeypatch, tmp_pa
     )
     weights = {}
     for large in (10_000, 100):
-        monkeypatch.setattr(sft, "LARGE_VOCABULARY", large)
+        monkeypatch.setattr(lm_head, "LARGE_VOCABULARY", large)
         imitate("--output_dir", tmp_path / f"{large}", "--bf16", "false", "--wording", "clear", "--max_length", "1024")
         weights[large] = load_file(tmp_path / f"{large}" / "model.safetensors")
     assert len(scored) == 4
