@@ -47,7 +47,7 @@ from recipes.smollm2.weights import base_model
 RUNS = ROOT / "outputs" / "smollm2"
 DETECTIVE, DETECTIVE_RUNS = "smollm2-135m-published", ROOT / "outputs" / "detective"
 WARM_START_STEPS, _, STAGE = read_options(ROOT / "recipes" / "smollm2-135m-sft.yaml")["stages"][0].partition(":")
-# vLLM's CPU build computes each prompt once: a step takes 124 to 130 s on two cores, and 287 without it (LOG.md). It
+# vLLM's CPU build computes each prompt once: a step took 124 to 130 s on two cores, and 287 without it (LOG.md). It
 # computes in the trainer's precision, so its probabilities are taken as the trainer's, which saves a forward.
 VLLM_ON_A_CPU = ("--use_vllm", "true", "--vllm_mode", "colocate", "--vllm_importance_sampling_correction", "false")
 CONTROL_STEPS = 1500  # on a GPU, where it runs beside GRPO and should take no less time
