@@ -38,6 +38,7 @@ from puzzles.files import write_json
 from puzzles.tables import text_table
 from recipes.arguments import puzzles_of, read_options
 from recipes.data import fresh_puzzles
+from recipes.machine import has_bfloat16
 from recipes.packing import PackedGRPOTrainer
 from recipes.runs import ROOT
 from recipes.smollm2.weights import base_model
@@ -114,7 +115,8 @@ def iteration(model: str, packed: bool, prompts: int, samples: int, rows: int, r
             folder, num_generations=samples, per_device_train_batch_size=rows, generation_batch_size=prompts * samples,
             gradient_accumulation_steps=prompts * samples // (rows * STEPS), max_steps=STEPS * (1 + repeats),
             max_completion_length=options["max_completion_length"], reward_weights=[0, 0, 0, 0, 1], loss_type="grpo", beta=0.0,
-            learning_rate=0.0, bf16=options["bf16"], use_cpu=not GPU, model_init_kwargs={"dtype": options["dtype"]},
+            learning_rate=0.0, bf16=options["bf16"] and (GPU or has_bfloat16()), use_cpu=not GPU,
+            model_init_kwargs={"dtype": options["dtype"]},
             activation_checkpointing=options["activation_checkpointing"], use_vllm=use_vllm, vllm_mode="colocate",
             vllm_enable_sleep_mode=GPU, vllm_gpu_memory_utilization=0.3, vllm_max_model_length=1024,
             dataloader_pin_memory=False, logging_steps=1, save_strategy="no", report_to="none", disable_tqdm=True,

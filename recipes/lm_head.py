@@ -20,7 +20,7 @@ TILE = 512, 8192  # tokens × words: 16 MiB; of 7 sizes the fastest on two cores
 
 @contextmanager
 def fast_lm_head(vocabulary: int) -> Iterator[None]:
-    """Within it, a CPU computes a large vocabulary's log-probabilities and their gradients in small tiles, without the prompts."""
+    """Within it, a CPU computes a large vocabulary's log-probabilities and their gradients in small tiles, without prompts."""
     if vocabulary < LARGE_VOCABULARY or torch.cuda.is_available():
         yield
         return

@@ -30,6 +30,10 @@ def scores(model, ids, labels):
     return output.log_probs.detach(), output.entropy.detach(), *(p.grad.clone() for p in model.parameters())
 
 
+def tiles_in_use() -> tuple[int, int]:
+    return chunked_logprob.TOKEN_CHUNK_SIZE, utils._CHUNKED_LOGPROB_CHUNK_SIZE
+
+
 def test_scores_and_gradients_are_those_of_trl(model, monkeypatch):
     ids = torch.randint(WORDS, (2, TOKENS))
     labels = ids.roll(-1, dims=1)
@@ -50,5 +54,5 @@ def test_scores_and_gradients_are_those_of_trl(model, monkeypatch):
 def test_a_small_vocabulary_and_a_gpu_are_left_to_trl(monkeypatch, vocabulary, gpu, tiles):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     with fast_lm_head(vocabulary):
-        assert (chunked_logprob.TOKEN_CHUNK_SIZE, utils._CHUNKED_LOGPROB_CHUNK_SIZE) == tiles
-    assert (chunked_logprob.TOKEN_CHUNK_SIZE, utils._CHUNKED_LOGPROB_CHUNK_SIZE) == TRL
+        assert tiles_in_use() == tiles
+    assert tiles_in_use() == TRL
