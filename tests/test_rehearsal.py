@@ -49,6 +49,9 @@ STEPS = "--max_steps 6 --eval_steps 2 --save_steps 2 --learning_rate 1e-3 --fina
 SIZES = f"{TINY} {PUZZLES} {BATCHES} {VLLM} {STEPS}".split()
 NO_VLLM = ("--use_vllm", "false")
 
+needs_avx512 = pytest.mark.skipif(
+    not torch.cpu.get_capabilities().get("avx512_f"), reason="vLLM's kernels for AMX are in its build for AVX-512 alone"
+)
 needs_vllm = pytest.mark.skipif(not find_spec("vllm"), reason="vLLM is not installed (make .venv/dev, on Linux)")
 needs_bitsandbytes = pytest.mark.skipif(not find_spec("bitsandbytes"), reason="needs pip install bitsandbytes")
 needs_deepspeed = pytest.mark.skipif(
@@ -202,7 +205,11 @@ for dispatch in (utils.dispatch_cpu_unquantized_gemm, vllm_cpu.keep):
 
 @needs_vllm
 @pytest.mark.parametrize(
-    ("cpu", "product"), [("amx", "weight_packed_linear_cpu"), pytest.param("no amx", "onednn_mm", marks=pytest.mark.slow)]
+    ("cpu", "product"),
+    [
+        pytest.param("amx", "weight_packed_linear_cpu", marks=needs_avx512),
+        pytest.param("no amx", "onednn_mm", marks=pytest.mark.slow),
+    ],
 )
 def test_vllm_repacks_no_weight_whatever_the_cpu(cpu, product):
     """Of vLLM's ways to repack: with each, the check names it; without any, vLLM starts and can be given weights."""
