@@ -52,9 +52,7 @@ def assert_same_log(stock, packed, metrics=METRICS):
         assert theirs.keys() == ours.keys()
         for key, value in theirs.items():
             if key.removeprefix("eval_").startswith(metrics):
-                # A loss is a mean of terms around 1 of both signs: it is as exact as these. With AVX2, 6e-6 off at 0.31.
-                least = TOLERANCE if key.endswith("loss") else 2e-6
-                assert ours[key] == pytest.approx(value, rel=TOLERANCE, abs=least, nan_ok=True), key
+                assert ours[key] == pytest.approx(value, rel=TOLERANCE, abs=2e-6, nan_ok=True), key
 
 
 def compare(tmp_path, budgets=(TIGHT, WIDE), metrics=METRICS, **kwargs):
