@@ -22,7 +22,7 @@ from vllm.platforms.cpu import CpuPlatform
 
 from recipes.machine import has_bfloat16
 
-ENVIRONMENT = {  # unless set
+ENVIRONMENT = {
     "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # else it leaves the trainer one core
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
@@ -32,12 +32,17 @@ ENVIRONMENT = {  # unless set
 
 def prepare(**options) -> None:
     """Have TRL start vLLM with these options in addition to its own, so that it can be given weights."""
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    set_environment()
     utils.dispatch_cpu_unquantized_gemm = keep
     keep_convolutions()
     keep_experts()
     vllm_generation.LLM = lambda **others: start(**others, **options)
+
+
+def set_environment() -> None:
+    """Set what is not set; vLLM reads it when it starts."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
 
 
 def keep(layer: torch.nn.Module, remove_weight: bool) -> None:
@@ -107,7 +112,6 @@ def generate_with_vllm(
 @lru_cache(maxsize=1)
 def engine(folder: Path, seed: int) -> LLM:
     """vLLM with this model."""
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    set_environment()
     dtype = "bfloat16" if has_bfloat16() else "float32"
     return LLM(f"{folder}", dtype=dtype, seed=seed, enforce_eager=True, generation_config="vllm", disable_log_stats=True)

@@ -127,6 +127,7 @@ def test_without_the_published_puzzles_others_of_the_same_mix_are_scored_on(run,
     parts = {part: " ".join(command) for group, _ in groups for part, command in group.items()}
     assert "--exclude" not in parts["proofs_published"]
     assert f"--dataset {tmp_path / 'detective' / 'seed-0' / 'published'} --split test --puzzles 250" in parts["score_after"]
+    assert "--per_device_train_batch_size 1 --gradient_accumulation_steps 32 " in parts["warm_start"]  # 8 × 4 on a GPU
     assert parts["warm_start"].endswith("--max_steps 2")
     assert parts["GRPO"].endswith("--max_steps 1")
     assert "The published ones: https://github.com/bradhilton/temporal-clue" in capsys.readouterr().out
