@@ -67,6 +67,7 @@ def serve(model: str, name: str, log: Path, extra_args: list[str]) -> Iterator[s
     if not torch.cuda.is_available():
         args += ["--enforce-eager"]  # compiling takes longer than it saves
         environment.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB; by default nearly all memory
+        environment.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")  # all cores; by default all but one
     base_name = f"{name}-base" if "--enable-lora" in args else name
     command = [*server_command(base), "--served-model-name", base_name]
     # Use the sampling that each request asks for, without what the model's generation_config.json adds.
