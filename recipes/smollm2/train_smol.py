@@ -50,8 +50,8 @@ WARM_START_STEPS, _, STAGE = read_options(ROOT / "recipes" / "smollm2-135m-sft.y
 # vLLM's CPU build computes each prompt once: a step took 124 to 130 s on two cores, and 287 without it (LOG.md). It
 # computes in the trainer's precision, so its probabilities are taken as the trainer's, which saves a forward.
 VLLM_ON_A_CPU = ("--use_vllm", "true", "--vllm_mode", "colocate", "--vllm_importance_sampling_correction", "false")
-# Proofs of all sizes, 32 a step as on a GPU: one at a time they need no padding, and 1.3 MB of activations a token, not eight
-# times as much (8 of the longest, 3,610 tokens, would need 37 GB).
+# Proofs of all sizes, 32 a step as on a GPU: one at a time they need no padding. At about 1.3 MB of activations a token in
+# float32, 8 of the longest, 3,610 tokens each, would need 37 GB.
 ONE_AT_A_TIME = ("--per_device_train_batch_size", "1", "--gradient_accumulation_steps", "32")
 CONTROL_STEPS = 1500  # on a GPU, where it runs beside GRPO and should take no less time
 PUBLISHED = "https://github.com/bradhilton/temporal-clue/blob/main/puzzles/val.json"
