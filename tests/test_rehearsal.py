@@ -189,14 +189,15 @@ def test_zero3_on_two_processes_trains_saves_and_after_kill_9_goes_on_as_if_unin
 
 REPACKED = """
 import sys
+import torch
 from recipes import vllm_cpu
 from vllm.model_executor.layers import utils
 
-utils.check_cpu_sgl_kernel = lambda *_: sys.argv[1] == "amx"  # as a CPU with AMX answers for bfloat16, and one without
+utils.check_cpu_sgl_kernel = lambda n, k, dtype: dtype == torch.bfloat16  # as a CPU with AMX answers
 for dispatch in (utils.dispatch_cpu_unquantized_gemm, vllm_cpu.keep):
     utils.dispatch_cpu_unquantized_gemm = dispatch
     try:
-        vllm_cpu.start(model="recipes/tiny/tiny-base", dtype="bfloat16", enforce_eager=True, max_model_len=512)
+        vllm_cpu.start(model="recipes/tiny/tiny-base", dtype=sys.argv[1], enforce_eager=True, max_model_len=512)
         print("started")
     except RuntimeError as error:
         print(error)
@@ -205,15 +206,15 @@ for dispatch in (utils.dispatch_cpu_unquantized_gemm, vllm_cpu.keep):
 
 @needs_vllm
 @pytest.mark.parametrize(
-    ("cpu", "product"),
+    ("dtype", "product"),
     [
-        pytest.param("amx", "weight_packed_linear_cpu", marks=needs_avx512),
-        pytest.param("no amx", "onednn_mm", marks=pytest.mark.slow),
+        pytest.param("bfloat16", "weight_packed_linear_cpu", marks=needs_avx512),
+        pytest.param("float32", "onednn_mm", marks=pytest.mark.slow),  # oneDNN has no bfloat16 where there is AVX2 alone
     ],
 )
-def test_vllm_repacks_no_weight_whatever_the_cpu(cpu, product):
+def test_vllm_repacks_no_weight_whatever_the_cpu(dtype, product):
     """Of vLLM's ways to repack: with each, the check names it; without any, vLLM starts and can be given weights."""
-    run = subprocess.run([sys.executable, "-c", REPACKED, cpu], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True)
+    run = subprocess.run([sys.executable, "-c", REPACKED, dtype], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr[-4000:]
     refused, started = [line for line in run.stdout.splitlines() if line.startswith(("vLLM has repacked", "started"))]
     assert "the weights of 12 linear layers, such as model.layers.0.self_attn.qkv_proj" in refused
