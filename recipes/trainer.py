@@ -278,6 +278,11 @@ class PuzzleTrainer(PackedGRPOTrainer):
         self.log_completions = self.args.log_completions and "frac_reward_zero_std" in metrics  # once a generation
         super().log(logs, start_time)
 
+    def prediction_step(self, model, inputs, prediction_loss_only, ignore_keys=None) -> tuple[None, None, None]:
+        """Generate and grade. Stock TRL also computes the loss, another forward of all samples, which says nothing here."""
+        self._prepare_inputs(inputs)
+        return None, None, None
+
     def evaluate(self, *args, **kwargs) -> dict[str, float]:
         """As stock TRL's. After the first optimizer step, the weights with the best held-out accuracy are kept."""
         metrics = super().evaluate(*args, **kwargs)

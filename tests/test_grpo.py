@@ -142,6 +142,9 @@ def test_three_steps_of_grpo_and_what_they_leave_behind(tmp_path):
     logged = {"solved", "rewards/published_accuracy/mean", "soundness", "read_share", "entropy", "completions/clipped_ratio"}
     assert all(logged <= set(log) for log in steps)
     assert all(log["reward"] == pytest.approx(log["rewards/accuracy/mean"], abs=1e-4) for log in steps)
+    before = state["log_history"][0]
+    assert before["eval_rewards/accuracy/mean"] == pytest.approx(result["before"]["accuracy"])
+    assert not {"eval_loss", "eval_entropy"} & set(before)  # of a forward that an evaluation does not need
 
     again = run(tmp_path / "run")
     assert again.returncode == 0

@@ -109,7 +109,7 @@ def history(output_dir):
     last = max(output_dir.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
     log = json.loads((last / "trainer_state.json").read_text())["log_history"]
     steps = {entry["step"]: entry for entry in log if "loss" in entry}
-    return steps, {entry["step"]: entry for entry in log if "eval_loss" in entry}
+    return steps, {entry["step"]: entry for entry in log if "eval_reward" in entry}
 
 
 def ratios(output_dir, generations=7):
