@@ -17,6 +17,26 @@ BEST = "best"  # the folder with the weights of the best held-out accuracy so fa
 HELD_OUT_ACCURACY = "eval_rewards/accuracy/mean"  # in the log of an evaluation
 
 
+class EndsAtLastStep:
+    """Mixin of a Trainer: a run that is resumed from a checkpoint of its last step makes no step more.
+
+    Transformers 5.23.0 looks for the end only after a step, so a run killed between its last checkpoint and its result would
+    be trained further when it is resumed.
+    """
+
+    def _run_epoch(self, *args, **kwargs) -> None:
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+        else:
+            super()._run_epoch(*args, **kwargs)
+
+    def train(self, resume_from_checkpoint: str | None = None, **kwargs):
+        output = super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
+        if self.state.global_step == step_of(resume_from_checkpoint):  # what is sampled next is what would have been
+            self._load_rng_state(resume_from_checkpoint)
+        return output
+
+
 def check_same_run(output_dir: Path, arguments: dict) -> None:
     """Check that a folder is new or holds a run with these arguments, and record them there.
 

@@ -12,7 +12,8 @@ from urllib.request import urlopen
 import torch
 from datasets import Dataset
 from jinja2 import TemplateError
-from transformers import PreTrainedConfig, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase, SchedulerType
+from transformers.trainer_utils import SaveStrategy
 from trl import GRPOConfig, ModelConfig
 
 from recipes.arguments import RunArguments
@@ -87,6 +88,7 @@ def recipe_problems(
     """What is wrong with a recipe for this model on this machine, apart from batches, memory and disk."""
     return [
         *reserved_option_problems(run_args, args),
+        *loss_of_held_out_problems(args),
         *objective_problems(run_args, args, machine),
         *too_long_prompts(args, config, lengths, held_out),
         *unreachable_server(args),
@@ -126,6 +128,23 @@ def reserved_option_problems(run_args: RunArguments, args: GRPOConfig) -> list[s
     options = {name: name for name in ("dtype", "attn_implementation")} | {"torch_dtype": "dtype", "revision": "model_revision"}
     given = [name for name in args.model_init_kwargs or {} if name in options]
     return problems + [f"model_init_kwargs holds {name}: set the option {options[name]} instead." for name in given]
+
+
+def loss_of_held_out_problems(args: GRPOConfig) -> list[str]:
+    """Options of Trainer that follow a metric of the evaluations: by default the loss, which is not computed here."""
+    schedule = args.lr_scheduler_type
+    given = {
+        "load_best_model_at_end: true": args.load_best_model_at_end,
+        "save_strategy: best": args.save_strategy == SaveStrategy.BEST,
+        f"lr_scheduler_type: {schedule.value}": schedule in (SchedulerType.REDUCE_ON_PLATEAU, SchedulerType.GREEDY),
+        f"metric_for_best_model: {args.metric_for_best_model}": args.metric_for_best_model is not None,  # the others set it too
+    }
+    return [
+        f"{option} does not work here, where an evaluation computes no loss, and the model with the best held-out accuracy is "
+        "kept anyway (final: best): leave it out."
+        for option, is_given in given.items()
+        if is_given
+    ][:1]
 
 
 def objective_problems(run_args: RunArguments, args: GRPOConfig, machine: Machine) -> list[str]:

@@ -16,6 +16,10 @@ from recipes.arguments import read_options
 from recipes.data import print_once
 
 GiB = 2**30
+VLLM_CPU_ENVIRONMENT = {  # what vLLM's CPU build reads when it starts
+    "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB; by default nearly all memory
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # all cores; by default all but one, and a trainer in the process gets that one
+}
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,14 @@ from puzzles.dataset import check_complete
 from puzzles.files import lock_folder, write_json
 from puzzles.prompts import WORDINGS
 from recipes.arguments import SizeArguments, parse
-from recipes.checkpoints import check_same_run, checkpoint_to_resume, delete_checkpoints_except, mark_complete, step_of
+from recipes.checkpoints import (
+    EndsAtLastStep,
+    check_same_run,
+    checkpoint_to_resume,
+    delete_checkpoints_except,
+    mark_complete,
+    step_of,
+)
 from recipes.data import print_once
 from recipes.demonstrations import demonstrations, from_datasets
 from recipes.hub import create_repository, upload
@@ -148,6 +155,10 @@ def identity(args: SftArguments, training_args: SFTConfig) -> dict:
     return json.loads(json.dumps({**asdict(args), **training, "sha256": sums}, default=str))
 
 
+class ResumableSFTTrainer(EndsAtLastStep, SFTTrainer):
+    """SFTTrainer, except that a run that is resumed from a checkpoint of its last step makes no step more."""
+
+
 class CheckpointCallback(TrainerCallback):
     """Marks a checkpoint as complete once all processes have written their part, and then deletes the others."""
 
@@ -186,7 +197,7 @@ def make_trainer(args: SftArguments, training_args: SFTConfig) -> tuple[SFTTrain
         model.set_attn_implementation(args.attn_implementation)
     optimizer = None if args.muon_learning_rate is None else MuonAdamW(model, args.muon_learning_rate, training_args)
     max_length, training_args.max_length = training_args.max_length, None  # TRL would truncate longer rows silently
-    trainer = SFTTrainer(
+    trainer = ResumableSFTTrainer(
         model=model, args=training_args, train_dataset=rows, processing_class=tokenizer, optimizers=(optimizer, None),
         callbacks=[CheckpointCallback()],
     )  # fmt: skip

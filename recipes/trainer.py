@@ -34,6 +34,7 @@ from recipes.alarms import SAMPLING_ERROR
 from recipes.checkpoints import (
     BEST,
     HELD_OUT_ACCURACY,
+    EndsAtLastStep,
     best_model,
     delete_checkpoints_except,
     mark_complete,
@@ -81,7 +82,7 @@ def as_in_checkpoints(
         yield from revert_weight_conversion(model, {name: weight}).items()
 
 
-class PuzzleTrainer(PackedGRPOTrainer):
+class PuzzleTrainer(EndsAtLastStep, PackedGRPOTrainer):
     """GRPOTrainer for puzzles, packed (recipes/packing.py).
 
     Args:

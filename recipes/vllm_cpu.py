@@ -20,14 +20,9 @@ from vllm.model_executor.layers.fused_moe.experts.cpu_moe import CPUUnquantizedE
 from vllm.model_executor.layers.linear import LinearBase
 from vllm.platforms.cpu import CpuPlatform
 
-from recipes.machine import has_bfloat16
+from recipes.machine import VLLM_CPU_ENVIRONMENT, has_bfloat16
 
-ENVIRONMENT = {
-    "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
-    "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # else it leaves the trainer one core
-    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-    "TORCH_COMPILE_DISABLE": "1",
-}
+ENVIRONMENT = VLLM_CPU_ENVIRONMENT | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "TORCH_COMPILE_DISABLE": "1"}
 
 
 def prepare(**options) -> None:

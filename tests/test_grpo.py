@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -157,8 +158,10 @@ def test_three_steps_of_grpo_and_what_they_leave_behind(tmp_path):
 
 
 def test_an_interrupted_run_goes_on_and_ends_with_the_same_weights(tmp_path):
-    """Ctrl-C after the checkpoint at step 2 of 6; the same command again; then the same in one go."""
-    longer = ("--max_steps", "6", "--learning_rate", "1e-3")
+    """Ctrl-C after the checkpoint at step 2 of 6; the same command again; then the same in one go, which is then left as by a
+    kill -9 after its last checkpoint, and makes no seventh step.
+    """
+    longer = ("--max_steps", "6", "--learning_rate", "1e-3", "--lr_scheduler_type", "constant")
     process = forked.start(tmp_path / "cut.log", *command(tmp_path / "cut", *longer))
     while not (tmp_path / "cut" / "checkpoint-2" / "whole").exists():
         assert process.is_alive(), (tmp_path / "cut.err").read_text()
@@ -172,6 +175,12 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_weights(tmp_path):
     assert resumed.returncode == 0
     assert f"Resuming from {tmp_path / 'cut' / 'checkpoint-'}" in resumed.stdout
     assert run(tmp_path / "whole", *longer).returncode == 0
+    result = (tmp_path / "whole" / "result.json").read_text()
+    (tmp_path / "whole" / "result.json").unlink()
+    shutil.rmtree(tmp_path / "whole" / "model")
+    assert run(tmp_path / "whole", *longer).returncode == 0
+    assert (tmp_path / "whole" / "checkpoint-6" / "whole").exists()
+    assert (tmp_path / "whole" / "result.json").read_text() == result
     cut, whole = (AutoModelForCausalLM.from_pretrained(tmp_path / name / "model").state_dict() for name in ("cut", "whole"))
     start = AutoModelForCausalLM.from_pretrained(BASE).state_dict()
     assert all(cut[name].equal(whole[name]) for name in whole)
@@ -439,6 +448,11 @@ def test_a_missing_gpu_is_named(monkeypatch, capsys):
         (("--eval_on_start", "true"), "eval_on_start: True has no effect here"),
         (("--final", "first"), "final: 'first' is unknown: use best or last"),
         (("--save_total_limit", "3"), "save_total_limit: 3 has no effect here"),
+        (("--load_best_model_at_end", "true"), "load_best_model_at_end: true does not work here .*final: best.*leave it out"),
+        (("--save_strategy", "best", "--metric_for_best_model", "loss"), "save_strategy: best does not work here"),
+        (("--lr_scheduler_type", "reduce_lr_on_plateau"), "lr_scheduler_type: reduce_lr_on_plateau does not work here"),
+        (("--lr_scheduler_type", "greedy"), "lr_scheduler_type: greedy does not work here"),
+        (("--metric_for_best_model", "eval_loss"), "metric_for_best_model: eval_loss does not work here"),
         (("--optimizer_steps", "1", "--gradient_accumulation_steps", "2"), "optimizer_steps 1 sets it"),
         (
             ("--resume_from_checkpoint", "checkpoint-2"),

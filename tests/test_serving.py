@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -18,6 +19,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from recipes.evaluation import serving
 from recipes.evaluation.serving import RANKS, base_and_rank, failure_reason, serve, with_uniform_scale
+from recipes.machine import VLLM_CPU_ENVIRONMENT
 from tests.test_rehearsal import needs_vllm
 
 ROOT = Path(__file__).parents[1]
@@ -262,6 +264,8 @@ def test_vllm_serves_an_adapter_of_any_rank_as_peft_does(tmp_path, request, chan
     asked = {"model": "mine", "prompt": text, "max_tokens": 1, "temperature": 0, "echo": True, "logprobs": 1}
     with serve(str(tmp_path / "adapter"), "mine", tmp_path / "log", ["--max-model-len", "512"]) as url:
         served = httpx.post(f"{url}/completions", json=asked, timeout=60).json()["choices"][0]["logprobs"]["token_logprobs"]
+        environments = [process.environ() for process in psutil.Process().children()]
+    assert any(VLLM_CPU_ENVIRONMENT.items() <= environment.items() for environment in environments)
     model = PeftModel.from_pretrained(
         AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32), tmp_path / "adapter"
     ).eval()

@@ -298,24 +298,28 @@ def test_what_does_not_fit_a_dataset_is_refused(tmp_path, datasets, imitate_proo
         imitate_proofs(folders=[tmp_path / "gone"])
 
 
-def test_a_run_that_was_killed_resumes_from_its_last_checkpoint(monkeypatch, tmp_path, imitate_proofs):
+@pytest.mark.parametrize("written", [2, 3])  # of the three steps' checkpoints; the next one is not yet marked as complete
+def test_a_run_that_was_killed_resumes_from_its_last_checkpoint(monkeypatch, tmp_path, imitate_proofs, written):
     """With the same weights as an uninterrupted one; with other options it is refused, and nothing is lost."""
-    often = ("--save_steps", "1", "--learning_rate", "1e-3")
+    often = ("--save_steps", "1", "--learning_rate", "1e-3", "--lr_scheduler_type", "constant", "--max_steps", "3")
     imitate_proofs(*often)
     os.replace(tmp_path / "new", tmp_path / "whole")
     resumed, save, train = [], sft.CheckpointCallback.on_save, sft.SFTTrainer.train
 
     def kill(self, args, state, control, **kwargs):
-        if state.global_step == 3:  # written, and not yet marked as complete
+        if state.global_step > written:
             os.kill(os.getpid(), signal.SIGKILL)
         save(self, args, state, control, **kwargs)
+        if state.global_step == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
 
     if not (child := os.fork()):
         sft.CheckpointCallback.on_save = kill
         imitate_proofs(*often)
         os._exit(0)
     assert os.waitpid(child, 0)[1] == signal.SIGKILL
-    assert sorted(path.name for path in (tmp_path / "new.partial").glob("checkpoint-*")) == ["checkpoint-2", "checkpoint-3"]
+    left = ["checkpoint-2", "checkpoint-3"][written - 2 :]
+    assert sorted(path.name for path in (tmp_path / "new.partial").glob("checkpoint-*")) == left
     if not (child := os.fork()):
         with pytest.raises(SystemExit, match=r"holds another run \(learning_rate was 0.001, now 0.002\)"):
             imitate_proofs(*often, "--learning_rate", "2e-3")
@@ -324,12 +328,12 @@ def test_a_run_that_was_killed_resumes_from_its_last_checkpoint(monkeypatch, tmp
 
     def watched(trainer, resume_from_checkpoint):
         resumed.append(Path(resume_from_checkpoint).name)
-        assert not (tmp_path / "new.partial" / "checkpoint-3").exists()
+        assert (tmp_path / "new.partial" / "checkpoint-3").exists() == (written == 3)
         return train(trainer, resume_from_checkpoint=resume_from_checkpoint)
 
     monkeypatch.setattr(sft.SFTTrainer, "train", watched)
     imitate_proofs(*often)
-    assert resumed == ["checkpoint-2"]
+    assert resumed == [f"checkpoint-{written}"]
     new, whole = (load_file(tmp_path / name / "model.safetensors") for name in ("new", "whole"))
     for name, weight in whole.items():
         assert weight.equal(new[name]), name

@@ -27,7 +27,7 @@ from tqdm import tqdm
 from transformers import PreTrainedConfig
 
 from puzzles.files import read_json, write_json
-from recipes.machine import has_bfloat16
+from recipes.machine import VLLM_CPU_ENVIRONMENT, has_bfloat16
 
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM 0.30.0 accepts (MaxLoRARanks, vllm/config/lora.py)
 # Features of an adapter that vLLM does not serve.
@@ -66,8 +66,7 @@ def serve(model: str, name: str, log: Path, extra_args: list[str]) -> Iterator[s
     environment = dict(os.environ)
     if not torch.cuda.is_available():
         args += ["--enforce-eager"]  # compiling takes longer than it saves
-        environment.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB; by default nearly all memory
-        environment.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")  # all cores; by default all but one
+        environment = VLLM_CPU_ENVIRONMENT | environment
     base_name = f"{name}-base" if "--enable-lora" in args else name
     command = [*server_command(base), "--served-model-name", base_name]
     # Use the sampling that each request asks for, without what the model's generation_config.json adds.
