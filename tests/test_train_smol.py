@@ -49,7 +49,7 @@ def test_on_a_cpu_each_part_has_the_machine_to_itself(run, tmp_path, capsys):
     parts = {part: command for group, _ in groups for part, command in group.items()}
     assert all(len(group) == 1 and threads for group, threads in groups)
     assert [part for part in parts if not part.startswith("score")] == ["warm_start", "GRPO", "control"]
-    assert parts["GRPO"][-4:] == ("--max_steps", "2", "--learning_rate", "1e-4")
+    assert parts["GRPO"][-10:] == (*train_smol.FEWER_ON_A_CPU, "--max_steps", "2", "--learning_rate", "1e-4")
     assert "accelerate_configs/cpu.yaml" in parts["GRPO"]
     for part in ("warm_start", "GRPO", "control"):
         assert "--use_cpu" in parts[part]
@@ -72,6 +72,7 @@ def test_on_a_gpu_parts_that_do_not_wait_for_each_other_run_at_the_same_time(run
         ["score_after", "score_control"],
     ]
     assert "accelerate_configs/single_gpu.yaml" in groups[1][0]["GRPO"]
+    assert not {*train_smol.FEWER_ON_A_CPU} & {*groups[1][0]["GRPO"]}
     assert groups[1][0]["control"][-1] == "500:0.75:0.75:0"
     assert not [command for parts, _ in groups for command in parts.values() if "--use_cpu" in command]
     assert json.loads((tmp_path / "result.json").read_text())["wall_seconds"] == 40 + 300 + 40

@@ -50,6 +50,7 @@ WARM_START_STEPS, _, STAGE = read_options(ROOT / "recipes" / "smollm2-135m-sft.y
 # vLLM's CPU build computes each prompt once: a step took 124 to 130 s on two cores, and 287 without it (LOG.md). It
 # computes in the trainer's precision, so its probabilities are taken as the trainer's, which saves a forward.
 VLLM_ON_A_CPU = ("--use_vllm", "true", "--vllm_mode", "colocate", "--vllm_importance_sampling_correction", "false")
+FEWER_ON_A_CPU = ("--per_device_train_batch_size", "64", "--learning_rate", "3e-5", "--max_steps", "14")
 # Proofs of all sizes, 32 a step as on a GPU: one at a time they need no padding. At about 1.3 MB of activations a token in
 # float32, 8 of the longest, 3,610 tokens each, would need 37 GB.
 ONE_AT_A_TIME = ("--per_device_train_batch_size", "1", "--gradient_accumulation_steps", "32")
@@ -109,7 +110,7 @@ def main() -> None:
         print(folder / "report" / "report.md")
         return
     warm_start += ("--stages", f"{args.warm_start_steps}:{STAGE}", *shlex.split(args.sft_args))
-    grpo += tuple(shlex.split(args.grpo_args))
+    grpo += (*(() if gpu else FEWER_ON_A_CPU), *shlex.split(args.grpo_args))
     groups = (  # what runs at the same time on a GPU; on a CPU, which each of them keeps busy, they take turns
         {"warm_start": lambda: warm_start, "score_before": lambda: score("before", min(args.samples, 2))},
         {"GRPO": lambda: grpo, "control": control, "score_warm_start": lambda: score("warm_start")},
