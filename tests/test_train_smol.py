@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -40,6 +41,7 @@ def run(monkeypatch, tmp_path):
     monkeypatch.setattr(train_smol, "DETECTIVE_RUNS", tmp_path / "detective")
     monkeypatch.setattr(train_smol, "base_model", lambda gguf: tmp_path / "base")
     monkeypatch.setattr(train_smol, "run_parts", pretend)
+    monkeypatch.setattr(train_smol, "check_grpo", lambda *_: None)
     monkeypatch.setattr(train_smol, "read_log_history", lambda _: logs)
     return start
 
@@ -154,6 +156,25 @@ def test_what_cannot_work_is_refused_before_anything_runs(run, published, capsys
     with pytest.raises(SystemExit):
         run(*(argument.replace("FILE", str(published)) for argument in arguments), gpu=False)
     assert complaint.replace("FILE", str(published)) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ("--max_stepz 3", r"not used by .*'--max_stepz', '3'"),
+        ("--num_eval_puzzles 3", "NOT OK, cpu: 12 held-out completions are not a multiple of"),
+        ("", None),
+    ],
+)
+def test_wrong_options_of_grpo_are_refused_before_the_warm_start(tmp_path, options, complaint):
+    recipe = ("recipes/grpo.py", "--config", "recipes/smollm2-135m.yaml", "--use_cpu", "true", "--bf16", "false")
+    few = (*train_smol.FEWER_ON_A_CPU, "--num_train_puzzles", "8")
+    command = ("--config_file", "accelerate_configs/cpu.yaml", *recipe, *few, *options.split())
+    base = train_smol.ROOT / "recipes" / "tiny" / "tiny-base"
+    with pytest.raises(SystemExit, match=rf"GRPO would refuse its options\.\n.*{complaint}") if complaint else nullcontext():
+        train_smol.check_grpo(tmp_path, command, base)
+    write_json(tmp_path / "warm_start.json", {"seconds": 1.0})
+    train_smol.check_grpo(tmp_path, command, base)
 
 
 @pytest.mark.parametrize(("free_gib", "completions"), [(79, 252), (20, 64), (300, 400), (0.5, 16)])

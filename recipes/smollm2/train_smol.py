@@ -28,6 +28,7 @@ import math
 import os
 import shlex
 import shutil
+import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -105,6 +106,8 @@ def main() -> None:
         if not args.published:
             print(f"Without --published, scores are those of other puzzles of the same mix. The published ones: {PUBLISHED}")
         for part, command in parts.items():
+            if part == "warm_start":
+                check_grpo(folder, parts["GRPO"], models["before"])
             run_parts(folder, {part: command}, threads=os.cpu_count())
         print("\nSeconds:", ", ".join(f"{part} {seconds_of(folder, part):.0f}" for part in parts))
         print(folder / "report" / "report.md")
@@ -116,6 +119,7 @@ def main() -> None:
         {"GRPO": lambda: grpo, "control": control, "score_warm_start": lambda: score("warm_start")},
         {"score_after": lambda: score("after"), "score_control": lambda: score("control")},
     )
+    check_grpo(folder, grpo, models["before"])
     for group in groups:
         if gpu:
             run_parts(folder, {part: command() for part, command in group.items()})
@@ -189,6 +193,23 @@ def puzzles_in(published: Path) -> int:
             f"{PUBLISHED} there, or leave the option out, to score on held-out puzzles of the same mix."
         )
     return sum(map(len, read_rows(str(published)).values()))
+
+
+def check_grpo(folder: Path, command: tuple[str, ...], model: Path) -> None:
+    """End the program if GRPO would refuse its options, which it would say only after the warm start.
+
+    Args:
+        command: GRPO's.
+        model: one of the same kind as the warm start will be.
+    """
+    if (folder / "warm_start.json").exists():
+        return  # then GRPO says so itself
+    machine, options = command[command.index("--config_file") + 1], command[command.index("recipes/grpo.py") + 1 :]
+    plan = ("recipes/planner/plan.py", *options, "--model_name_or_path", f"{model}", "--machines", machine)
+    run = subprocess.run([sys.executable, *plan], cwd=ROOT, capture_output=True, text=True)
+    if run.returncode:
+        problems = [line for line in run.stdout.splitlines() if line.startswith("NOT OK")] or run.stderr.splitlines()[-1:]
+        sys.exit("\n".join(("recipes/smollm2/train_smol.py: GRPO would refuse its options.", *problems)))
 
 
 def published_parts(args: argparse.Namespace, folder: Path, models: dict[str, Path], warm_start: tuple, grpo: tuple) -> dict:
