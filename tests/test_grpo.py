@@ -448,7 +448,7 @@ def test_a_missing_gpu_is_named(monkeypatch, capsys):
         (("--eval_on_start", "true"), "eval_on_start: True has no effect here"),
         (("--final", "first"), "final: 'first' is unknown: use best or last"),
         (("--save_total_limit", "3"), "save_total_limit: 3 has no effect here"),
-        (("--load_best_model_at_end", "true"), "load_best_model_at_end: true does not work here .*final: best.*leave it out"),
+        (("--load_best_model_at_end", "true"), "load_best_model_at_end: true does not work here.*final: best.*leave it out"),
         (("--save_strategy", "best", "--metric_for_best_model", "loss"), "save_strategy: best does not work here"),
         (("--lr_scheduler_type", "reduce_lr_on_plateau"), "lr_scheduler_type: reduce_lr_on_plateau does not work here"),
         (("--lr_scheduler_type", "greedy"), "lr_scheduler_type: greedy does not work here"),
