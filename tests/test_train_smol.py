@@ -173,6 +173,7 @@ def test_wrong_options_of_grpo_are_refused_before_the_warm_start(tmp_path, optio
     base = train_smol.ROOT / "recipes" / "tiny" / "tiny-base"
     with pytest.raises(SystemExit, match=rf"GRPO would refuse its options\.\n.*{complaint}") if complaint else nullcontext():
         train_smol.check_grpo(tmp_path, command, base)
+    train_smol.check_grpo(tmp_path, (*command, "--start_anyway", "true"), base)
     write_json(tmp_path / "warm_start.json", {"seconds": 1.0})
     train_smol.check_grpo(tmp_path, command, base)
 

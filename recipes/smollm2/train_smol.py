@@ -202,7 +202,7 @@ def check_grpo(folder: Path, command: tuple[str, ...], model: Path) -> None:
         command: GRPO's.
         model: one of the same kind as the warm start will be.
     """
-    if (folder / "warm_start.json").exists():
+    if (folder / "warm_start.json").exists() or "--start_anyway" in command:  # the plan has estimates that this overrules
         return  # then GRPO says so itself
     machine, options = command[command.index("--config_file") + 1], command[command.index("recipes/grpo.py") + 1 :]
     plan = ("recipes/planner/plan.py", *options, "--model_name_or_path", f"{model}", "--machines", machine)
