@@ -178,6 +178,10 @@ class RunArguments:
         default="best",
         metadata={"help": "Which model goes to model/ at the end: 'best' by held-out accuracy, or 'last'."},
     )
+    dry_run: bool = field(
+        default=False,
+        metadata={"help": "Check all options, the puzzles and this machine, and end before anything is loaded or written."},
+    )
     start_anyway: bool = field(
         default=False,
         metadata={"help": "Start even if the plan estimates that memory or disk will not suffice."},

@@ -81,6 +81,9 @@ def main(
     output_dir, first = Path(training_args.output_dir), training_args.process_index == 0
     try:
         train, held_out = checked_puzzles(puzzle_args, run_args, training_args, model_args)
+        if run_args.dry_run:
+            print_once("Dry run: every check passed. Leave out dry_run to start.")
+            return
         checkpoint = claim_folder(output_dir, puzzle_args, run_args, training_args, model_args)
         if (output_dir / "result.json").exists():
             if first:

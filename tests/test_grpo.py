@@ -157,6 +157,14 @@ def test_three_steps_of_grpo_and_what_they_leave_behind(tmp_path):
     assert result == json.loads((tmp_path / "run" / "result.json").read_text())
 
 
+@pytest.mark.parametrize(("option", "said"), [((), "every check passed"), (("--num_generations", "3"), "num_generations")])
+def test_a_dry_run_checks_and_leaves_nothing_behind(tmp_path, option, said):
+    done = run(tmp_path / "run", "--dry_run", "true", *option)
+    assert bool(done.returncode) == bool(option), done.stderr
+    assert said in (done.stderr if option else done.stdout)
+    assert not (tmp_path / "run").exists()
+
+
 def test_an_interrupted_run_goes_on_and_ends_with_the_same_weights(tmp_path):
     """Ctrl-C after the checkpoint at step 2 of 6; the same command again; then the same in one go, which is then left as by a
     kill -9 after its last checkpoint, and makes no seventh step.

@@ -64,13 +64,12 @@ def main() -> None:
 
 
 def completions_at_once(free: int | None) -> int:
-    """How many completions to generate together, so that eight models scored at the same time fit on one GPU. Other numbers
-    draw other samples.
+    """How many completions to generate together. Other numbers draw other samples.
 
     Args:
         free: bytes of GPU memory that nothing uses; None on a CPU.
     """
-    return 64 if free is None else min(max(free // 8 // MEMORY, 16), 400)
+    return 64 if free is None else min(max(free // 2 // MEMORY, 16), 400)
 
 
 if __name__ == "__main__":

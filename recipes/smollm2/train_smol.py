@@ -5,7 +5,7 @@
 0. before       the model as it is downloaded (recipes/smollm2/weights.py), which fills in no answer sheet
 1. warm start   `recipes/sft.py --config recipes/smollm2-135m-sft.yaml`: it imitates 640 flawless short proofs
 2. GRPO         `accelerate launch recipes/grpo.py --config recipes/smollm2-135m.yaml`: the reward alone
-3. control      imitation continues from the warm start for no less time: beside GRPO on a GPU, after it on a CPU
+3. control      imitation continues from the warm start, for no less time than GRPO took
 4. scores       of all four (recipes/smollm2/score.py), with 95 % intervals: tables, a plot and result.json
 
 The same on the published puzzles:
@@ -52,10 +52,13 @@ WARM_START_STEPS, _, STAGE = read_options(ROOT / "recipes" / "smollm2-135m-sft.y
 # computes in the trainer's precision, so its probabilities are taken as the trainer's, which saves a forward.
 VLLM_ON_A_CPU = ("--use_vllm", "true", "--vllm_mode", "colocate", "--vllm_importance_sampling_correction", "false")
 FEWER_ON_A_CPU = ("--per_device_train_batch_size", "64", "--learning_rate", "3e-5", "--max_steps", "14")
+# Half as much at once as on a GPU, for the memory, with the same gradients: a puzzle with its 8 samples, or 4 proofs.
+FEWER_ON_A_CPU += ("--packed_tokens", "2048")
+FOUR_AT_A_TIME = ("--per_device_train_batch_size", "4", "--gradient_accumulation_steps", "2")
 # Proofs of all sizes, 32 a step as on a GPU: one at a time they need no padding. At about 1.3 MB of activations a token in
 # float32, 8 of the longest, 3,610 tokens each, would need 37 GB.
 ONE_AT_A_TIME = ("--per_device_train_batch_size", "1", "--gradient_accumulation_steps", "32")
-CONTROL_STEPS = 1500  # on a GPU, where it runs beside GRPO and should take no less time
+SEEDS_APART = 1_000_000  # the seed of the control, and of the second dataset of proofs, is so much more
 PUBLISHED = "https://github.com/bradhilton/temporal-clue/blob/main/puzzles/val.json"
 MODELS = {
     "before": "as downloaded",
@@ -81,19 +84,17 @@ def main() -> None:
         if not (folder / f"{part}.json").exists():
             shutil.rmtree(models[part], ignore_errors=True)
 
-    def score(key: str, samples: int = args.samples) -> tuple[str, ...]:
+    def score(key: str) -> tuple[str, ...]:
+        samples = min(args.samples, 2) if key == "before" else args.samples  # as downloaded, each is as bad as the other
         counts = ("--puzzles", f"{args.puzzles}", "--samples", f"{samples}")
         return "recipes/smollm2/score.py", f"{models[key]}", f"{folder / 'scores' / key}.json", *seed, *counts
 
-    def control() -> tuple[str, ...]:
-        steps = args.control_steps or (CONTROL_STEPS if gpu else steps_in_time_of_grpo(folder, args.warm_start_steps))
-        other = ("--seed", f"{args.seed + 1_000_000}", "--learning_rate", "1e-4", "--stages", f"{steps}:{STAGE}")
-        return *sft, "--model_name_or_path", f"{models['warm_start']}", "--output_dir", f"{models['control']}", *other
-
     seed, device = ("--seed", f"{args.seed}"), () if gpu else ("--use_cpu", "true", *CPU_PRECISION)
     sft = ("recipes/sft.py", "--config", f"recipes/{args.recipe}-sft.yaml", *device)
-    sft += ONE_AT_A_TIME if detective and not gpu else ()
+    sft += () if gpu else ONE_AT_A_TIME if detective else FOUR_AT_A_TIME
     warm_start = (*sft, *seed, "--model_name_or_path", f"{models['before']}", "--output_dir", f"{models['warm_start']}")
+    control = (*sft, "--model_name_or_path", f"{models['warm_start']}", "--output_dir", f"{models['control']}")
+    control += ("--seed", f"{args.seed + SEEDS_APART}", "--learning_rate", "1e-4")
     grpo = ("-m", "accelerate.commands.launch", "--config_file", f"accelerate_configs/{'single_gpu' if gpu else 'cpu'}.yaml")
     grpo += ("recipes/grpo.py", "--config", f"recipes/{args.recipe}.yaml", *device, *seed)
     grpo += ("--model_name_or_path", f"{models['warm_start']}", "--output_dir", f"{folder / 'grpo'}")
@@ -108,33 +109,25 @@ def main() -> None:
         for part, command in parts.items():
             if part == "warm_start":
                 check_grpo(folder, parts["GRPO"], models["before"])
-            run_parts(folder, {part: command}, threads=os.cpu_count())
+            run_in_turn(folder, {part: command})
         print("\nSeconds:", ", ".join(f"{part} {seconds_of(folder, part):.0f}" for part in parts))
         print(folder / "report" / "report.md")
         return
-    warm_start += ("--stages", f"{args.warm_start_steps}:{STAGE}", *shlex.split(args.sft_args))
-    grpo += (*(() if gpu else FEWER_ON_A_CPU), *shlex.split(args.grpo_args))
-    groups = (  # what runs at the same time on a GPU; on a CPU, which each of them keeps busy, they take turns
-        {"warm_start": lambda: warm_start, "score_before": lambda: score("before", min(args.samples, 2))},
-        {"GRPO": lambda: grpo, "control": control, "score_warm_start": lambda: score("warm_start")},
-        {"score_after": lambda: score("after"), "score_control": lambda: score("control")},
-    )
+    warm_start += ("--stages", f"{args.warm_start_steps}:{STAGE}", *args.sft_args)
+    grpo += (*(() if gpu else FEWER_ON_A_CPU), *args.grpo_args)
     check_grpo(folder, grpo, models["before"])
-    for group in groups:
-        if gpu:
-            run_parts(folder, {part: command() for part, command in group.items()})
-        else:
-            for part, command in group.items():
-                run_parts(folder, {part: command()}, threads=os.cpu_count())
+    run_in_turn(folder, {"warm_start": warm_start, "GRPO": grpo})
+    steps = args.control_steps or steps_in_time_of_grpo(folder, args.warm_start_steps, gpu)
+    others = {"control": (*control, "--stages", f"{steps}:{STAGE}")} | {f"score_{key}": score(key) for key in MODELS}
+    run_in_turn(folder, others)
 
     scores = {key: read_json(folder / "scores" / f"{key}.json") for key in MODELS}
     result = {"seed": args.seed, "device": torch.cuda.get_device_name() if gpu else "cpu"}
     result |= {name: scores["after"]["trained"][name] for name in ("n", "samples", "chance")}
     result |= {key: scores[key]["trained"] for key in MODELS}
     result["never_trained_on"] = {name: {key: scores[key][name] for key in MODELS} for name in SETS if SETS[name]}
-    seconds = {part: seconds_of(folder, part) for group in groups for part in group}
-    in_turn = max if gpu else sum
-    result |= {"seconds": seconds, "wall_seconds": sum(in_turn(seconds[part] for part in group) for group in groups)}
+    seconds = {part: seconds_of(folder, part) for part in ("warm_start", "GRPO", *others)}
+    result |= {"seconds": seconds, "wall_seconds": sum(seconds.values())}
     for place in (folder, RUNS):
         figure = learning_curve_plot(result, read_log_history(folder / "grpo"), "SmolLM2-135M-Instruct", "warm_start")
         save(figure, place / "learning-curve.png")
@@ -151,9 +144,11 @@ def arguments(gpu: bool) -> argparse.Namespace:
     parser.add_argument("--puzzles", type=int, help="to score on (default 400; of the published mix: the whole file, or 250)")
     parser.add_argument("--samples", type=int, default=16 if gpu else 2, help="of each (default 16 on a GPU, 2 on a CPU)")
     parser.add_argument("--warm-start-steps", type=int, default=int(WARM_START_STEPS), help=f"default {WARM_START_STEPS}")
-    parser.add_argument("--control-steps", type=int, help=f"default {CONTROL_STEPS}; on a CPU as many as GRPO's time allows")
-    parser.add_argument("--grpo-args", default="", help='other options for GRPO, such as "--max_steps 60"')
-    parser.add_argument("--sft-args", default="", help='other options for the warm start, such as "--learning_rate 1e-4"')
+    parser.add_argument("--control-steps", type=int, help="of imitation (default: as many as GRPO's time allows)")
+    parser.add_argument("--grpo-args", type=shlex.split, default=[], help='other options for GRPO, such as "--max_steps 60"')
+    parser.add_argument(
+        "--sft-args", type=shlex.split, default=[], help='other options for the warm start, such as "--learning_rate 1e-4"'
+    )
     parser.add_argument("--gguf", type=Path, help="GGUF file of the model, instead of the Hub or PyPI")
     mix = parser.add_argument_group("the published mix")
     mix.add_argument(
@@ -162,11 +157,11 @@ def arguments(gpu: bool) -> argparse.Namespace:
     mix.add_argument("--demonstrations", type=int, default=300_000, metavar="N", help="proofs to imitate (default 300000)")
     mix.add_argument("--players", default="1-6", metavar="N[-M]", help="sizes of the puzzles (default 1-6)")
     args = parser.parse_args()
-    if args.seed < 0:
-        parser.error(f"--seed {args.seed}: use 0 or more.")
-    for option, least in (("puzzles", 1), ("samples", 1), ("demonstrations", 2)):
-        if (value := getattr(args, option)) is not None and value < least:
-            parser.error(f"--{option} {value}: use {least} or more.")
+    if not 0 <= args.seed < 2**32 - SEEDS_APART:
+        parser.error(f"--seed {args.seed}: use 0 to {2**32 - SEEDS_APART - 1}.")
+    for name, least in (("puzzles", 1), ("samples", 1), ("warm_start_steps", 1), ("control_steps", 1), ("demonstrations", 2)):
+        if (value := getattr(args, name)) is not None and value < least:
+            parser.error(f"--{name.replace('_', '-')} {value}: use {least} or more.")
     if args.published:
         if args.recipe != DETECTIVE:
             parser.error(f"--published goes with --recipe {DETECTIVE}.")
@@ -196,20 +191,18 @@ def puzzles_in(published: Path) -> int:
 
 
 def check_grpo(folder: Path, command: tuple[str, ...], model: Path) -> None:
-    """End the program if GRPO would refuse its options, which it would say only after the warm start.
+    """End the program if GRPO refuses its options, which it would otherwise say only after the warm start.
 
     Args:
         command: GRPO's.
         model: one of the same kind as the warm start will be.
     """
-    if (folder / "warm_start.json").exists() or "--start_anyway" in command:  # the plan has estimates that this overrules
-        return  # then GRPO says so itself
-    machine, options = command[command.index("--config_file") + 1], command[command.index("recipes/grpo.py") + 1 :]
-    plan = ("recipes/planner/plan.py", *options, "--model_name_or_path", f"{model}", "--machines", machine)
-    run = subprocess.run([sys.executable, *plan], cwd=ROOT, capture_output=True, text=True)
-    if run.returncode:
-        problems = [line for line in run.stdout.splitlines() if line.startswith("NOT OK")] or run.stderr.splitlines()[-1:]
-        sys.exit("\n".join(("recipes/smollm2/train_smol.py: GRPO would refuse its options.", *problems)))
+    if (folder / "warm_start.json").exists():  # then GRPO says so itself
+        return
+    dry_run = (*command[command.index("recipes/grpo.py") :], "--model_name_or_path", f"{model}", "--dry_run", "true")
+    print("\n== GRPO's options", flush=True)
+    if subprocess.run([sys.executable, *dry_run], cwd=ROOT).returncode:
+        sys.exit("recipes/smollm2/train_smol.py: GRPO refuses its options, see above. Nothing was trained.")
 
 
 def published_parts(args: argparse.Namespace, folder: Path, models: dict[str, Path], warm_start: tuple, grpo: tuple) -> dict:
@@ -224,13 +217,13 @@ def published_parts(args: argparse.Namespace, folder: Path, models: dict[str, Pa
     exclude = ("--exclude", published) if published else ()
     parts, datasets = {}, {wording: f"{folder / wording}" for wording in ("clear", "published")}
     for series, (wording, dataset) in enumerate(datasets.items()):
-        which = ("--seed", f"{args.seed + series * 1_000_000}", "--players", args.players, "--wording", wording)
+        which = ("--seed", f"{args.seed + series * SEEDS_APART}", "--players", args.players, "--wording", wording)
         held_out = ("--validation", "64", "--test", f"{args.puzzles}") if series else ("--validation", "1", "--test", "1")
         count = ("--train", f"{(args.demonstrations + series) // 2}", *held_out)
         parts[f"proofs_{wording}"] = ("-m", "puzzles.dataset", "--proofs", "--output", dataset, *which, *count, *exclude)
-    parts["warm_start"] = (*warm_start, "--dataset", *datasets.values(), *shlex.split(args.sft_args))
+    parts["warm_start"] = (*warm_start, "--dataset", *datasets.values(), *args.sft_args)
     count = ("--num_train_puzzles", f"{min(4096, args.demonstrations // 2)}")
-    parts["GRPO"] = (*grpo, "--dataset", datasets["published"], *count, *shlex.split(args.grpo_args))
+    parts["GRPO"] = (*grpo, "--dataset", datasets["published"], *count, *args.grpo_args)
     source = ("--dataset", published) if published else ("--dataset", datasets["published"], "--split", "test")
     source += ("--puzzles", f"{args.puzzles}", "--samples", f"{args.samples}", "--output", f"{folder / 'benchmark'}")
     for key in ("before", "warm_start", "after"):
@@ -240,9 +233,18 @@ def published_parts(args: argparse.Namespace, folder: Path, models: dict[str, Pa
     return parts | {"report": ("recipes/evaluation/report.py", *logs)}
 
 
-def steps_in_time_of_grpo(folder: Path, warm_start_steps: int) -> int:
-    """Steps of imitation that take a tenth longer than GRPO did, at the speed of the warm start."""
-    return math.ceil(1.1 * seconds_of(folder, "GRPO") * warm_start_steps / seconds_of(folder, "warm_start"))
+def run_in_turn(folder: Path, parts: dict[str, tuple[str, ...]]) -> None:
+    """Run these parts one after the other, each with the whole machine to itself."""
+    for part, command in parts.items():
+        run_parts(folder, {part: command}, threads=os.cpu_count())
+
+
+def steps_in_time_of_grpo(folder: Path, warm_start_steps: int, gpu: bool) -> int:
+    """Steps of imitation that take a tenth longer than GRPO did, at the speed of the warm start. On a GPU, half of its minute
+    is spent on starting (LOG.md).
+    """
+    steps_per_second = warm_start_steps / seconds_of(folder, "warm_start") * (2 if gpu else 1)
+    return math.ceil(1.1 * seconds_of(folder, "GRPO") * steps_per_second)
 
 
 def print_result(result: dict) -> None:
