@@ -134,7 +134,9 @@ def arguments() -> argparse.Namespace:
     how.add_argument("--reasoning-effort", help="low, medium, high ..., for APIs that take one")
     how.add_argument("--max-connections", type=int, default=10, help="parallel requests (default 10)")
     how.add_argument("--max-retries", type=int, default=10, help="retries per request, with growing pauses (default 10)")
-    how.add_argument("--server-args", default="", metavar='"--key value"', help="options for the vLLM server started here")
+    how.add_argument(
+        "--server-args", type=shlex.split, default=[], metavar='"--key value"', help="options for the vLLM server started here"
+    )
     cost = parser.add_argument_group("what it costs")
     cost.add_argument(
         "--prices",
@@ -223,7 +225,7 @@ def ask_model(args: argparse.Namespace, settings: dict, folder: Path, rows: list
     )
     template_kwargs = settings["chat_template_kwargs"]
     here = served_here(args)
-    vllm = serve(args.model.removeprefix("vllm/"), name, folder.with_name(f"{name}.log"), shlex.split(args.server_args))
+    vllm = serve(args.model.removeprefix("vllm/"), name, folder.with_name(f"{name}.log"), args.server_args)
     with vllm if here else nullcontext(args.base_url) as url:
         thinking_opened = False
         if url:
@@ -231,7 +233,7 @@ def ask_model(args: argparse.Namespace, settings: dict, folder: Path, rows: list
             served_name = name if here else args.model
             model = server_model(served_name, url, config, max_tokens)
             # A server with a reasoning parser returns the reasoning apart from the answer.
-            if "--reasoning-parser" not in args.server_args:
+            if not any(option.startswith("--reasoning-parser") for option in args.server_args):
                 thinking_opened = template_opens_thinking(url, served_name, template_kwargs)
         else:
             model = guesser() if args.model == "guess" else api_model(args.model, config)
