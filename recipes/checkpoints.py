@@ -15,6 +15,7 @@ from puzzles.files import read_json, write_json, write_text
 COMPLETE = "whole"  # an empty file in a checkpoint: written after everything else, deleted before anything else
 BEST = "best"  # the folder with the weights of the best held-out accuracy so far
 HELD_OUT_ACCURACY = "eval_rewards/accuracy/mean"  # in the log of an evaluation
+STATE = "trainer_state.json"  # what a run logged: in each checkpoint and, once it is finished, in its folder
 
 
 class EndsAtLastStep:
@@ -122,7 +123,7 @@ def delete_checkpoints_except(steps: set[int], output_dir: Path) -> None:
 
 
 def read_log_history(output_dir: Path) -> list[dict]:
-    """Everything that a run has logged, evaluations too, up to its newest complete checkpoint.
+    """Everything that a run has logged, evaluations too: to its end, or up to its newest complete checkpoint.
 
     Raises:
         ValueError: if there is none.
@@ -130,4 +131,5 @@ def read_log_history(output_dir: Path) -> list[dict]:
     newest = checkpoint_to_resume(output_dir, "auto")
     if newest is None:
         raise ValueError(f"{output_dir} holds no complete checkpoint of a training run.")
-    return json.loads((Path(newest) / "trainer_state.json").read_text())["log_history"]
+    end = output_dir / STATE  # of a finished run: it has the last evaluation, which may come after the last checkpoint
+    return json.loads((end if end.exists() else Path(newest) / STATE).read_text())["log_history"]

@@ -43,6 +43,7 @@ from recipes.alarms import AlarmArguments, AlarmCallback
 from recipes.arguments import PuzzleArguments, RunArguments, parse
 from recipes.checkpoints import (
     HELD_OUT_ACCURACY,
+    STATE,
     best_model,
     check_same_run,
     checkpoint_to_resume,
@@ -143,6 +144,7 @@ def claim_folder(
         if training_args.process_index == 0:
             lock_folder(output_dir)
         if training_args.should_save and not (output_dir / "result.json").exists():
+            (output_dir / STATE).unlink(missing_ok=True)
             earlier = {step for step in complete_checkpoints(output_dir) if step <= step_of(checkpoint)}
             delete_checkpoints_except(earlier, output_dir)
     return checkpoint
@@ -263,6 +265,7 @@ def save_result(trainer: PuzzleTrainer, alarm: AlarmCallback, output_dir: Path, 
     evaluations = {log["step"]: scores(log) for log in history if HELD_OUT_ACCURACY in log}
     if last not in evaluations:
         evaluations[last] = scores(trainer.evaluate())
+    trainer.save_state()
     model, save_last = output_dir / "model", final == "last" or trainer.best_accuracy < 0  # the same on all processes
     if save_last:
         trainer.save_complete(model)

@@ -25,6 +25,7 @@ from recipes.advantages import best_of_k_advantages
 from recipes.alarms import AlarmArguments
 from recipes.arguments import PuzzleArguments, RunArguments, parse
 from recipes.checkpoints import (
+    HELD_OUT_ACCURACY,
     complete_checkpoints,
     mark_complete,
     read_log_history,
@@ -146,6 +147,9 @@ def test_three_steps_of_grpo_and_what_they_leave_behind(tmp_path):
     before = state["log_history"][0]
     assert before["eval_rewards/accuracy/mean"] == pytest.approx(result["before"]["accuracy"])
     assert not {"eval_loss", "eval_entropy"} & set(before)  # of a forward that an evaluation does not need
+    evaluations = [log for log in read_log_history(tmp_path / "run") if HELD_OUT_ACCURACY in log]
+    assert [log["step"] for log in evaluations] == [0, 3]  # the last, after the last checkpoint, is that of the result
+    assert evaluations[1][HELD_OUT_ACCURACY] == pytest.approx(result["after"]["accuracy"])
 
     again = run(tmp_path / "run")
     assert again.returncode == 0
@@ -218,7 +222,8 @@ def test_to_resume_an_earlier_checkpoint_the_later_ones_are_deleted_if_allowed(m
     for step in (5, 10, 15):
         mark_complete(tmp_path / f"checkpoint-{step}")
     (tmp_path / "checkpoint-7").mkdir()  # unfinished
-    (tmp_path / "run.json").write_text("{}")
+    for file in ("run.json", "trainer_state.json"):  # of a finished run whose result was deleted, to train it further
+        (tmp_path / file).write_text("{}")
     monkeypatch.setattr(grpo, "check_same_run", lambda *_: None)
 
     def claim(*options):
@@ -231,6 +236,7 @@ def test_to_resume_an_earlier_checkpoint_the_later_ones_are_deleted_if_allowed(m
     assert claim("--delete_later", "true") == str(tmp_path / "checkpoint-10")
     assert complete_checkpoints(tmp_path).keys() == {5, 10}
     assert not (tmp_path / "checkpoint-7").exists()
+    assert not (tmp_path / "trainer_state.json").exists()
 
 
 def test_without_zero3_a_run_may_be_resumed_on_another_number_of_processes(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from puzzles.files import write_json
+from recipes.arguments import read_options
 from recipes.machine import has_bfloat16
 from recipes.smollm2 import train_smol
 from recipes.smollm2.score import SETS, completions_at_once
@@ -54,6 +55,8 @@ def test_on_a_cpu_each_part_has_the_machine_to_itself(run, tmp_path, capsys):
     last = (*train_smol.FEWER_ON_A_CPU, "--max_steps", "2", "--learning_rate", "1e-4")
     assert parts["GRPO"][-len(last) :] == last
     assert {*train_smol.FOUR_AT_A_TIME} <= {*parts["warm_start"]} & {*parts["control"]}
+    rows, times = map(int, train_smol.FOUR_AT_A_TIME[1::2])
+    assert rows * times == read_options(train_smol.ROOT / "recipes" / "smollm2-135m-sft.yaml")["per_device_train_batch_size"]
     assert "accelerate_configs/cpu.yaml" in parts["GRPO"]
     for part in ("warm_start", "GRPO", "control"):
         assert "--use_cpu" in parts[part]

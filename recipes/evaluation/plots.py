@@ -237,7 +237,9 @@ def learning_curve_plot(
     held_out = [(log["step"], log[HELD_OUT_ACCURACY]) for log in logs if HELD_OUT_ACCURACY in log]
     last = training[-1][0]
     axes.plot(*zip(*training, strict=True), color="#999999", linewidth=1, label="puzzles of the step, sampled")
-    axes.plot(*zip(*held_out, strict=True), color="#0072B2", linewidth=2, label="held-out puzzles while training, sampled")
+    axes.plot(
+        *zip(*held_out, strict=True), color="#0072B2", linewidth=2, marker=".", label="held-out puzzles while training, sampled"
+    )
     for step, key in ((0, start), (last, "after")):
         axes.errorbar(
             step, result[key]["sampled"], result[key]["sampled_interval"], fmt="o", color="#D55E00", capsize=4,

@@ -52,7 +52,7 @@ WARM_START_STEPS, _, STAGE = read_options(ROOT / "recipes" / "smollm2-135m-sft.y
 # computes in the trainer's precision, so its probabilities are taken as the trainer's, which saves a forward.
 VLLM_ON_A_CPU = ("--use_vllm", "true", "--vllm_mode", "colocate", "--vllm_importance_sampling_correction", "false")
 FEWER_ON_A_CPU = ("--per_device_train_batch_size", "64", "--learning_rate", "3e-5", "--max_steps", "14")
-# Half as much at once as on a GPU, for the memory, with the same gradients: a puzzle with its 8 samples, or 4 proofs.
+# Half as much at once as on a GPU, for the memory (10 instead of 14 GB; LOG.md): a puzzle with its 8 samples, or 4 proofs.
 FEWER_ON_A_CPU += ("--packed_tokens", "2048")
 FOUR_AT_A_TIME = ("--per_device_train_batch_size", "4", "--gradient_accumulation_steps", "2")
 # Proofs of all sizes, 32 a step as on a GPU: one at a time they need no padding. At about 1.3 MB of activations a token in
@@ -71,8 +71,6 @@ MODELS = {
 def main() -> None:
     gpu = torch.cuda.is_available()
     args = arguments(gpu)
-    if not gpu:  # glibc would keep the gaps between tensors of different sizes, and memory would grow from step to step
-        os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", "1000000")  # bytes
     detective = args.recipe == DETECTIVE
     folder = (DETECTIVE_RUNS if detective else RUNS) / f"seed-{args.seed}"
     try:
