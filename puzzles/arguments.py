@@ -58,7 +58,16 @@ def generator_options(args: Namespace, default_size: Size | None) -> dict:
         return {"size": Size(**given) if given else default_size, "players": (1, 6), **options}
     if given:
         raise ValueError(f"--players draws every size, so it cannot be combined with --{' --'.join(given)}: drop one of them.")
-    low, _, high = args.players.partition("-")
-    if not (low.isdecimal() and (high or low).isdecimal()):
-        raise ValueError(f"--players {args.players!r} is not a range: write it as 3 or 1-6.")
-    return {"size": None, "players": (int(low), int(high or low)), **options}
+    return {"size": None, "players": players_range(args.players), **options}
+
+
+def players_range(text: str) -> tuple[int, int]:
+    """The range of players that an option names.
+
+    Raises:
+        ValueError: if it is not a range within 1 to 6.
+    """
+    low, _, high = text.partition("-")
+    if not (low.isdecimal() and (high or low).isdecimal() and 1 <= int(low) <= int(high or low) <= 6):
+        raise ValueError(f"--players {text!r} is no range within 1 to 6, lowest first: write it as 3 or 1-6.")
+    return int(low), int(high or low)

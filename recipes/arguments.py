@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import math
 import os
+import shlex
 import sys
-from argparse import ArgumentError, RawDescriptionHelpFormatter
+from argparse import ArgumentError, ArgumentTypeError, RawDescriptionHelpFormatter
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -213,6 +214,14 @@ def read_options(file: Path) -> dict:
         kind = {list: "a list", str: "a text", type(None): "nothing"}.get(type(options), f"{options!r:.80}")
         raise ValueError(f"{file} holds {kind}, not options: write {example}.")
     return options
+
+
+def words(text: str) -> list[str]:
+    """The options in a text, as a shell would read them; a type for argparse."""
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise ArgumentTypeError(f"{text!r} can't be split into options ({error}): close every quote.") from None
 
 
 def puzzles_of(recipe: Path) -> PuzzleArguments:

@@ -126,10 +126,11 @@ def read_log_history(output_dir: Path) -> list[dict]:
     """Everything that a run has logged, evaluations too: to its end, or up to its newest complete checkpoint.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: if there is neither, or it cannot be read.
     """
-    newest = checkpoint_to_resume(output_dir, "auto")
-    if newest is None:
-        raise ValueError(f"{output_dir} holds no complete checkpoint of a training run.")
-    end = output_dir / STATE  # of a finished run: it has the last evaluation, which may come after the last checkpoint
-    return json.loads((end if end.exists() else Path(newest) / STATE).read_text())["log_history"]
+    file, newest = output_dir / STATE, checkpoint_to_resume(output_dir, "auto")
+    if not file.exists():  # else it has the last evaluation too, which may come after the last checkpoint
+        if newest is None:
+            raise ValueError(f"{output_dir} holds no complete checkpoint of a training run.")
+        file = Path(newest) / STATE
+    return read_json(file)["log_history"]

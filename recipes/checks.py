@@ -12,7 +12,15 @@ from urllib.request import urlopen
 import torch
 from datasets import Dataset
 from jinja2 import TemplateError
-from transformers import PreTrainedConfig, PreTrainedTokenizerBase, SchedulerType
+from torch.optim import AdamW
+from transformers import (
+    MinPLogitsWarper,
+    PreTrainedConfig,
+    PreTrainedTokenizerBase,
+    SchedulerType,
+    TemperatureLogitsWarper,
+    TopPLogitsWarper,
+)
 from transformers.trainer_utils import SaveStrategy
 from trl import GRPOConfig, ModelConfig
 
@@ -90,6 +98,7 @@ def recipe_problems(
         *reserved_option_problems(run_args, args),
         *loss_of_held_out_problems(args),
         *objective_problems(run_args, args, machine),
+        *refused_values(args),
         *too_long_prompts(args, config, lengths, held_out),
         *unreachable_server(args),
         *lost_updates(config, args, model_args, machine),
@@ -179,6 +188,24 @@ def objective_problems(run_args: RunArguments, args: GRPOConfig, machine: Machin
     return [
         f"{name} {getattr(run_args, name):g} is impossible: use {fix}." for name, (fits, fix) in possible.items() if not fits
     ]
+
+
+def refused_values(args: GRPOConfig) -> list[str]:
+    """Values that the optimizer or sampling would refuse only once the model is loaded."""
+    betas, least = (args.adam_beta1, args.adam_beta2), args.min_p
+    checks = [
+        lambda: AdamW([torch.zeros(1)], args.learning_rate, betas, args.adam_epsilon, args.weight_decay),
+        lambda: TemperatureLogitsWarper(float(args.temperature)),
+        lambda: TopPLogitsWarper(args.top_p),
+        *([] if least is None else [lambda: MinPLogitsWarper(least)]),
+    ]
+    problems = []
+    for check in checks:
+        try:
+            check()
+        except ValueError as error:
+            problems.append(f"{error} (of the optimizer, or of sampling): give a possible one, or leave it out.")
+    return problems
 
 
 def as_text(messages: list[dict[str, str]]) -> str:

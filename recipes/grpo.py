@@ -83,7 +83,8 @@ def main(
     try:
         train, held_out = checked_puzzles(puzzle_args, run_args, training_args, model_args)
         if run_args.dry_run:
-            print_once("Dry run: every check passed. Leave out dry_run to start.")
+            checkpoint_to_resume(output_dir, run_args.resume, run_args.delete_later)
+            print_once("Dry run: options, puzzles and this machine fit. Leave out dry_run to start.")
             return
         checkpoint = claim_folder(output_dir, puzzle_args, run_args, training_args, model_args)
         if (output_dir / "result.json").exists():
@@ -265,7 +266,6 @@ def save_result(trainer: PuzzleTrainer, alarm: AlarmCallback, output_dir: Path, 
     evaluations = {log["step"]: scores(log) for log in history if HELD_OUT_ACCURACY in log}
     if last not in evaluations:
         evaluations[last] = scores(trainer.evaluate())
-    trainer.save_state()
     model, save_last = output_dir / "model", final == "last" or trainer.best_accuracy < 0  # the same on all processes
     if save_last:
         trainer.save_complete(model)
@@ -277,6 +277,7 @@ def save_result(trainer: PuzzleTrainer, alarm: AlarmCallback, output_dir: Path, 
             os.replace(output_dir / "model.partial", model)
         step = last if save_last else best["step"]
         result = {"before": evaluations[0], "after": evaluations[last], "best": best, "model_step": step}
+        write_json(output_dir / STATE, {"log_history": history})
         write_json(output_dir / "result.json", result | {"alarms": alarm.active})
         for score, before in result["before"].items():
             print(f"held-out {score:20} {before:8.3f} → {result['after'].get(score, float('nan')):8.3f}")

@@ -31,7 +31,8 @@ Generate = Callable[[Path, list[list[dict]], int, int, int], tuple[list[str], in
 def run_parts(folder: Path, parts: dict[str, tuple[str, ...]], threads: int = 1) -> None:
     """Run Python commands at the same time, except those that an earlier run finished.
 
-    The first one's output is shown. That of each other one goes to a log in the folder, and so do the seconds that each took.
+    The first one's output is shown. That of each other one goes to a log in the folder. The seconds that each took are written
+    there too, those of interrupted attempts included, of which the last ten may be lost.
 
     Args:
         threads: of each command. With one, sums are made in the same order on every machine.
@@ -49,21 +50,35 @@ def run_parts(folder: Path, parts: dict[str, tuple[str, ...]], threads: int = 1)
             running[part] = subprocess.Popen(
                 [sys.executable, *command], cwd=ROOT, env=environment, stdout=log, stderr=log and subprocess.STDOUT
             )
+    files = {part: (folder / f"{part}.json", folder / f"{part}.unfinished.json") for part in running}
+    earlier = {part: read_json(file)["seconds"] if file.exists() else 0 for part, (_, file) in files.items()}
     start = time.monotonic()
+
+    def write_seconds(part: str, finished: bool) -> None:
+        write_json(files[part][not finished], {"seconds": round(earlier[part] + time.monotonic() - start, 1)})
+
+    written = start
     while running:
         time.sleep(0.2)
+        if time.monotonic() > written + 10:
+            written = time.monotonic()
+            for part in running:
+                write_seconds(part, finished=False)
         for part, process in list(running.items()):
             if process.poll() is None:
                 continue
             del running[part]
             if process.returncode:
+                for stopped in (part, *running):
+                    write_seconds(stopped, finished=False)
                 for other in running.values():
                     other.terminate()
                 for other in running.values():
                     other.wait()
                 log = folder / f"{part}.log"
                 sys.exit(f"{part} did not finish{f' ({log})' if log.exists() else ''}. Run the same command to resume.")
-            write_json(folder / f"{part}.json", {"seconds": round(time.monotonic() - start, 1)})
+            write_seconds(part, finished=True)
+            files[part][1].unlink(missing_ok=True)
 
 
 def seconds_of(folder: Path, part: str) -> float:

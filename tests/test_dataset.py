@@ -408,7 +408,7 @@ def test_another_dataset_is_never_touched(made, tmp_path):
         (["--seed", str(2**63)], "does not fit in 64 bits"),
         (["--directness", "nan"], "--directness nan is impossible"),
         (["--directness", "inf"], "--directness inf is impossible"),
-        (["--players", "²"], "--players '²' is not a range"),
+        (["--players", "²"], "--players '²' is no range within 1 to 6"),
         (["--mix", "easy=5", "--train", "5"], "leave out --train 5"),
         (["--num-proc", "0"], "--num-proc 0 is impossible"),
         (["--players", "7"], "players=(7, 7) is impossible"),

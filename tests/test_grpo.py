@@ -161,7 +161,7 @@ def test_three_steps_of_grpo_and_what_they_leave_behind(tmp_path):
     assert result == json.loads((tmp_path / "run" / "result.json").read_text())
 
 
-@pytest.mark.parametrize(("option", "said"), [((), "every check passed"), (("--num_generations", "3"), "num_generations")])
+@pytest.mark.parametrize(("option", "said"), [((), "this machine fit"), (("--num_generations", "3"), "num_generations")])
 def test_a_dry_run_checks_and_leaves_nothing_behind(tmp_path, option, said):
     done = run(tmp_path / "run", "--dry_run", "true", *option)
     assert bool(done.returncode) == bool(option), done.stderr
@@ -481,6 +481,11 @@ def test_a_missing_gpu_is_named(monkeypatch, capsys):
         ),
         (("--overlong_buffer", "160"), r"overlong_buffer 160 .* to less than max_completion_length \(160\)"),
         (("--overlong_buffer", "-1"), r"overlong_buffer -1 is impossible: use from 0 \(none\) to less than max_completion"),
+        (("--learning_rate", "-1"), r"Invalid learning rate: -1.0 \(of the optimizer"),
+        (("--adam_beta2", "1.5"), "Invalid beta parameter at index 1: 1.5"),
+        (("--temperature", "0"), r"`temperature` \(=0.0\) has to be a strictly positive float.*or leave it out"),
+        (("--top_p", "1.5"), r"`top_p` has to be a float > 0 and < 1, but is 1.5"),
+        (("--min_p", "2"), r"`min_p` has to be a float in the \[0, 1\] interval, but is 2.0"),
         (("--deduction_weight", "-1"), r"deduction_weight -1 is impossible: use 0 or more"),
         (("--learning_rate_power", "2"), r"learning_rate_power 2 is impossible: use from 0 .constant. to 1"),
         (("--learning_rate_rows", "0"), r"learning_rate_rows 0 is impossible: use 1 or more"),

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from recipes.arguments import puzzles_of
 from recipes.data import fresh_puzzles
-from recipes.runs import generate_with_transformers, run_parts, score
+from recipes.runs import generate_with_transformers, run_parts, score, seconds_of
 from tests.test_rehearsal import needs_vllm
 
 ROOT = Path(__file__).parents[1]
@@ -35,6 +35,18 @@ def test_finished_parts_are_skipped_and_a_failed_one_stops_the_others(tmp_path, 
     with pytest.raises(SystemExit, match=r"fails did not finish \(.*fails.log\)\. Run the same command to resume"):
         run_parts(tmp_path / "run", parts)
     assert not (tmp_path / "run" / "waits.json").exists()
+
+
+def test_the_seconds_of_interrupted_attempts_count(tmp_path):
+    fail_once = "import os, sys, time; time.sleep(1); f = {!r}; done = os.path.exists(f); open(f, 'w'); sys.exit(not done)"
+    parts = {"part": ("-c", fail_once.format(str(tmp_path / "tried"))), "other": ("-c", "import time; time.sleep(30)")}
+    with pytest.raises(SystemExit, match="part did not finish"):
+        run_parts(tmp_path / "run", parts)
+    assert 1 <= seconds_of(tmp_path / "run", "other.unfinished") < 30
+    del parts["other"]
+    run_parts(tmp_path / "run", parts)
+    assert seconds_of(tmp_path / "run", "part") >= 2
+    assert not (tmp_path / "run" / "part.unfinished.json").exists()
 
 
 def test_tokens_end_with_the_end_of_the_text_even_where_padding_is_the_same_token(tmp_path, rows):

@@ -159,14 +159,22 @@ def test_without_the_published_puzzles_others_of_the_same_mix_are_scored_on(run,
         (("--control-steps", "-5"), "--control-steps -5: use 1 or more"),
         (("--seed", "-1"), "--seed -1: use 0 to 4293967295"),
         (("--seed", "4294967295"), "--seed 4294967295: use 0 to 4293967295"),
-        (("--grpo-args", "--learning_rate '1e-4"), "--grpo-args: invalid split value"),
+        (("--grpo-args", "--learning_rate '1e-4"), "can't be split into options (No closing quotation): close every quote"),
+        (("--grpo-args", "--max_steps 2 --output_dir=mine"), "--grpo-args: --output_dir can't be given here"),
+        (("--sft-args=--help",), "--sft-args: --help can't be given here"),
+        (("--recipe", "smollm2-135m-published", "--players", "0-3"), "--players '0-3' is no range within 1 to 6"),
+        (("--recipe", "smollm2-135m-published", "--published", "EMPTY"), "EMPTY holds no puzzles"),
         (("--recipe", "qwen"), "invalid choice: 'qwen'"),
     ],
 )
-def test_what_cannot_work_is_refused_before_anything_runs(run, published, capsys, arguments, complaint):
+def test_what_cannot_work_is_refused_before_anything_runs(run, published, tmp_path, capsys, arguments, complaint):
+    (tmp_path / "empty.json").write_text("[]")
+    names = {"FILE": f"{published}", "EMPTY": f"{tmp_path / 'empty.json'}"}
     with pytest.raises(SystemExit):
-        run(*(argument.replace("FILE", str(published)) for argument in arguments), gpu=False)
-    assert complaint.replace("FILE", str(published)) in capsys.readouterr().err
+        run(*(names.get(argument, argument) for argument in arguments), gpu=False)
+    for name, file in names.items():
+        complaint = complaint.replace(name, file)
+    assert complaint in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -175,6 +183,7 @@ def test_what_cannot_work_is_refused_before_anything_runs(run, published, capsys
         ("--max_stepz 3", "'--max_stepz', '3'"),
         ("--num_eval_puzzles 3", "12 held-out completions are not a multiple of"),
         ("--max_completion_length 4000", "prompts are too long"),
+        ("--temperature 0", "`temperature` (=0.0) has to be a strictly positive float"),
         ("", None),
     ],
 )
@@ -186,7 +195,7 @@ def test_wrong_options_of_grpo_are_refused_before_the_warm_start(tmp_path, capfd
     with pytest.raises(SystemExit, match="GRPO refuses its options, see above") if complaint else nullcontext():
         train_smol.check_grpo(tmp_path, command, base)
     printed = capfd.readouterr()
-    assert complaint in printed.err if complaint else "every check passed" in printed.out
+    assert complaint in printed.err if complaint else "this machine fit" in printed.out
     assert not (tmp_path / "grpo").exists()
     write_json(tmp_path / "warm_start.json", {"seconds": 1.0})
     train_smol.check_grpo(tmp_path, command, base)  # a run that goes on

@@ -22,7 +22,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import shlex
 import shutil
 import sys
 from contextlib import nullcontext
@@ -33,7 +32,7 @@ from inspect_ai.log import EvalLog, EvalSample, list_eval_logs, read_eval_log
 from inspect_ai.model import GenerateConfig
 
 from puzzles.files import lock_folder, write_json
-from recipes.arguments import puzzles_of
+from recipes.arguments import puzzles_of, words
 from recipes.checkpoints import check_same_run
 from recipes.data import dataset_not_made_yet, fresh_puzzles
 from recipes.evaluation.measures import INCOMPLETE, count_responses, price_of, read_yaml, summarize, summary_table
@@ -135,7 +134,7 @@ def arguments() -> argparse.Namespace:
     how.add_argument("--max-connections", type=int, default=10, help="parallel requests (default 10)")
     how.add_argument("--max-retries", type=int, default=10, help="retries per request, with growing pauses (default 10)")
     how.add_argument(
-        "--server-args", type=shlex.split, default=[], metavar='"--key value"', help="options for the vLLM server started here"
+        "--server-args", type=words, default=[], metavar='"--key value"', help="options for the vLLM server started here"
     )
     cost = parser.add_argument_group("what it costs")
     cost.add_argument(

@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def completions_at_once(free: int | None) -> int:
-    """How many completions to generate together. Other numbers draw other samples.
+    """How many completions to generate together, in half of the free memory. Other numbers draw other samples.
 
     Args:
         free: bytes of GPU memory that nothing uses; None on a CPU.

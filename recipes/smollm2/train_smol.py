@@ -26,7 +26,6 @@ from __future__ import annotations
 import argparse
 import math
 import os
-import shlex
 import shutil
 import subprocess
 import sys
@@ -35,10 +34,11 @@ from pathlib import Path
 
 import torch
 
+from puzzles.arguments import players_range
 from puzzles.dataset import read_rows
 from puzzles.files import read_json, sha256, write_json
 from puzzles.tables import text_table
-from recipes.arguments import read_options
+from recipes.arguments import read_options, words
 from recipes.checkpoints import check_same_run, read_log_history
 from recipes.evaluation.plots import learning_curve_plot, save
 from recipes.runs import CPU_PRECISION, ROOT, run_parts, score_table, seconds_of
@@ -52,13 +52,14 @@ WARM_START_STEPS, _, STAGE = read_options(ROOT / "recipes" / "smollm2-135m-sft.y
 # computes in the trainer's precision, so its probabilities are taken as the trainer's, which saves a forward.
 VLLM_ON_A_CPU = ("--use_vllm", "true", "--vllm_mode", "colocate", "--vllm_importance_sampling_correction", "false")
 FEWER_ON_A_CPU = ("--per_device_train_batch_size", "64", "--learning_rate", "3e-5", "--max_steps", "14")
-# Half as much at once as on a GPU, for the memory (10 instead of 14 GB; LOG.md): a puzzle with its 8 samples, or 4 proofs.
+# Half as much at once as on a GPU, for the memory (about 10 GB; LOG.md): a puzzle with its 8 samples, or 4 proofs.
 FEWER_ON_A_CPU += ("--packed_tokens", "2048")
 FOUR_AT_A_TIME = ("--per_device_train_batch_size", "4", "--gradient_accumulation_steps", "2")
 # Proofs of all sizes, 32 a step as on a GPU: one at a time they need no padding. At about 1.3 MB of activations a token in
 # float32, 8 of the longest, 3,610 tokens each, would need 37 GB.
 ONE_AT_A_TIME = ("--per_device_train_batch_size", "1", "--gradient_accumulation_steps", "32")
 SEEDS_APART = 1_000_000  # the seed of the control, and of the second dataset of proofs, is so much more
+OWN = {"--config", "--model_name_or_path", "--output_dir", "--seed", "--stages", "--dataset", "--dry_run", "--help", "-h"}
 PUBLISHED = "https://github.com/bradhilton/temporal-clue/blob/main/puzzles/val.json"
 MODELS = {
     "before": "as downloaded",
@@ -83,7 +84,7 @@ def main() -> None:
             shutil.rmtree(models[part], ignore_errors=True)
 
     def score(key: str) -> tuple[str, ...]:
-        samples = min(args.samples, 2) if key == "before" else args.samples  # as downloaded, each is as bad as the other
+        samples = min(args.samples, 2) if key == "before" else args.samples  # as downloaded, all are bad
         counts = ("--puzzles", f"{args.puzzles}", "--samples", f"{samples}")
         return "recipes/smollm2/score.py", f"{models[key]}", f"{folder / 'scores' / key}.json", *seed, *counts
 
@@ -143,9 +144,12 @@ def arguments(gpu: bool) -> argparse.Namespace:
     parser.add_argument("--samples", type=int, default=16 if gpu else 2, help="of each (default 16 on a GPU, 2 on a CPU)")
     parser.add_argument("--warm-start-steps", type=int, default=int(WARM_START_STEPS), help=f"default {WARM_START_STEPS}")
     parser.add_argument("--control-steps", type=int, help="of imitation (default: as many as GRPO's time allows)")
-    parser.add_argument("--grpo-args", type=shlex.split, default=[], help='other options for GRPO, such as "--max_steps 60"')
+    parser.add_argument("--grpo-args", type=words, default=[], help='other options for GRPO, such as "--max_steps 60"')
     parser.add_argument(
-        "--sft-args", type=shlex.split, default=[], help='other options for the warm start, such as "--learning_rate 1e-4"'
+        "--sft-args",
+        type=words,
+        default=[],
+        help='other options for the warm start, such as "--learning_rate 1e-4" (on a CPU, a step is 2 × 4 proofs)',
     )
     parser.add_argument("--gguf", type=Path, help="GGUF file of the model, instead of the Hub or PyPI")
     mix = parser.add_argument_group("the published mix")
@@ -160,13 +164,17 @@ def arguments(gpu: bool) -> argparse.Namespace:
     for name, least in (("puzzles", 1), ("samples", 1), ("warm_start_steps", 1), ("control_steps", 1), ("demonstrations", 2)):
         if (value := getattr(args, name)) is not None and value < least:
             parser.error(f"--{name.replace('_', '-')} {value}: use {least} or more.")
-    if args.published:
-        if args.recipe != DETECTIVE:
-            parser.error(f"--published goes with --recipe {DETECTIVE}.")
-        try:
-            there = puzzles_in(args.published)
-        except ValueError as error:
-            parser.error(str(error))
+    for name, given in (("--grpo-args", args.grpo_args), ("--sft-args", args.sft_args)):
+        if own := {option.partition("=")[0] for option in given} & OWN:
+            parser.error(f"{name}: {', '.join(sorted(own))} can't be given here: leave it out.")
+    if args.published and args.recipe != DETECTIVE:
+        parser.error(f"--published goes with --recipe {DETECTIVE}.")
+    try:
+        players_range(args.players)
+        there = puzzles_in(args.published) if args.published else None
+    except ValueError as error:
+        parser.error(str(error))
+    if there:
         if args.puzzles and args.puzzles > there:
             parser.error(f"--puzzles {args.puzzles}: {args.published} has only {there}.")
         args.puzzles = args.puzzles or there
@@ -185,7 +193,10 @@ def puzzles_in(published: Path) -> int:
             f"--published {published}: there is no such file. The published puzzles are not part of this repository: save "
             f"{PUBLISHED} there, or leave the option out, to score on held-out puzzles of the same mix."
         )
-    return sum(map(len, read_rows(str(published)).values()))
+    count = sum(map(len, read_rows(str(published)).values()))
+    if not count:
+        raise ValueError(f"--published {published} holds no puzzles.")
+    return count
 
 
 def check_grpo(folder: Path, command: tuple[str, ...], model: Path) -> None:
@@ -238,8 +249,8 @@ def run_in_turn(folder: Path, parts: dict[str, tuple[str, ...]]) -> None:
 
 
 def steps_in_time_of_grpo(folder: Path, warm_start_steps: int, gpu: bool) -> int:
-    """Steps of imitation that take a tenth longer than GRPO did, at the speed of the warm start. On a GPU, half of its minute
-    is spent on starting (LOG.md).
+    """Steps of imitation that take a tenth longer than GRPO did, at the speed of the warm start. On a GPU, which spends half of
+    the warm start's minute on starting, up to twice as long.
     """
     steps_per_second = warm_start_steps / seconds_of(folder, "warm_start") * (2 if gpu else 1)
     return math.ceil(1.1 * seconds_of(folder, "GRPO") * steps_per_second)
