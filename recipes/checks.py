@@ -20,6 +20,7 @@ from transformers import (
     SchedulerType,
     TemperatureLogitsWarper,
     TopPLogitsWarper,
+    TrainingArguments,
 )
 from transformers.trainer_utils import SaveStrategy
 from trl import GRPOConfig, ModelConfig
@@ -98,7 +99,8 @@ def recipe_problems(
         *reserved_option_problems(run_args, args),
         *loss_of_held_out_problems(args),
         *objective_problems(run_args, args, machine),
-        *refused_values(args),
+        *optimizer_problems(args),
+        *sampling_problems(args),
         *too_long_prompts(args, config, lengths, held_out),
         *unreachable_server(args),
         *lost_updates(config, args, model_args, machine),
@@ -190,21 +192,28 @@ def objective_problems(run_args: RunArguments, args: GRPOConfig, machine: Machin
     ]
 
 
-def refused_values(args: GRPOConfig) -> list[str]:
-    """Values that the optimizer or sampling would refuse only once the model is loaded."""
-    betas, least = (args.adam_beta1, args.adam_beta2), args.min_p
-    checks = [
-        lambda: AdamW([torch.zeros(1)], args.learning_rate, betas, args.adam_epsilon, args.weight_decay),
-        lambda: TemperatureLogitsWarper(float(args.temperature)),
-        lambda: TopPLogitsWarper(args.top_p),
-        *([] if least is None else [lambda: MinPLogitsWarper(least)]),
-    ]
+def optimizer_problems(args: TrainingArguments) -> list[str]:
+    """Values that the optimizer would refuse only once the model is loaded."""
+    try:
+        AdamW([torch.zeros(1)], args.learning_rate, (args.adam_beta1, args.adam_beta2), args.adam_epsilon, args.weight_decay)
+    except ValueError as error:
+        return [f"{error}, the optimizer says: give a possible value, or leave it out."]
+    return []
+
+
+def sampling_problems(args: GRPOConfig) -> list[str]:
+    """Values that generation would refuse only once the model is loaded."""
     problems = []
-    for check in checks:
+    for warper, value in (
+        (TemperatureLogitsWarper, args.temperature),
+        (TopPLogitsWarper, args.top_p),
+        (MinPLogitsWarper, args.min_p),
+    ):
         try:
-            check()
+            if value is not None:
+                warper(float(value))
         except ValueError as error:
-            problems.append(f"{error} (of the optimizer, or of sampling): give a possible one, or leave it out.")
+            problems.append(f"{str(error).rstrip('.')}. Give a possible value, or leave it out.")
     return problems
 
 

@@ -43,6 +43,7 @@ from recipes.checkpoints import (
     mark_complete,
     step_of,
 )
+from recipes.checks import optimizer_problems
 from recipes.data import print_once
 from recipes.demonstrations import demonstrations, from_datasets
 from recipes.hub import create_repository, upload
@@ -179,6 +180,8 @@ def make_trainer(args: SftArguments, training_args: SFTConfig) -> tuple[SFTTrain
     name, dtype = args.model_name_or_path, torch.float32
     if training_args.max_steps < 1 and training_args.num_train_epochs <= 0:
         raise ValueError(f"num_train_epochs={training_args.num_train_epochs:g} leaves nothing to learn: set it to 1.")
+    if problems := optimizer_problems(training_args):
+        raise ValueError(problems[0])
     if training_args.packing:
         raise ValueError("packing: true would change which demonstrations a step sees: leave it out.")
     if training_args.padding_free:

@@ -481,7 +481,7 @@ def test_a_missing_gpu_is_named(monkeypatch, capsys):
         ),
         (("--overlong_buffer", "160"), r"overlong_buffer 160 .* to less than max_completion_length \(160\)"),
         (("--overlong_buffer", "-1"), r"overlong_buffer -1 is impossible: use from 0 \(none\) to less than max_completion"),
-        (("--learning_rate", "-1"), r"Invalid learning rate: -1.0 \(of the optimizer"),
+        (("--learning_rate", "-1"), "Invalid learning rate: -1.0, the optimizer says"),
         (("--adam_beta2", "1.5"), "Invalid beta parameter at index 1: 1.5"),
         (("--temperature", "0"), r"`temperature` \(=0.0\) has to be a strictly positive float.*or leave it out"),
         (("--top_p", "1.5"), r"`top_p` has to be a float > 0 and < 1, but is 1.5"),
@@ -509,6 +509,7 @@ def test_impossible_arguments_end_the_program_before_anything_is_loaded(monkeypa
     [
         (("--stages", "100:0"), "stage '100:0' is not STEPS:LOW:HIGH:SKIPS"),
         (("--rooms", "99"), "rooms=99 is impossible"),
+        (("--weight_decay", "-1"), "Invalid weight_decay value: -1.0, the optimizer says"),
         (("--output_dir", "."), "already exists"),
     ],
 )
