@@ -411,7 +411,7 @@ def test_another_dataset_is_never_touched(made, tmp_path):
         (["--players", "²"], "--players '²' is no range within 1 to 6"),
         (["--mix", "easy=5", "--train", "5"], "leave out --train 5"),
         (["--num-proc", "0"], "--num-proc 0 is impossible"),
-        (["--players", "7"], "players=(7, 7) is impossible"),
+        (["--players", "7"], "--players '7' is no range within 1 to 6"),
         (["--exclude", "nowhere.json"], "nowhere.json cannot be read"),
         (["--min-depth", "4"], "invalid choice: 4"),
         (["--output", f"{__file__}/data"], "Not a directory"),
