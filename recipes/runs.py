@@ -50,12 +50,12 @@ def run_parts(folder: Path, parts: dict[str, tuple[str, ...]], threads: int = 1)
             running[part] = subprocess.Popen(
                 [sys.executable, *command], cwd=ROOT, env=environment, stdout=log, stderr=log and subprocess.STDOUT
             )
-    files = {part: (folder / f"{part}.json", folder / f"{part}.unfinished.json") for part in running}
-    earlier = {part: read_json(file)["seconds"] if file.exists() else 0 for part, (_, file) in files.items()}
+    unfinished = {part: f"{part}.unfinished" for part in running}
+    earlier = {part: seconds_of(folder, x) if (folder / f"{x}.json").exists() else 0 for part, x in unfinished.items()}
     start = time.monotonic()
 
-    def write_seconds(part: str, finished: bool) -> None:
-        write_json(files[part][not finished], {"seconds": round(earlier[part] + time.monotonic() - start, 1)})
+    def write_seconds(part: str, name: str) -> None:
+        write_json(folder / f"{name}.json", {"seconds": round(earlier[part] + time.monotonic() - start, 1)})
 
     written = start
     while running:
@@ -63,22 +63,22 @@ def run_parts(folder: Path, parts: dict[str, tuple[str, ...]], threads: int = 1)
         if time.monotonic() > written + 10:
             written = time.monotonic()
             for part in running:
-                write_seconds(part, finished=False)
+                write_seconds(part, unfinished[part])
         for part, process in list(running.items()):
             if process.poll() is None:
                 continue
             del running[part]
             if process.returncode:
                 for stopped in (part, *running):
-                    write_seconds(stopped, finished=False)
+                    write_seconds(stopped, unfinished[stopped])
                 for other in running.values():
                     other.terminate()
                 for other in running.values():
                     other.wait()
                 log = folder / f"{part}.log"
                 sys.exit(f"{part} did not finish{f' ({log})' if log.exists() else ''}. Run the same command to resume.")
-            write_seconds(part, finished=True)
-            files[part][1].unlink(missing_ok=True)
+            write_seconds(part, part)
+            (folder / f"{unfinished[part]}.json").unlink(missing_ok=True)
 
 
 def seconds_of(folder: Path, part: str) -> float:

@@ -70,7 +70,7 @@ def test_the_command_line_prints_a_puzzle_and_its_solution():
     assert "\n\n7 steps, 4 by propagation, 3 by look-ahead. CP-SAT has checked every one.\n" in proof
     for args, complaint in (
         (["--suspects", "1"], "suspects=1 is impossible"),
-        (["--players", "7"], "--players '7' is no range within 1 to 6"),
+        (["--players", "7"], "players=(7, 7) is impossible"),
         (["--players", "many"], "--players 'many'"),
         (["--players", "2", "--rooms", "4"], "--players draws every size"),
     ):

@@ -1,6 +1,7 @@
 """`make train-smol`: which parts it runs, in which order on a GPU and on a CPU, and what it leaves on disk."""
 
 import json
+import re
 import sys
 from contextlib import nullcontext
 
@@ -162,7 +163,10 @@ def test_without_the_published_puzzles_others_of_the_same_mix_are_scored_on(run,
         (("--grpo-args", "--learning_rate '1e-4"), "can't be split into options (No closing quotation): close every quote"),
         (("--grpo-args", "--max_steps 2 --output_dir=mine"), "--grpo-args: --output_dir can't be given here"),
         (("--sft-args=--help",), "--sft-args: --help can't be given here"),
-        (("--recipe", "smollm2-135m-published", "--players", "0-3"), "--players '0-3' is no range within 1 to 6"),
+        (
+            ("--recipe", "smollm2-135m-published", "--players", "0-3"),
+            "players=(0, 3) is impossible: choose a range within 1 to 6",
+        ),
         (("--recipe", "smollm2-135m-published", "--published", "EMPTY"), "EMPTY holds no puzzles"),
         (("--recipe", "qwen"), "invalid choice: 'qwen'"),
     ],
@@ -180,10 +184,10 @@ def test_what_cannot_work_is_refused_before_anything_runs(run, published, tmp_pa
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ("--max_stepz 3", "'--max_stepz', '3'"),
+        ("--max_stepz 3", r"not used by .*'--max_stepz', '3'"),
         ("--num_eval_puzzles 3", "12 held-out completions are not a multiple of"),
         ("--max_completion_length 4000", "prompts are too long"),
-        ("--temperature 0", "`temperature` (=0.0) has to be a strictly positive float"),
+        ("--temperature 0", r"`temperature` \(=0.0\) has to be a strictly positive float"),
         ("", None),
     ],
 )
@@ -195,7 +199,7 @@ def test_wrong_options_of_grpo_are_refused_before_the_warm_start(tmp_path, capfd
     with pytest.raises(SystemExit, match="GRPO refuses its options, see above") if complaint else nullcontext():
         train_smol.check_grpo(tmp_path, command, base)
     printed = capfd.readouterr()
-    assert complaint in printed.err if complaint else "this machine fit" in printed.out
+    assert re.search(complaint, printed.err) if complaint else "this machine fit" in printed.out
     assert not (tmp_path / "grpo").exists()
     write_json(tmp_path / "warm_start.json", {"seconds": 1.0})
     train_smol.check_grpo(tmp_path, command, base)  # a run that goes on

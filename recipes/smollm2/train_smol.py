@@ -26,6 +26,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -37,6 +38,7 @@ import torch
 from puzzles.arguments import players_range
 from puzzles.dataset import read_rows
 from puzzles.files import read_json, sha256, write_json
+from puzzles.scenario import published_size
 from puzzles.tables import text_table
 from recipes.arguments import read_options, words
 from recipes.checkpoints import check_same_run, read_log_history
@@ -170,7 +172,7 @@ def arguments(gpu: bool) -> argparse.Namespace:
     if args.published and args.recipe != DETECTIVE:
         parser.error(f"--published goes with --recipe {DETECTIVE}.")
     try:
-        players_range(args.players)
+        published_size(random.Random(0), players_range(args.players))  # raises if there are no such sizes
         there = puzzles_in(args.published) if args.published else None
     except ValueError as error:
         parser.error(str(error))
