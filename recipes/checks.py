@@ -12,7 +12,6 @@ from urllib.request import urlopen
 import torch
 from datasets import Dataset
 from jinja2 import TemplateError
-from torch.optim import AdamW
 from transformers import (
     MinPLogitsWarper,
     PreTrainedConfig,
@@ -20,7 +19,6 @@ from transformers import (
     SchedulerType,
     TemperatureLogitsWarper,
     TopPLogitsWarper,
-    TrainingArguments,
 )
 from transformers.trainer_utils import SaveStrategy
 from trl import GRPOConfig, ModelConfig
@@ -28,6 +26,7 @@ from trl import GRPOConfig, ModelConfig
 from recipes.arguments import RunArguments
 from recipes.batch_geometry import BatchGeometry, batch_geometry, geometry_problems
 from recipes.machine import Machine, this_machine
+from recipes.muon import optimizer_problems
 from recipes.packing import packing_problems, set_router_loss
 from recipes.planner.memory import disk, memory
 from recipes.pretrained import (
@@ -190,15 +189,6 @@ def objective_problems(run_args: RunArguments, args: GRPOConfig, machine: Machin
     return [
         f"{name} {getattr(run_args, name):g} is impossible: use {fix}." for name, (fits, fix) in possible.items() if not fits
     ]
-
-
-def optimizer_problems(args: TrainingArguments) -> list[str]:
-    """Values that the optimizer would refuse only once the model is loaded."""
-    try:
-        AdamW([torch.zeros(1)], args.learning_rate, (args.adam_beta1, args.adam_beta2), args.adam_epsilon, args.weight_decay)
-    except ValueError as error:
-        return [f"{error}, the optimizer says: give a possible value, or leave it out."]
-    return []
 
 
 def sampling_problems(args: GRPOConfig) -> list[str]:

@@ -1,4 +1,4 @@
-"""Muon for the hidden matrices of a model that is trained whole on one process or with DDP."""
+"""Muon for the hidden matrices of a model that is trained whole on one process or with DDP; and what AdamW refuses."""
 
 from __future__ import annotations
 
@@ -34,3 +34,14 @@ class MuonAdamW(torch.optim.Optimizer):
             # Both work on this optimizer's groups and state, which a scheduler changes and a checkpoint saves and restores.
             optimizer.param_groups, optimizer.state = [group], self.state
             optimizer.step()
+
+
+def optimizer_problems(args: TrainingArguments) -> list[str]:
+    """Values that the optimizer would refuse only once the model is loaded."""
+    try:
+        torch.optim.AdamW(
+            [torch.zeros(1)], args.learning_rate, (args.adam_beta1, args.adam_beta2), args.adam_epsilon, args.weight_decay
+        )
+    except ValueError as error:
+        return [f"{error}, the optimizer says: give a possible value, or leave it out."]
+    return []

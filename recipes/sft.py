@@ -43,13 +43,12 @@ from recipes.checkpoints import (
     mark_complete,
     step_of,
 )
-from recipes.checks import optimizer_problems
 from recipes.data import print_once
 from recipes.demonstrations import demonstrations, from_datasets
 from recipes.hub import create_repository, upload
 from recipes.lm_head import fast_lm_head
 from recipes.machine import warn_of_slow_bfloat16
-from recipes.muon import MuonAdamW
+from recipes.muon import MuonAdamW, optimizer_problems
 from recipes.pretrained import hub_is_unreachable, load_config
 from recipes.tiny.model import TINY_SIZE, tiny_model, tiny_tokenizer
 
