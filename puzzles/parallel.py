@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 AHEAD = 16  # items of work queued per process, so that none is idle while another is slow
@@ -18,6 +19,9 @@ def in_order(function: Callable, work: Iterable, num_proc: int) -> Iterator[Any]
     """`function` of each item of `work`, in order, whatever `num_proc` is; `work` may be endless.
 
     The processes end when this one does, however it ends.
+
+    Raises:
+        OSError: if one of them was killed.
     """
     if num_proc == 1:
         yield from map(function, work)
@@ -31,6 +35,8 @@ def in_order(function: Callable, work: Iterable, num_proc: int) -> Iterator[Any]
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
+    except BrokenProcessPool:
+        raise OSError("a process was killed, perhaps for lack of memory: use fewer, with --num-proc") from None
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 

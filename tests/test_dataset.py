@@ -29,7 +29,7 @@ from puzzles.dataset import folder as folders
 from puzzles.dataset.__main__ import apportion, parse_mix
 from puzzles.dataset.collect import read_journal
 from puzzles.dataset.folder import check_complete, check_disjoint
-from puzzles.dataset.load import SPLITS
+from puzzles.dataset.load import SPLITS, read_rows
 from puzzles.dataset.rows import COLUMNS, FEATURES
 from puzzles.files import lock_folder
 from puzzles.fingerprint import split_fingerprint
@@ -368,6 +368,52 @@ def test_excluded_puzzles_are_kept_out_under_any_names(made, tmp_path):
             puzzle = read_prompt(kept["prompt"][0]["content"])
             assert split_fingerprint(puzzle.setting, puzzle.clues) not in marks
     assert rows(tmp_path / "clue", "test") == rows(made, "test")
+
+
+def test_nights_of_which_only_the_answers_are_determined_are_excluded_too(tmp_path, capsys):
+    counts = ["--train", "6", "--validation", "2", "--test", "2"]
+    size = ["--suspects", "4", "--weapons", "3", "--rooms", "6", "--times", "3"]
+    assert make(tmp_path / "first", *counts, *size, "--determine", "answers").returncode == 0
+    done = make(tmp_path / "second", *counts, *size, "--exclude", str(tmp_path / "first"))
+    assert "do not fit exactly one night" not in done.stdout
+    first, second = ({r["index"] for split in SPLITS for r in rows(tmp_path / name, split)} for name in ("first", "second"))
+    assert len(first) == len(second) == 10
+    assert not first & second
+    bare = [{"prompt": r["prompt"], "solution": r["solution"]} for r in rows(tmp_path / "first", "train")]
+    (file := tmp_path / "bare.json").write_text(json.dumps(bare))
+    assert len(command.fingerprints_of([str(tmp_path / "first")])) == 2 * 10
+    assert len(command.fingerprints_of([str(file)])) < 2 * 6
+    assert "bare.json: the clues of" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("foreign", [False, True])
+def test_a_folder_is_read_as_it_is_now_whatever_was_there_before(tmp_path, monkeypatch, foreign):
+    """`load_dataset` alone returns the earlier rows: it caches a folder with such a card by its name."""
+    monkeypatch.setattr("puzzles.dataset.load.HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    counts = ["--train", "2", "--validation", "1", "--test", "1", "--format", "published", *TINY]
+    for seed in ("1", "2"):
+        assert make(tmp_path / f"{seed}" / "clue", *counts, "--seed", seed).returncode == 0
+    for place in ("1", "2", "1"):
+        folder = tmp_path / "here" / "clue"
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(tmp_path / place / "clue", folder)
+        expected = json.loads((folder / "data" / "train.json").read_text())
+        if foreign:
+            (folder / "dataset.json").unlink()
+            load_dataset(str(folder))
+        for read in (read_rows, load_splits):
+            assert [r["prompt"] for r in read(str(folder))["train"]] == [r["prompt"] for r in expected]
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"sha256": null}', '{"sha256": []}', '{"sha256": 7}', "broken"])
+def test_a_dataset_json_of_another_kind_is_refused(tmp_path, content):
+    (tmp_path / "clue").mkdir()
+    (tmp_path / "clue" / "dataset.json").write_text(content)
+    assert "clue holds another dataset" in (refused := make(tmp_path / "clue", *TINY).stderr) or "not made by this" in refused
+    if content != '{"sha256": []}':  # a mapping without files
+        with pytest.raises(ValueError, match="does not hold a finished dataset"):
+            check_complete(tmp_path / "clue")
 
 
 def test_another_dataset_is_never_touched(made, tmp_path):

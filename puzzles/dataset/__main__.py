@@ -23,16 +23,16 @@ from pathlib import Path
 from tqdm import tqdm
 
 from puzzles.arguments import add_puzzle_arguments, generator_options
-from puzzles.clues import facts
+from puzzles.clues import Clue, Puzzle, facts
 from puzzles.cpsat import find_night
 from puzzles.dataset.collect import OutOfReachError
 from puzzles.dataset.folder import make, resolve_output
 from puzzles.dataset.load import read_rows
-from puzzles.dataset.rows import puzzle_of
+from puzzles.dataset.rows import address_of, puzzle_of
 from puzzles.difficulty import BANDS
 from puzzles.fingerprint import split_fingerprint
 from puzzles.generator import VERSION
-from puzzles.scenario import night
+from puzzles.scenario import Night, night
 
 LAYOUT = 2  # raise it whenever the columns of a row change
 
@@ -153,22 +153,42 @@ def apportion(total: int, proportions: dict[str, int]) -> dict[str, int]:
 def fingerprints_of(sources: list[str]) -> set[str]:
     """The fingerprints of the nights and of the clue sets of all puzzles in these files, folders or Hub datasets.
 
+    Clues that determine only the answers fit several nights. Which was meant is known from the columns of our own datasets;
+    otherwise only the clue set counts, and a line says of how many puzzles.
+
     Raises:
         ValueError: if a row is not a puzzle.
     """
     fingerprints = set()
     for source in sources:
+        several = 0
         for split, rows in read_rows(source).items():
             for i, r in tqdm(rows.numbered(), desc=f"reading {source}", total=len(rows), unit="puzzle", leave=False):
                 try:
                     puzzle, statements = puzzle_of(r)
-                    truth = find_night(puzzle.setting, statements)
+                    truth = night_of(r, puzzle, statements)
                 except ValueError as error:
                     raise ValueError(f"{source}, {split} {i}: {str(error).rstrip('.')}.") from error
                 fingerprints.add(split_fingerprint(puzzle.setting, puzzle.clues))
+                several += truth is None
                 if truth:
                     fingerprints.add(split_fingerprint(puzzle.setting, facts(truth)))
+        if several:
+            print(f"{source}: the clues of {several} puzzles do not fit exactly one night, so only the clues are excluded.")
     return fingerprints
+
+
+def night_of(row: dict, puzzle: Puzzle, statements: list[Clue]) -> Night | None:
+    """The night that a row of ours was made from, or else the only one that fits its statements; None if none or several do."""
+    try:
+        address = address_of(row)
+        made_from = night(address["seed"], address["index"], address["size"], address["players"])
+        if made_from.setting == puzzle.setting and all(statement.holds(made_from) for statement in statements):
+            return made_from
+    except (LookupError, TypeError, ValueError):  # other people's columns
+        pass
+    found = find_night(puzzle.setting, statements)
+    return None if found and find_night(puzzle.setting, statements, not_all=facts(found)) else found
 
 
 def command_line(parser: argparse.ArgumentParser, args: argparse.Namespace) -> str:

@@ -29,7 +29,7 @@ from puzzles.dataset.card import COUNTED, card
 from puzzles.dataset.collect import EARLIER, JOURNAL, OutOfReachError, collect, read_journal, set_aside, try_index
 from puzzles.dataset.load import SPLITS, check_complete
 from puzzles.dataset.rows import COLUMNS, FEATURES, FEATURES_WITH_PROOF, address_of, chance
-from puzzles.files import lock_folder, sha256, write_json, write_text
+from puzzles.files import lock_folder, read_json, sha256, write_json, write_text
 from puzzles.fingerprint import split_fingerprint
 from puzzles.generator import generate
 from puzzles.parallel import in_order
@@ -163,7 +163,7 @@ def is_made(output: Path, unfinished: Path, spec: dict) -> bool:
 def check_same_dataset(folder: Path, spec: dict, may_differ: tuple[str, ...] = ()) -> None:
     """Raises ValueError if `folder` holds anything but the dataset that `spec` describes, the keys in `may_differ` aside."""
     try:
-        there = json.loads((folder / "dataset.json").read_text())
+        there = read_json(folder / "dataset.json")
     except (OSError, ValueError):
         raise ValueError(f"{folder} is not empty and was not made by this command. Choose another --output.") from None
     wanted = json.loads(json.dumps(spec))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
@@ -13,8 +14,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 from datasets import Dataset, load_dataset
+from datasets.config import HF_DATASETS_CACHE
 
-from puzzles.files import sha256
+from puzzles.files import read_json, sha256
 
 SPLITS = ("train", "validation", "test")
 BATCH = 200  # rows of a Parquet file in memory at once
@@ -56,15 +58,28 @@ def read_rows(source: str) -> dict[str, Rows]:
             return {name: rows}
         if path.is_file():
             raise ValueError(f"its name ends in {path.suffix!r}, but should end in {', '.join(FORMATS)}")
-        # Parquet directly: `load_dataset` caches a folder by its name, and may return what an earlier one with that name held.
         if files := sorted(path.glob("data/*.parquet")):
             return dict(map(_parquet, files))
+        if (path / "dataset.json").exists():  # --format published
+            return {file.stem: _json(file)[1] for file in sorted(path.glob("data/*.json"))}
         if not path.is_dir() and source.count("/") != 1:
             raise ValueError("it is neither a file, nor a folder, nor the id of a dataset on the Hub (name/dataset)")
-        return {split: _listed(rows) for split, rows in load_dataset(source).items()}
+        return {split: _listed(rows) for split, rows in load_anew(source).items()}
     except Exception as error:  # anything that pyarrow, datasets or the network raises
         reason = (str(error) or repr(error)).splitlines()[0].rstrip(".")
         raise ValueError(f"{source} cannot be read: {reason}.") from error
+
+
+def load_anew(source: str) -> dict[str, Dataset]:
+    """`load_dataset` with a cache of its own for each state of a folder: by default it caches a folder by its name, and may
+    return what another one of that name held.
+    """
+    folder, cache = Path(source), None
+    if folder.is_dir():
+        files = ((file, file.stat()) for file in sorted(folder.resolve().rglob("*")))
+        state = [(str(file), stat.st_size, stat.st_mtime_ns) for file, stat in files]
+        cache = Path(HF_DATASETS_CACHE) / f"folder-{hashlib.sha256(repr(state).encode()).hexdigest()[:16]}"
+    return dict(load_dataset(source, cache_dir=cache and str(cache)))
 
 
 def _listed(rows: Sequence) -> Rows:
@@ -127,14 +142,12 @@ FORMATS = {".parquet": _parquet, ".json": _json, ".jsonl": _jsonl}
 def load_splits(source: str) -> dict[str, Dataset]:
     """The splits of a folder that `python -m puzzles.dataset` made, or of any dataset that `load_dataset` knows.
 
-    Ours are read directly: `load_dataset` caches a folder by its name, and may return what an earlier one with that name held.
-
     Raises:
         ValueError: if a folder of ours is incomplete or was changed.
     """
     folder = Path(source)
     if not (folder / "dataset.json").exists():
-        return dict(load_dataset(source))
+        return load_anew(source)
     if check_complete(folder).get("format") == "published":
         return {split: Dataset.from_list(json.loads((folder / "data" / f"{split}.json").read_bytes())) for split in SPLITS}
     return {split: Dataset(pq.read_table(folder / "data" / f"{split}.parquet")) for split in SPLITS}
@@ -147,11 +160,11 @@ def check_complete(folder: Path) -> dict:
         ValueError: naming the file that is missing or was changed.
     """
     try:
-        record = json.loads((folder / "dataset.json").read_text())
-        sums = record["sha256"]
-    except (OSError, ValueError, KeyError):
+        record = read_json(folder / "dataset.json")
+        sums = dict(record["sha256"]).items()
+    except (OSError, ValueError, TypeError, KeyError):
         raise ValueError(f"{folder} does not hold a finished dataset: make one with `make dataset`.") from None
-    for name, expected in sums.items():
+    for name, expected in sums:
         if not (folder / name).is_file() or sha256(folder / name) != expected:
             raise ValueError(f"{folder / name} is missing or was changed since it was made: delete {folder} and make it again.")
     return record

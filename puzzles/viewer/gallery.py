@@ -135,6 +135,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="which series of puzzles (default 0)")
     parser.add_argument("--count", type=int, default=100, help="puzzles of each band to play (default 100)")
     args = parser.parse_args()
+    if args.count < 1:
+        parser.error(f"--count {args.count}: use 1 or more.")
     found = {name: list(islice(examples(name, args.seed), args.count)) for name in BANDS}
     cases = [some[0] for some in found.values()]
     rows = [{"prompt": prompt(case.puzzle), "completion": reasoning(case), "difficulty": band(case.depths)} for case in cases]
