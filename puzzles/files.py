@@ -8,6 +8,8 @@ import json
 import os
 from pathlib import Path
 
+import yaml
+
 
 def write_text(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -29,6 +31,27 @@ def read_json(path: Path) -> dict:
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds {content!r:.80} instead of a JSON object.")
     return content
+
+
+def read_yaml(file: Path) -> dict:
+    """The options in a YAML file.
+
+    Raises:
+        ValueError: if it cannot be read, or holds anything but options, naming the file and the fix.
+    """
+    example = "one `name: value` a line"
+    try:
+        options = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{file}: {error.strerror}. Give a YAML file that can be read.") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file} is not UTF-8 text (byte {error.start}): save it as UTF-8, with {example}.") from None
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        raise ValueError(f"{file} is not YAML ({' '.join(str(error).split())}): write {example}.") from None
+    if not isinstance(options, dict):
+        kind = {list: "a list", str: "a text", type(None): "nothing"}.get(type(options), f"{options!r:.80}")
+        raise ValueError(f"{file} holds {kind}, not options: write {example}.")
+    return options
 
 
 def sha256(path: Path) -> str:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from puzzles.clues import Beside, Carried, Clue, Moved, Puzzle, answer_kind, answer_options
 from puzzles.scenario import MURDER_WEAPON, MURDERER, Setting
@@ -126,9 +126,14 @@ def _story(puzzle: Puzzle, story: dict[str, str]) -> Iterator[str]:
         yield story["bonus"]
         yield "\n".join(asked[first:])
     yield story["form"]
-    yield "\n".join(f"{chr(65 + i)}. {answer_kind(q)}" for i, q in enumerate(puzzle.questions))
+    yield lettered(answer_kind(question) for question in puzzle.questions)
     if "end" in story:
         yield story["end"]
+
+
+def lettered(items: Iterable[str]) -> str:
+    """An answer sheet: items one per line, lettered A, B, C, …"""
+    return "\n".join(f"{chr(65 + i)}. {item}" for i, item in enumerate(items))
 
 
 def _bullets(items) -> str:

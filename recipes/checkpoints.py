@@ -19,7 +19,7 @@ STATE = "trainer_state.json"  # what a run logged: in each checkpoint and, once 
 
 
 class EndsAtLastStep:
-    """Mixin of a Trainer: a run that is resumed from a checkpoint of its last step makes no step more.
+    """Mixin of a Trainer: a run that is resumed from a checkpoint of its last step takes no further step.
 
     Transformers 5.23.0 looks for the end only after a step, so a run killed between its last checkpoint and its result would
     be trained further when it is resumed.
@@ -133,4 +133,7 @@ def read_log_history(output_dir: Path) -> list[dict]:
         if newest is None:
             raise ValueError(f"{output_dir} holds no complete checkpoint of a training run.")
         file = Path(newest) / STATE
-    return read_json(file)["log_history"]
+    state = read_json(file)
+    if "log_history" not in state:
+        raise ValueError(f"{file} has no log_history: it is not the state of a training run.")
+    return state["log_history"]

@@ -189,6 +189,8 @@ def main() -> None:
         repo = args.repo or REPO
         check_id(repo, "model")
         results = [read_result(folder / "result.json") for folder in args.benchmark]
+        if empty := [result["name"] for result in results if not result["accuracy"]["n"]]:
+            raise ValueError(f"--benchmark {empty[0]}: none of its requests was answered, so it has no score: leave it out.")
         with TemporaryDirectory() as scratch:
             files = content(args.run, repo, args.licence, results, Path(scratch) if args.merge else None)
             if args.dry_run:

@@ -15,7 +15,7 @@ accepts a time: a perfect sheet scores 0.926 on the published validation puzzles
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, lru_cache
 
 from puzzles.clues import answer_options, with_answer
@@ -107,10 +107,14 @@ def answers_of(solution: Solution) -> list[str]:
     """The right answers in order. Arrow fills the letters that a puzzle does not have with None.
 
     Raises:
-        ValueError: if there are none.
+        ValueError: if there are none, or they are not texts.
     """
-    answers = list(solution.values()) if isinstance(solution, dict) else list(solution)
+    answers = solution.values() if isinstance(solution, dict) else solution
+    if isinstance(answers, str) or not isinstance(answers, Iterable):
+        raise ValueError(f"the solution {solution!r:.80} is neither a list of answers nor a mapping of letters to answers.")
     answers = [answer for answer in answers if answer is not None]
+    if wrong := [answer for answer in answers if not isinstance(answer, str)]:
+        raise ValueError(f"the solution {solution!r:.80} has the answer {wrong[0]!r:.80}, which is not a text.")
     if not answers:
         raise ValueError("a puzzle has an empty solution: the dataset needs a `solution` column with its answers.")
     return answers

@@ -64,9 +64,12 @@ class Server:
 
 @contextmanager
 def openai_server(
-    answer: Callable[[str, int], tuple[int, dict | str]], seconds: float = 0.0, template: dict[bool, str] | None = None
+    answer: Callable[[str, int], tuple[int, dict | str]],
+    seconds: float = 0.0,
+    template: dict[bool, str] | None = None,
+    path: str = "/v1",
 ):
-    """Yields the server, with a model called "tester" and a context of 20,000 tokens, and its address."""
+    """Yields the server, with a model called "tester" and a context of 20,000 tokens, and its address, which ends in `path`."""
     server = Server(answer, seconds, template)
 
     class Handler(BaseHTTPRequestHandler):
@@ -86,6 +89,8 @@ def openai_server(
             self.wfile.write(data)
 
         def do_GET(self):
+            if self.path != f"{path}/models":
+                return self.send(404, "<html>")
             model = {"id": "tester", "object": "model", "max_model_len": 20_000}
             self.send(200, {"object": "list", "data": [model | ({"owned_by": "vllm"} if server.template else {})]})
 
@@ -118,7 +123,7 @@ def openai_server(
     http.daemon_threads = True
     threading.Thread(target=http.serve_forever, daemon=True).start()
     try:
-        yield server, f"http://127.0.0.1:{http.server_port}/v1"
+        yield server, f"http://127.0.0.1:{http.server_port}{path}"
     finally:
         http.shutdown()
         http.server_close()

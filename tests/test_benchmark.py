@@ -141,7 +141,7 @@ def test_every_figure_matches_the_responses_and_prices_can_change_later(rows, da
         assert result["completion_tokens"]["mean"] == USAGE["completion_tokens"]
         assert result["dollars"]["mean"] == pytest.approx((600 * 2.0 + 400 * 0.5 + 200 * 10.0) / 1e6)
         assert result["responses"] == {
-            "asked": 24, "answered": 24, "cut_off": 0, "refused": 0, "empty": 0, "failed": 0, "repeated_requests": 0
+            "asked": 24, "answered": 24, "truncated": 0, "refused": 0, "empty": 0, "failed": 0, "repeated_requests": 0
         }  # fmt: skip
 
         prices.write_text(prices.read_text().replace("10.0", "20.0"))
@@ -185,7 +185,7 @@ def test_rate_limits_truncations_refusals_and_errors_are_counted_and_not_scored_
         found = result_of(tmp_path / "out")
         assert first.returncode == 1
         assert found["responses"] == {
-            "asked": 24, "answered": 18, "cut_off": 3, "refused": 3, "empty": 0, "failed": 6,
+            "asked": 24, "answered": 18, "truncated": 3, "refused": 3, "empty": 0, "failed": 6,
             "repeated_requests": server.statuses.count(429),
         }  # fmt: skip
         assert server.statuses.count(429) > 0
@@ -375,7 +375,7 @@ def test_empty_and_unread_answers_are_counted_and_reported(rows, dataset, tmp_pa
         done = run(dataset, url, tmp_path / "out")
     found = result_of(tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    assert (found["responses"]["empty"], found["responses"]["cut_off"]) == (3 * SAMPLES, SAMPLES)
+    assert (found["responses"]["empty"], found["responses"]["truncated"]) == (3 * SAMPLES, SAMPLES)
     assert f"{3 * SAMPLES} of 24 responses ended by themselves without an answer" in done.stdout
     questions = [len(row["solution"]) for row in rows]
     assert found["unread_answers"]["mean"] == pytest.approx((sum(questions[:4]) + 1) / sum(questions))
@@ -484,9 +484,24 @@ def test_guessing_scores_at_the_level_of_chance(tmp_path, bench):
     assert "best of" not in done.stdout
 
 
+def test_the_address_of_a_server_may_end_in_any_path(rows, dataset, tmp_path, bench):
+    known = by_prompt(rows)
+    with openai_server(lambda prompt, _: reply(sheet(known[prompt])), path="/v1beta/openai") as (_, url):
+        done = bench("tester", "--base-url", url, "--dataset", dataset, "--puzzles", "2", "--output", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert result_of(tmp_path / "out")["solved"]["mean"] == 1.0
+
+
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
+        ("tester --base-url http://host:port/v1", "GET http://host:port/v1/models failed"),
+        ("tester --base-url URL --dataset SHORT", "puzzle 0: its solution has 1 answers, and it asks"),
+        ("tester --base-url URL --dataset NUMBERS", "row 0 is 1 instead of an object with a prompt and a solution"),
+        ("tester --base-url URL --dataset NULL", "puzzle 0: the solution None is neither a list of answers nor a mapping"),
+        ("tester --base-url URL --dataset SHEET", "puzzle 0: the solution 'A. Mrs. White' is neither a list of answers"),
+        ("tester --base-url URL --dataset INDICES", "puzzle 0: the solution [0, 1] has the answer 0, which is not a text"),
+        ("tester --base-url URL --dataset CONTRADICTORY", "puzzle 0: its clues contradict each other"),
         ("tester --base-url http://127.0.0.1:9/v1", "Is it an OpenAI-compatible server?"),
         ("other --base-url URL", "does not serve 'other', only tester"),
         ("tester --base-url URL --max-tokens 20000", "leaves no room for a prompt in the context of tester"),
@@ -496,10 +511,10 @@ def test_guessing_scores_at_the_level_of_chance(tmp_path, bench):
         ("tester --base-url URL --dataset BARE", "row 0 has no solution"),
         ("tester --base-url URL --recipe recipes/nix.yaml", "there is no file"),
         ("tester --base-url URL --prices BAD", "tester lacks cached, date, source"),
-        ("tester --base-url URL --prices LIST", "list.yaml holds ['tester'] instead of lines of the form `key: value`"),
+        ("tester --base-url URL --prices LIST", "list.yaml holds a list, not options: write one `name: value` a line"),
         ("tester --base-url URL --prices TEXT", "tester lacks cached, date, input, output, source"),
         ("tester --base-url URL --prices NEGATIVE", "tester has cached: -1; write dollars per million tokens, 0 or more"),
-        ("tester --base-url URL --recipe LIST", "list.yaml holds ['tester'] instead of lines of the form `key: value`"),
+        ("tester --base-url URL --recipe LIST", "list.yaml holds a list, not options: write one `name: value` a line"),
         ("tester --base-url URL --recipe BROKEN", "broken.yaml is not YAML"),
         ("tester --base-url URL --max-retries -1", "--max-retries -1: must be at least 0"),
         ("tester --base-url URL --gpu-dollars -2", "--gpu-dollars -2.0: must be at least 0"),
@@ -510,7 +525,9 @@ def test_guessing_scores_at_the_level_of_chance(tmp_path, bench):
         ("outputs/no-such-folder-here", "A model is a folder (there is none of this name)"),
     ],
 )
-def test_what_cannot_work_is_refused_and_leaves_nothing_behind(options, complaint, dataset, tmp_path, monkeypatch, capsys):
+def test_what_cannot_work_is_refused_and_leaves_nothing_behind(
+    options, complaint, rows, dataset, tmp_path, monkeypatch, capsys
+):
     for key in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY"):
         monkeypatch.delenv(key, raising=False)
     monkeypatch.chdir(ROOT)
@@ -521,7 +538,15 @@ def test_what_cannot_work_is_refused_and_leaves_nothing_behind(options, complain
         "list.yaml": "- tester",
         "broken.yaml": "tester: [",
         "bare.json": '[{"prompt": "x"}, {"prompt": "y"}]',
+        "numbers.json": "[1, 2]",
     }
+    solutions = {"short": rows[0]["solution"][:1], "null": None, "sheet": "A. Mrs. White", "indices": [0, 1]}
+    for name, solution in solutions.items():
+        files[f"{name}.json"] = json.dumps([{**rows[0], "solution": solution}, rows[1]])
+    text = rows[0]["prompt"][0]["content"]
+    there, elsewhere = sentences(rows[0], 1, 1)
+    clues = text.replace("\n- ", f"\n- {there}\n- {elsewhere}\n- ", 1)
+    files["contradictory.json"] = json.dumps([{"prompt": clues, "solution": rows[0]["solution"]}] * 2)
     for name, content in files.items():
         (tmp_path / name).write_text(content)
     with openai_server(lambda *_: refusal(500, "nothing should be requested")) as (server, url):

@@ -119,3 +119,13 @@ def test_a_dry_run_asks_nobody_and_an_unfinished_run_is_refused(hub, finished): 
     refused = run(push_model.main, finished, "--dry-run")
     assert refused.returncode == 1
     assert "holds no finished run" in refused.stderr
+
+
+def test_a_benchmark_without_a_single_answer_has_no_score_to_publish(finished, tmp_path):
+    write_row(tmp_path / "benchmark", "mine", 0.5, None)
+    file = tmp_path / "benchmark" / "mine" / "result.json"
+    row = json.loads(file.read_text())
+    row["accuracy"] = {"mean": None, "low": None, "high": None, "n": 0, "puzzles": 0}
+    file.write_text(json.dumps(row))
+    done = run(push_model.main, finished, "--dry-run", "--benchmark", file.parent)
+    assert "--benchmark mine: none of its requests was answered, so it has no score" in done.stderr

@@ -52,7 +52,7 @@ def write_row(folder, name, accuracy, dollars, digest="aaa", failed=0):
     row = {
         "name": name,
         "puzzles": {"source": "outputs/x, test", "n": 64, "digest": digest},
-        "responses": {"answered": 128 - failed, "cut_off": 2, "refused": 0, "empty": 1, "failed": failed},
+        "responses": {"answered": 128 - failed, "truncated": 2, "refused": 0, "empty": 1, "failed": failed},
         **{key: value(accuracy) for key in ("accuracy", "published_accuracy", "solved")},
         "unread_answers": value(0.125),
         "by_difficulty": bands,
@@ -303,6 +303,23 @@ def test_the_page_has_all_plots_in_it_and_the_same_puzzles_before_and_after_trai
     with pytest.raises(SystemExit):
         report(tmp_path, "no", tmp_path / "run", monkeypatch)
     assert "log.eval is not an Inspect log" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        ("run.json", {}, "run.json lacks num_eval_puzzles, steps_per_iteration: it is not of recipes/grpo.py"),
+        ("trainer_state.json", {}, "trainer_state.json has no log_history: it is not the state of a training run"),
+        ("trainer_state.json", {"log_history": [{"step": 1, "loss": 0.5}]}, "has not been evaluated on held-out puzzles yet"),
+    ],
+)
+def test_a_run_of_another_kind_or_without_an_evaluation_is_named(tmp_path, monkeypatch, capsys, name, content, complaint):
+    write_run(tmp_path / "run")
+    (tmp_path / "run" / name).write_text(json.dumps(content))
+    with pytest.raises(SystemExit) as refused:
+        report(tmp_path, "report", tmp_path / "run", monkeypatch)
+    assert refused.value.code == 2
+    assert complaint in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("output", ["file", "file/below"])

@@ -5,8 +5,9 @@ from itertools import islice
 from datasets import Dataset
 
 from puzzles.dataset import FRESH, load_splits, series
+from puzzles.prompts import lettered
 from puzzles.scenario import size_of
-from rewards.accuracy import accuracy
+from rewards.accuracy import accuracy, answers_of
 
 
 def load(
@@ -26,7 +27,7 @@ def prompt(doc: dict) -> str:
 
 
 def answer_sheet(doc: dict) -> str:
-    return "\n".join(f"{chr(65 + i)}. {answer}" for i, answer in enumerate(doc["solution"]))
+    return lettered(answers_of(doc["solution"]))
 
 
 def process_results(doc: dict, results: list[str]) -> dict[str, float]:

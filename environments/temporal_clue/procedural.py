@@ -14,7 +14,7 @@ from reasoning_gym.factory import ProceduralDataset, register_dataset
 
 from puzzles import generate
 from puzzles.dataset import row
-from puzzles.prompts import WORDINGS
+from puzzles.prompts import WORDINGS, lettered
 from puzzles.scenario import size_of
 from rewards.accuracy import accuracy
 
@@ -65,8 +65,7 @@ class TemporalClueDataset(ProceduralDataset):
         options = self.config.options()
         columns = row(generate(self.seed, idx, **options), self.config.wording, **options)
         metadata = columns | {"source_dataset": "temporal_clue", "source_index": idx}
-        sheet = "\n".join(f"{chr(65 + i)}. {answer}" for i, answer in enumerate(columns["solution"]))
-        return {"question": columns["prompt"][0]["content"], "answer": sheet, "metadata": metadata}
+        return {"question": columns["prompt"][0]["content"], "answer": lettered(columns["solution"]), "metadata": metadata}
 
     def score_answer(self, answer: str | None, entry: dict[str, Any]) -> float:
         """The fraction of questions answered correctly, in whatever form `rewards/accuracy.py` reads; 0.0 for None."""

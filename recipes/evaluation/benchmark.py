@@ -31,17 +31,16 @@ from inspect_ai import eval_set
 from inspect_ai.log import EvalLog, EvalSample, list_eval_logs, read_eval_log
 from inspect_ai.model import GenerateConfig
 
-from puzzles.files import lock_folder, write_json
+from puzzles.files import lock_folder, read_yaml, write_json
+from recipes import ROOT
 from recipes.arguments import puzzles_of, words
 from recipes.checkpoints import check_same_run
 from recipes.data import dataset_not_made_yet, fresh_puzzles
-from recipes.evaluation.measures import INCOMPLETE, count_responses, price_of, read_yaml, summarize, summary_table
+from recipes.evaluation.measures import count_responses, price_of, summarize, summary_table
 from recipes.evaluation.models import api_model, guesser, server_model, template_opens_thinking
 from recipes.evaluation.serving import serve, weights_digest
 from recipes.evaluation.task import dataset_rows, judge_extracted, task_of, to_samples
 from rewards.deductions.llm_extractor import Extractor
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def main(args: argparse.Namespace) -> int:
@@ -96,7 +95,7 @@ def main(args: argparse.Namespace) -> int:
         result["extracted"] = judge_extracted(answered, extractor, args.max_connections)
     write_json(folder / "result.json", result)
     print(f"\n{name}: {len(rows)} puzzles × {args.samples} of {source}\n\n{summary_table(result)}\n")
-    print(", ".join(f"{INCOMPLETE.get(key, key).replace('_', ' ')} {count}" for key, count in counts.items()))
+    print(", ".join(f"{key.replace('_', ' ')} {count}" for key, count in counts.items()))
     if result["verdicts"]:
         print("deductions:", ", ".join(f"{count} {verdict}" for verdict, count in result["verdicts"].items()))
     print_warnings(result, args, samples)
@@ -249,10 +248,10 @@ def ask_model(args: argparse.Namespace, settings: dict, folder: Path, rows: list
 def print_warnings(result: dict, args: argparse.Namespace, samples: list[EvalSample]) -> None:
     """Print whatever makes the figures mean something other than they seem to."""
     counts = result["responses"]
-    if counts["cut_off"]:
+    if counts["truncated"]:
         where = f"at {result['max_tokens']} tokens" if result["max_tokens"] else "at the API's limit"
         print(
-            f"WARNING: {counts['cut_off']} of {counts['answered']} responses were truncated {where}, and graded as they are. "
+            f"WARNING: {counts['truncated']} of {counts['answered']} responses were truncated {where}, and graded as they are. "
             "To give them more room, raise --max-tokens (under another --name)."
         )
     if counts["refused"]:

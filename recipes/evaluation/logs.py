@@ -6,10 +6,10 @@ from pathlib import Path
 
 from puzzles.difficulty import BANDS
 from puzzles.files import read_json
+from recipes import ROOT
 from recipes.checkpoints import COMPLETE, HELD_OUT_ACCURACY, read_log_history
 
-ROOT = Path(__file__).resolve().parents[2]
-NEEDED = (  # in a benchmark's result.json; all else may be missing in older ones
+NEEDED = (  # in a benchmark's result.json; all else may be missing
     *("name", "puzzles.source", "puzzles.n", "puzzles.digest", "responses.answered", "by_difficulty"),
     *("accuracy.n", "accuracy.mean", "accuracy.low", "accuracy.high", "completion_tokens", "dollars"),
 )
@@ -37,13 +37,15 @@ class Run:
     """
 
     def __init__(self, folder: Path):
+        """Raises ValueError if the folder does not hold a run of recipes/grpo.py with an evaluation."""
         logs = read_log_history(folder)
         arguments = read_json(folder / "run.json")
         path, outputs = folder.resolve(), ROOT / "outputs"
         self.folder, self.start = folder, arguments.get("model_name_or_path")
         self.name = str(path.relative_to(outputs) if path.is_relative_to(outputs) else folder)
-        self.puzzles = arguments["num_eval_puzzles"]
-        steps_per_iteration = arguments.get("steps_per_iteration") or 1
+        if missing := {"num_eval_puzzles", "steps_per_iteration"} - set(arguments):
+            raise ValueError(f"{folder / 'run.json'} lacks {', '.join(sorted(missing))}: it is not of recipes/grpo.py.")
+        self.puzzles, steps_per_iteration = arguments["num_eval_puzzles"], arguments["steps_per_iteration"]
 
         def series(key: str, lag: int) -> dict[float, float]:
             """Iteration → value. `lag`: the steps that the logged step is ahead of the updates behind the value."""
@@ -57,6 +59,8 @@ class Run:
         self.samples = int(best_of.rpartition("_")[2])
         self.best_of, self.pass_at = series(best_of, 0), series(f"eval_pass_at_{self.samples}", 0)
         evaluations = [log for log in logs if HELD_OUT_ACCURACY in log]
+        if not evaluations:
+            raise ValueError(f"{folder} has not been evaluated on held-out puzzles yet: there is nothing to report.")
         first_and_last = (evaluations[0], evaluations[-1])
         self.before, self.after = (
             {band: band_accuracy(log, band) for band in BANDS if f"eval_accuracy/{band}" in log} for log in first_and_last

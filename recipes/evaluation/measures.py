@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import yaml
 
 from puzzles.difficulty import BANDS
+from puzzles.files import read_yaml
 from puzzles.tables import text_table
 from recipes.evaluation.intervals import ratio
 from recipes.evaluation.pass_at_k import best_of_k
@@ -27,12 +27,12 @@ if TYPE_CHECKING:  # the report does without Inspect
     from inspect_ai.model import ModelUsage
 
 KINDS = ("murderer", "weapon", "room", "time", "motive", "motives", "places")  # of questions; the last two are the bonus
-INCOMPLETE = {"cut_off": "truncated", "refused": "refused", "empty": "empty", "failed": "failed"}  # responses, in words
+INCOMPLETE = ("truncated", "refused", "empty", "failed")  # kinds of responses
 DATED = re.compile(r"(-\d{4}-?\d{2}-?\d{2}|-latest)?$")  # what may follow a model's name in the price list
 
 
 def count_responses(samples: list[EvalSample]) -> dict[str, int]:
-    """How many responses were asked for and answered; of these, how many were truncated ("cut_off"), refused by a filter, or
+    """How many responses were asked for and answered; of these, how many were truncated, refused by a filter, or
     empty (ended by themselves with no answer after the reasoning); how many failed; and how many requests were repeated.
     """
     answered = [s for s in samples if s.scores and not s.error]
@@ -41,7 +41,7 @@ def count_responses(samples: list[EvalSample]) -> dict[str, int]:
     return {
         "asked": len(samples),
         "answered": len(answered),
-        "cut_off": stops["max_tokens"] + stops["model_length"],
+        "truncated": stops["max_tokens"] + stops["model_length"],
         "refused": stops["content_filter"],
         "empty": sum(s.output.stop_reason == "stop" and is_silent for s, is_silent in zip(answered, silent, strict=True)),
         "failed": len(samples) - len(answered),
@@ -72,8 +72,7 @@ def summarize(samples: list[EvalSample], per_puzzle: int, price: dict | None, gp
         for key in ("accuracy", "published_accuracy", "solved")
     }
     result |= best_measures(list(by_puzzle.values()), per_puzzle)
-    has_unread = all("unread" in s.scores["grader"].metadata for s in samples)  # older logs lack it
-    result["unread_answers"] = over_puzzles(unread_answers) if has_unread else None
+    result["unread_answers"] = over_puzzles(unread_answers)
     result["by_difficulty"] = {name: over_puzzles(partial(accuracy_in_band, name=name)) for name in BANDS}
     result["by_question"] = {kind: over_puzzles(partial(right_of_kind, kind=kind)) for kind in KINDS}
     tallies = [(s.id, s.scores["grader"].metadata.get("deductions")) for s in samples]
@@ -129,8 +128,7 @@ def deduction_measures(tallies: list[tuple[int, dict[str, int]]]) -> dict:
     """The share of deductions proved, how many a response states, and the share of sentences that could be read.
 
     Args:
-        tallies: the puzzle and `JudgedCompletion.tally` of each response. Logs from before deductions were judged have none:
-            then every measure is None.
+        tallies: the puzzle and `JudgedCompletion.tally` of each response. Without any, every measure is None.
     """
     if not tallies:
         return dict.fromkeys(("soundness", "deductions", "read_share", "verdicts"))
@@ -169,17 +167,6 @@ def price_of(model: str, file: Path) -> dict | None:
         if model.startswith(str(name)) and DATED.fullmatch(model, len(str(name))):
             return entry
     return None
-
-
-def read_yaml(file: Path) -> dict:
-    """A YAML mapping, empty if the file is. Raises ValueError if the file holds something else."""
-    try:
-        content = yaml.safe_load(file.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file} is not YAML: {error}.") from None
-    if not isinstance(content, dict | None):
-        raise ValueError(f"{file} holds {content!r:.80} instead of lines of the form `key: value`.")
-    return content or {}
 
 
 def dollars(usage: ModelUsage, price: dict) -> float:

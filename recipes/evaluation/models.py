@@ -12,7 +12,7 @@ from inspect_ai.model import GenerateConfig, Model, ModelOutput, ModelUsage, get
 from rich.text import Text
 
 from puzzles.clues import answer_options
-from puzzles.prompts import read_prompt
+from puzzles.prompts import lettered, read_prompt
 from rewards.thinking import opens_thinking
 
 
@@ -40,29 +40,40 @@ def server_model(name: str, url: str, config: GenerateConfig, max_tokens: int | 
         ValueError: if no server answers there, or it serves other models only, or the model's context is too short for
             `max_tokens` and a prompt.
     """
-    key = os.environ.get("SERVER_API_KEY", "none")
-    try:
-        answer = httpx.get(f"{url}/models", headers={"Authorization": f"Bearer {key}"}, timeout=30)
-        models = {model["id"]: model for model in answer.raise_for_status().json()["data"]}
-    except (httpx.HTTPError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"--base-url {url}: GET {url}/models failed ({error}). Is it an OpenAI-compatible server?") from error
+    models = served_models(url)
     if name not in models:
         raise ValueError(f"{url} does not serve {name!r}, only {', '.join(models)}.")
     context = models[name].get("max_model_len")
-    if context and max_tokens and context <= max_tokens:
+    if isinstance(context, int) and max_tokens and context <= max_tokens:
         raise ValueError(
             f"--max-tokens {max_tokens} leaves no room for a prompt in the context of {name}, {context} tokens: use fewer."
         )
+    key = os.environ.get("SERVER_API_KEY", "none")
     return get_model(f"openai-api/server/{name}", base_url=url, api_key=key, config=config, memoize=False)
+
+
+def served_models(url: str) -> dict[str, dict]:
+    """What a server says of its models, by name.
+
+    Raises:
+        ValueError: if no OpenAI-compatible server answers there.
+    """
+    try:
+        answer = httpx.get(f"{url}/models", headers=authorization(), timeout=30)
+        return {model["id"]: model for model in answer.raise_for_status().json()["data"]}
+    except (httpx.HTTPError, httpx.InvalidURL, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"--base-url {url}: GET {url}/models failed ({error}). Is it an OpenAI-compatible server?") from error
+
+
+def authorization() -> dict[str, str]:
+    return {"Authorization": f"Bearer {os.environ.get('SERVER_API_KEY', 'none')}"}
 
 
 def template_opens_thinking(url: str, name: str, template_kwargs: dict | None) -> bool:
     """Whether the chat template of a vLLM server opens the model's thinking; False for other servers, which cannot tell."""
-    headers = {"Authorization": f"Bearer {os.environ.get('SERVER_API_KEY', 'none')}"}
-    with httpx.Client(base_url=url.removesuffix("/v1"), headers=headers, timeout=60) as server:
-        models = server.get("/v1/models").json()["data"]
-        if not any(model["id"] == name and model.get("owned_by") == "vllm" for model in models):
-            return False
+    if served_models(url)[name].get("owned_by") != "vllm":
+        return False
+    with httpx.Client(base_url=url.removesuffix("/v1"), headers=authorization(), timeout=60) as server:
         chat = {"model": name, "messages": [{"role": "user", "content": "Who?"}], "chat_template_kwargs": template_kwargs}
         try:
             tokens = server.post("/tokenize", json=chat).raise_for_status().json()["tokens"]
@@ -83,7 +94,7 @@ def guesser() -> Model:
         times_asked[text] += 1
         puzzle, rng = read_prompt(text), random.Random(f"{times_asked[text]} {text}")
         answers = [rng.choice(answer_options(question, puzzle.setting)) for question in puzzle.questions]
-        sheet = "\n".join(f"{chr(65 + i)}. {answer}" for i, answer in enumerate(answers))
+        sheet = lettered(answers)
         output = ModelOutput.from_content("guess", sheet)
         output.usage = ModelUsage(input_tokens=len(text.split()), output_tokens=len(sheet.split()))
         return output

@@ -8,7 +8,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader
 from markdown_it import MarkdownIt
 
-from recipes.evaluation.logs import ROOT, Run
+from recipes import ROOT
+from recipes.evaluation.logs import Run
 from rewards.deductions import cached_judge
 from rewards.deductions.view import STYLE, clues_html, completion_html, legend_html, rows_of, title_of
 

@@ -1,5 +1,5 @@
 """All plots: accuracy, the best of several samples and length over training, accuracy by difficulty, accuracy against cost, and
-the tiny model's curve.
+the learning curves of `make train-tiny` and `make train-smol`.
 
 Each function returns a matplotlib figure; `save` writes it, to the same bytes for the same data.
 """

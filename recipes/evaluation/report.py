@@ -23,11 +23,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import yaml
-
-from puzzles.files import write_json, write_text
+from puzzles.files import read_yaml, write_json, write_text
 from puzzles.tables import markdown_table
-from recipes.evaluation.logs import ROOT, Run, benchmarks_by_puzzles, newest_run
+from recipes import ROOT
+from recipes.evaluation.logs import Run, benchmarks_by_puzzles, newest_run
 from recipes.evaluation.measures import INCOMPLETE
 from recipes.evaluation.page import examples_of, models_to_show, page
 from recipes.evaluation.plots import accuracy_plot, cost_plot, difficulty_plot, length_plot, passk_plot, save
@@ -52,7 +51,7 @@ def main() -> None:
     except OSError as error:
         parser.error(f"--output {args.output} cannot be a folder ({error.strerror}): name another.")
     laws = [fit_power_law(run.accuracy) for run in runs]
-    published = yaml.safe_load((ROOT / "recipes" / "evaluation" / "published.yaml").read_text())
+    published = read_yaml(ROOT / "recipes" / "evaluation" / "published.yaml")
 
     plots = {
         "cost": cost_plot(benchmarks, published),
@@ -113,7 +112,7 @@ def benchmark_tables(benchmarks: dict[str, list[dict]], published: dict) -> str:
             shares = [mean_cell(row.get(key), ".3f") for key in ("accuracy", "unread_answers", "published_accuracy", "solved")]
             shares += [mean_cell((row.get(key) or {}).get(str(largest)), ".3f") for key in best.values()]
             costs = [mean_cell(row["completion_tokens"], ",.0f"), mean_cell(row["dollars"], ".2g")]
-            incomplete = [f"{responses[key]} {word}" for key, word in INCOMPLETE.items() if responses.get(key)]
+            incomplete = [f"{responses[key]} {key}" for key in INCOMPLETE if responses.get(key)]
             cells.append([row["name"], *shares, proved_cell(row), *costs, responses["answered"], ", ".join(incomplete)])
         text += [f"**Measured** on {name}; mean and 95 % interval over puzzles.", markdown_table(header, cells)]
     cells = [(row["name"], f"{row['accuracy']:.3f}", "—", f"{row['dollars']:.3f}") for row in published["rows"]]
@@ -134,7 +133,7 @@ def mean_cell(value: dict | None, form: str) -> str:
 
 
 def proved_cell(row: dict) -> str:
-    """The share of deductions proved and their number, then the same for extracted ones; older benchmarks have neither."""
+    """The share of deductions proved and their number, then the same for extracted ones; a dash without either."""
     found = [("", row), ("; extracted ", row.get("extracted") or {})]
     shares = [(prefix, of["soundness"]) for prefix, of in found if of.get("soundness") and of["soundness"]["n"]]
     return "".join(f"{prefix}{mean_cell(share, '.3f')} of {share['n']}" for prefix, share in shares) or "—"

@@ -54,6 +54,8 @@ def dataset_rows(dataset: str, split: str, count: int) -> tuple[list[dict], str]
         raise ValueError(f"{count} puzzles were asked for, but {source}, has only {len(splits[split])}.")
     rows = list(islice(splits[split], count))
     for i, row in enumerate(rows):
+        if not isinstance(row, dict):
+            raise ValueError(f"{source}, row {i} is {row!r:.80} instead of an object with a prompt and a solution.")
         if missing := {"prompt", "solution"} - set(row):
             raise ValueError(f"{source}, row {i} has no {' and no '.join(sorted(missing))}.")
     return rows, source
@@ -81,19 +83,25 @@ def to_sample(index: int, row: dict) -> Sample:
     """A puzzle as an Inspect sample, with its difficulty and the kind of each question.
 
     Raises:
-        ValueError: if its prompt cannot be read, or its solution is empty.
+        ValueError: if its prompt cannot be read, its solution does not fit its questions, or it has no difficulty and its clues
+            contradict each other.
     """
     try:
         puzzle, statements = puzzle_of(row | {"prompt": text_of(row["prompt"], role="user")})
-        messages = to_messages(row["prompt"])
+        messages, answers = to_messages(row["prompt"]), answers_of(row["solution"])
+        if len(answers) != len(puzzle.questions):
+            raise ValueError(f"its solution has {len(answers)} answers, and it asks {len(puzzle.questions)} questions")
+        if not (difficulty := row.get("difficulty")):
+            if not (night := find_night(puzzle.setting, statements)):
+                raise ValueError("its clues contradict each other")
+            difficulty = band(depths(puzzle, night))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"puzzle {index}: {error}.") from error
-    difficulty = row.get("difficulty") or band(depths(puzzle, find_night(puzzle.setting, statements)))
+        raise ValueError(f"puzzle {index}: {str(error).rstrip('.')}.") from error
     kinds = [
         q.aspect if isinstance(q, Murder) else "motives" if isinstance(q, Motivated) else "places" for q in puzzle.questions
     ]
     metadata = {"difficulty": difficulty, "kinds": kinds}
-    return Sample(id=index, input=messages, target=answers_of(row["solution"]), metadata=metadata)
+    return Sample(id=index, input=messages, target=answers, metadata=metadata)
 
 
 def to_messages(prompt: Prompt) -> list[ChatMessage]:

@@ -14,17 +14,14 @@ llm_extractor.py  optional: a model puts prose into sentences of known form
 """
 
 from rewards.deductions.clause import Assertion, canonical
-from rewards.deductions.judge import DECIDED, Deduction, Judge, JudgedCompletion, cached_judge
-from rewards.deductions.reader import Sentence, read
+from rewards.deductions.judge import DECIDED, Judge, cached_judge
+from rewards.deductions.reader import read
 from rewards.deductions.reward import deductions, reward_of
 
 __all__ = [
     "DECIDED",
     "Assertion",
-    "Deduction",
     "Judge",
-    "JudgedCompletion",
-    "Sentence",
     "cached_judge",
     "canonical",
     "deductions",
