@@ -157,7 +157,7 @@ bench-deductions: .venv/dev ## Time the reader and judge of deductions, and meas
 
 ##@ Work on this repository
 
-test: .venv/dev ## Run the fast tests (5 minutes on two cores)
+test: .venv/dev ## Run the fast tests (5 to 13 minutes on two cores)
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile $(ARGS)
 
 test-slow: .venv/dev ## Run the slow tests, most expensive failures first (ARGS="--minutes 20" to stop starting new ones)

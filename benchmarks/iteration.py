@@ -34,13 +34,13 @@ from transformers import TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from benchmarks.step import GPU, in_a_process_of_its_own, prepare_vllm
-from puzzles.files import write_json
+from puzzles.files import read_yaml, write_json
 from puzzles.tables import text_table
-from recipes.arguments import puzzles_of, read_options
+from recipes import ROOT
+from recipes.arguments import puzzles_of
 from recipes.data import fresh_puzzles
 from recipes.machine import has_bfloat16
 from recipes.packing import PackedGRPOTrainer
-from recipes.runs import ROOT
 from recipes.smollm2.weights import base_model
 from rewards.accuracy import accuracy, published_accuracy, solved
 from rewards.deductions import deductions
@@ -99,7 +99,7 @@ class Stopwatch(TrainerCallback):
 
 def iteration(model: str, packed: bool, prompts: int, samples: int, rows: int, repeats: int) -> dict:
     """Seconds and tokens of the parts of the fastest of `repeats` iterations, and the completions' tokens."""
-    options, use_vllm = read_options(RECIPE), find_spec("vllm") is not None
+    options, use_vllm = read_yaml(RECIPE), find_spec("vllm") is not None
     puzzles = fresh_puzzles(puzzles_of(RECIPE), 0, prompts)
     if use_vllm:
         prepare_vllm(options["dtype"])

@@ -31,9 +31,8 @@ from trl import GRPOConfig, ModelConfig
 from trl.kernels import chunked_logprob
 from trl.trainer import utils as trl_utils
 
-from puzzles.files import write_json
+from puzzles.files import read_yaml, write_json
 from recipes import attention, packing
-from recipes.arguments import read_options
 from recipes.machine import GiB
 from recipes.packing import MIN_PADDING_RATIO, PackedGRPOTrainer, RowPacker, SequencePacker, not_shareable
 from recipes.planner.memory import activations
@@ -312,7 +311,7 @@ def main() -> None:
     rows = []
     print(f"{'recipe':20}{'':15}{'tokens':>8}{'planned GiB':>13}{'measured':>10}{'ratio':>7}")
     for recipe in args.recipes:
-        options = read_options(ROOT / "recipes" / f"{recipe}.yaml")
+        options = read_yaml(ROOT / "recipes" / f"{recipe}.yaml")
         config, zero3 = KNOWN_CONFIGS[options["model_name_or_path"]], recipe not in WITHOUT_ZERO3
         lora_r, packed_tokens = options.get("lora_r", 0), options["packed_tokens"]
         names, targets = ("use_peft", "lora_r", "lora_dropout", "lora_target_modules"), options.get("lora_target_modules")

@@ -29,7 +29,6 @@ def find_night(
     *,
     false: Sequence[Clue] = (),
     not_all: Sequence[Clue] = (),
-    effort: float = EFFORT,
 ) -> Night | None:
     """A night that fits the rules and all `clues`, or None if there is none.
 
@@ -38,7 +37,7 @@ def find_night(
         not_all: statements of which at least one must be false on it. With the facts of a night, the result is another night.
 
     Raises:
-        UndecidedError: if CP-SAT can neither find one nor prove that there is none within `effort`.
+        UndecidedError: if CP-SAT can neither find one nor prove that there is none within EFFORT.
     """
     model = _Model(setting)
     for clue in clues:
@@ -47,7 +46,7 @@ def find_night(
         model.add(model.literal(statement) == 0)
     if not_all:
         model.add_bool_or(~model.literal(statement) for statement in not_all)
-    solver, status = _solve(model, effort)
+    solver, status = _solve(model, EFFORT)
     return model.night(solver) if status in (cp_model.OPTIMAL, cp_model.FEASIBLE) else None
 
 
@@ -62,21 +61,19 @@ def _solve(model: cp_model.CpModel, effort: float, presolve: bool = True) -> tup
     return solver, status
 
 
-def redundant(
-    setting: Setting, groups: Sequence[Sequence[Clue]], statements: Sequence[Clue], effort: float = EFFORT
-) -> Iterator[int]:
+def redundant(setting: Setting, groups: Sequence[Sequence[Clue]], statements: Sequence[Clue]) -> Iterator[int]:
     """The indices of the redundant groups of clues: those without which the others still entail all of `statements`.
 
     The model is built once, and solved without presolve, which costs more than it saves where there are many solutions.
 
     Raises:
-        UndecidedError: if CP-SAT cannot decide on a group within `effort`.
+        UndecidedError: if CP-SAT cannot decide on a group within EFFORT.
     """
     model = _Model(setting)
     literals = [[model.literal(clue) for clue in group] for group in groups]
     model.add_bool_or(~model.literal(statement) for statement in statements)
     others = ([literal for group in literals[:i] + literals[i + 1 :] for literal in group] for i in range(len(groups)))
-    yield from (i for i, rest in enumerate(others) if _impossible(model, rest, effort))
+    yield from (i for i, rest in enumerate(others) if _impossible(model, rest, EFFORT))
 
 
 def unproved(setting: Setting, claims: Sequence[tuple[Sequence[Clue], Clue]], effort: float = EFFORT) -> list[int]:

@@ -23,7 +23,7 @@ CRITICAL_VALUE = 4.5
 
 @dataclass
 class AlarmArguments:
-    """When an alarm is raised, and whether it ends the run. One iteration generates once."""
+    """When an alarm is raised, and whether it ends the run. `alarm_window` counts generations."""
 
     stop_on_alarm: bool = field(default=False, metadata={"help": "End the run at the first alarm, with a checkpoint saved."})
     alarm_window: int = field(default=5, metadata={"help": "Consecutive bad generations before an alarm is raised."})

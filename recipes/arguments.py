@@ -11,10 +11,10 @@ from argparse import ArgumentError, ArgumentTypeError, RawDescriptionHelpFormatt
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-import yaml
 from trl import TrlParser
 
 from puzzles.difficulty import BANDS
+from puzzles.files import read_yaml
 from puzzles.prompts import WORDINGS
 
 AT_LEAST_ONE = (
@@ -126,8 +126,8 @@ class RunArguments:
     overlong_buffer: int = field(
         default=0,
         metadata={
-            "help": "Punish length as DAPO does: over the last so many tokens before max_completion_length the reward falls "
-            "evenly, in the end by 0.5, half of what a perfect answer earns. 0: not at all, as published."
+            "help": "Punish length as DAPO does: over the last N tokens before max_completion_length the reward falls "
+            "linearly, by 0.5 at the end, half of what a perfect answer earns. 0: not at all, as published."
         },
     )
     best_of_k: int = field(
@@ -140,8 +140,8 @@ class RunArguments:
     refill_groups: int = field(
         default=0,
         metadata={
-            "help": "Replace puzzles whose samples all earn the same by others, drawn at random and sampled anew, in up to so "
-            "many rounds a generation. 0: leave them, as published."
+            "help": "Replace puzzles whose samples all earn the same by others, drawn at random and sampled anew, in up to "
+            "N rounds per generation. 0: leave them, as published."
         },
     )
     learning_rate_power: float = field(
@@ -158,8 +158,8 @@ class RunArguments:
     muon_learning_rate: float | None = field(
         default=None,
         metadata={
-            "help": "Train the hidden matrices with Muon (recipes/muon.py) at this learning rate, and only the other weights "
-            "with AdamW at learning_rate. Not with ZeRO-3. Default: AdamW for all."
+            "help": "Train the hidden matrices with Muon (recipes/optimizer.py) at this learning rate, and only the other "
+            "weights with AdamW at learning_rate. Not with ZeRO-3. Default: AdamW for all."
         },
     )
     resume: str = field(
@@ -195,27 +195,6 @@ class RunArguments:
         self.packing = choices[str(self.packing).lower()]
 
 
-def read_options(file: Path) -> dict:
-    """The options in a YAML file.
-
-    Raises:
-        ValueError: if it cannot be read, or holds anything but options, naming the file and the fix.
-    """
-    example = "one `name: value` a line"
-    try:
-        options = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"{file}: {error.strerror}. Give a YAML file that can be read.") from None
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{file} is not UTF-8 text (byte {error.start}): save it as UTF-8, with {example}.") from None
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
-        raise ValueError(f"{file} is not YAML ({' '.join(str(error).split())}): write {example}.") from None
-    if not isinstance(options, dict):
-        kind = {list: "a list", str: "a text", type(None): "nothing"}.get(type(options), f"{options!r:.80}")
-        raise ValueError(f"{file} holds {kind}, not options: write {example}.")
-    return options
-
-
 def words(text: str) -> list[str]:
     """The options in a text, as a shell would read them; a type for argparse."""
     try:
@@ -228,9 +207,9 @@ def puzzles_of(recipe: Path) -> PuzzleArguments:
     """The puzzles that a recipe's YAML names.
 
     Raises:
-        OSError: if there is no such file.
+        ValueError: if it cannot be read.
     """
-    values = yaml.safe_load(recipe.read_text()) or {}
+    values = read_yaml(recipe)
     return PuzzleArguments(**{f.name: values[f.name] for f in fields(PuzzleArguments) if f.name in values})
 
 
@@ -285,7 +264,7 @@ def recipe_arguments(parser: TrlParser, given: list[str]) -> list[str]:
         others = sorted(str(path) for path in yamls if b"output_dir:" in path.read_bytes())
         raise ValueError(f"there is no recipe {recipe}." + (f" There are {', '.join(others)}." if others else ""))
     known = {action.dest: action for action in reversed(parser._actions)}  # the first of those with the same name
-    for key, value in read_options(recipe).items():
+    for key, value in read_yaml(recipe).items():
         if key == "env" and isinstance(value, dict):
             os.environ |= {str(name): str(setting) for name, setting in value.items()}
         elif key not in known:
@@ -309,7 +288,7 @@ def check_values(parser: TrlParser, arguments: list[str]) -> None:
 
     Raises:
         ArgumentError: if it is of the wrong type.
-        ValueError: if it is not a number where one is needed, less than 1 where it counts something, or no seed.
+        ValueError: if it is not a number where one is needed, less than 1 where it counts something, or not a valid seed.
     """
     for name, value in vars(parser.parse_known_args(arguments)[0]).items():
         if isinstance(value, float) and not math.isfinite(value):
@@ -317,6 +296,6 @@ def check_values(parser: TrlParser, arguments: list[str]) -> None:
         if name in AT_LEAST_ONE and value is not None and value < 1:
             raise ValueError(f"{name}: {value} is too few: use 1 or more.")
         if name == "num_generations" and value is None:  # TRL's type allows it, its arithmetic does not
-            raise ValueError("num_generations: null is no number of samples: use 2 or more.")
+            raise ValueError("num_generations: null is not a number of samples: use 2 or more.")
         if name in ("seed", "data_seed") and value is not None and not 0 <= value < 2**32:
             raise ValueError(f"{name}: {value} is impossible: use 0 to {2**32 - 1}.")

@@ -26,7 +26,7 @@ from trl import GRPOConfig, ModelConfig
 from recipes.arguments import RunArguments
 from recipes.batch_geometry import BatchGeometry, batch_geometry, geometry_problems
 from recipes.machine import Machine, this_machine
-from recipes.muon import optimizer_problems
+from recipes.optimizer import optimizer_problems
 from recipes.packing import packing_problems, set_router_loss
 from recipes.planner.memory import disk, memory
 from recipes.pretrained import (
@@ -203,7 +203,7 @@ def sampling_problems(args: GRPOConfig) -> list[str]:
             if value is not None:
                 warper(float(value))
         except ValueError as error:
-            problems.append(f"{str(error).rstrip('.')}. Give a possible value, or leave it out.")
+            problems.append(f"{str(error).rstrip('.')}. Use a valid value, or leave it out.")
     return problems
 
 

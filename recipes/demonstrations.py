@@ -22,7 +22,7 @@ from puzzles.clues import ASPECTS, Clue, Murder, facts, question_about, with_ans
 from puzzles.cnf import CNF, minimal_core
 from puzzles.dataset import check_complete, read_rows
 from puzzles.generator import MAX_QUESTIONS, Case, generate
-from puzzles.prompts import prompt
+from puzzles.prompts import lettered, prompt
 from puzzles.proof import prove, sentences
 from puzzles.scenario import BODDY, Size
 from puzzles.sentences import render
@@ -133,8 +133,7 @@ def rows_of(folders: Sequence[str]) -> Iterator[dict]:
     """The demonstrations in these folders, one by one."""
     for folder in folders:
         for row in read_rows(folder)["train"]:
-            sheet = [f"{chr(65 + i)}. {answer}" for i, answer in enumerate(row["solution"])]
-            reply = "\n".join([*sentences(row["proof"]), *sheet])
+            reply = "\n".join([*sentences(row["proof"]), lettered(row["solution"])])
             yield {
                 "prompt": row["prompt"],
                 "completion": [{"role": "assistant", "content": reply}],

@@ -16,7 +16,7 @@ What is maximized, for G completions o_i of a prompt with rewards r_i (the fract
     J     = mean over i of  1/|o_i| · Σ_t min(ρ_i,t · A_i, clip(ρ_i,t, 1 − ε, 1 + ε) · A_i)
 
 This is GRPO as published (Shao et al. 2024, arXiv:2402.03300) with ε = 0.2 and no KL term (beta: 0), as in the original run on
-Temporal Clue: loss_type: grpo in the 1.5B to 32B recipes. recipes/tiny-cpu.yaml leaves TRL's default, loss_type: dapo, which
+Temporal Clue: loss_type: grpo in the 1.5B to 32B recipes. The small models' recipes leave TRL's default, loss_type: dapo, which
 divides by the tokens of all completions instead of by |o_i| for each (Yu et al. 2025, arXiv:2503.14476). With vLLM, the term of
 a token is multiplied by the ratio of the trainer's to vLLM's probability, truncated (vllm_importance_sampling_mode). TRL 1.16.0
 computes A in GRPOTrainer._generate_and_score_completions and J in GRPOTrainer._compute_loss; recipes/packing.py has the same
@@ -68,8 +68,10 @@ MAY_CHANGE = (  # when a run is resumed: options that begin like this
     *("activation_checkpointing", "gradient_checkpointing", "vllm_gpu_memory", "vllm_tensor_parallel", "vllm_enable_sleep"),
     *("dataloader", "local_rank", "ddp_", "vllm_server"),  # the machine
 )
-OBJECTIVE = ("deduction_weight", "solved_weight", "best_of_k")  # of RunArguments
-OPTIMIZER = ("learning_rate_power", "learning_rate_rows", "muon_learning_rate")  # of RunArguments
+DEFINING = (  # of RunArguments
+    *("deduction_weight", "solved_weight", "format_weight", "overlong_buffer", "best_of_k", "refill_groups"),
+    *("learning_rate_power", "learning_rate_rows", "muon_learning_rate"),
+)
 
 
 def main(
@@ -157,10 +159,8 @@ def identity(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args
     training = {k: v for k, v in training_args.to_dict().items() if not k.startswith(MAY_CHANGE)}
     steps_per_generation = training_args.steps_per_generation / training_args.gradient_accumulation_steps
     rest = {
-        **{name: getattr(run_args, name) for name in OBJECTIVE + OPTIMIZER},
+        **{name: getattr(run_args, name) for name in DEFINING},
         "zero3_processes": machine.processes if machine.zero3 else None,
-        # None: also what runs recorded before there was such an option
-        **{name: getattr(run_args, name) or None for name in ("refill_groups", "format_weight", "overlong_buffer")},
         "steps_per_iteration": training_args.num_iterations * steps_per_generation,  # optimizer steps
     }
     return json.loads(json.dumps({**asdict(puzzle_args), **training, **asdict(model_args), **rest}, default=str))

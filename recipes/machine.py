@@ -12,7 +12,7 @@ import torch
 from transformers import TrainingArguments
 from trl import GRPOConfig
 
-from recipes.arguments import read_options
+from puzzles.files import read_yaml
 from recipes.data import print_once
 
 GiB = 2**30
@@ -95,7 +95,7 @@ def planned_machine(
     Raises:
         ValueError: if there is no such config, it lacks something, or the processes don't divide evenly over the nodes.
     """
-    content = read_options(config)
+    content = read_yaml(config)
     counts = {"num_processes": processes, "num_machines": nodes}
     for name, given in counts.items():
         counts[name] = count = content.get(name) if given is None else given

@@ -1,9 +1,11 @@
-"""Muon for the hidden matrices of a model that is trained whole on one process or with DDP; and what AdamW refuses."""
+"""The optimizer: Muon for the hidden matrices of a model that is trained whole on one process or with DDP; and what is refused
+before a run starts.
+"""
 
 from __future__ import annotations
 
 import torch
-from transformers import TrainingArguments
+from transformers import Trainer, TrainingArguments, get_scheduler
 
 
 class MuonAdamW(torch.optim.Optimizer):
@@ -37,11 +39,15 @@ class MuonAdamW(torch.optim.Optimizer):
 
 
 def optimizer_problems(args: TrainingArguments) -> list[str]:
-    """Values that the optimizer would refuse only once the model is loaded."""
+    """What the optimizer, or the schedule of its learning rate, would refuse only once the model is loaded."""
+    if args.optim_target_modules:  # an optimizer that needs the model itself
+        return []
+    chosen, steps = f"optim: {args.optim.value}", max(args.max_steps, 1)
     try:
-        torch.optim.AdamW(
-            [torch.zeros(1)], args.learning_rate, (args.adam_beta1, args.adam_beta2), args.adam_epsilon, args.weight_decay
-        )
-    except ValueError as error:
-        return [f"{error}, the optimizer says: give a possible value, or leave it out."]
+        optimizer_class, values = Trainer.get_optimizer_cls_and_kwargs(args)
+        optimizer = optimizer_class([{"params": [torch.zeros(1)], "weight_decay": args.weight_decay}], **values)
+        chosen = f"lr_scheduler_type: {args.lr_scheduler_type.value}"
+        get_scheduler(args.lr_scheduler_type, optimizer, args.get_warmup_steps(steps), steps, args.lr_scheduler_kwargs or None)
+    except (ValueError, TypeError, ImportError) as error:
+        return [f"{chosen} rejects an option ({str(error).rstrip('.')}): change it, or leave it out."]
     return []

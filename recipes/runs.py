@@ -1,4 +1,4 @@
-"""What `make train-tiny` and `make train-smol` share: running the parts of a run, and scoring the models that come out."""
+"""What the runs of the small models share: running their parts, and scoring the models that come out."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from puzzles.files import read_json, write_json
 from puzzles.messages import text_of
 from puzzles.tables import text_table
+from recipes import ROOT
 from recipes.machine import has_bfloat16
 from rewards.accuracy import accuracy
 from rewards.deductions import cached_judge
 
-ROOT = Path(__file__).resolve().parents[1]
 CPU_PRECISION = ("--bf16", f"{has_bfloat16()}".lower())  # the faster one
 Generate = Callable[[Path, list[list[dict]], int, int, int], tuple[list[str], int]]  # see generate_with_transformers
 
@@ -31,20 +31,23 @@ Generate = Callable[[Path, list[list[dict]], int, int, int], tuple[list[str], in
 def run_parts(folder: Path, parts: dict[str, tuple[str, ...]], threads: int = 1) -> None:
     """Run Python commands at the same time, except those that an earlier run finished.
 
-    The first one's output is shown. That of each other one goes to a log in the folder. The seconds that each took are written
-    there too, those of interrupted attempts included, of which the last ten may be lost.
+    The first one's output is shown. That of each other one goes to a log in the folder. Each finished command is recorded there
+    with the seconds that it took, those of interrupted attempts included, of which the last ten may be lost.
 
     Args:
         threads: of each command. With one, sums are made in the same order on every machine.
 
     Raises:
-        SystemExit: if a command fails. The others are stopped.
+        SystemExit: if a command fails, and the others are stopped; or if a part was finished by another command.
     """
     folder.mkdir(parents=True, exist_ok=True)
     environment = os.environ | {"OMP_NUM_THREADS": f"{threads}"}
     running: dict[str, subprocess.Popen] = {}
     for i, (part, command) in enumerate(parts.items()):
-        if not (folder / f"{part}.json").exists():
+        file = folder / f"{part}.json"
+        if file.exists():
+            check_same_command(file, command)
+        else:
             print(f"\n== {part}: {' '.join(command)}", flush=True)
             log = (folder / f"{part}.log").open("w") if i else None
             running[part] = subprocess.Popen(
@@ -55,7 +58,8 @@ def run_parts(folder: Path, parts: dict[str, tuple[str, ...]], threads: int = 1)
     start = time.monotonic()
 
     def write_seconds(part: str, name: str) -> None:
-        write_json(folder / f"{name}.json", {"seconds": round(earlier[part] + time.monotonic() - start, 1)})
+        seconds = round(earlier[part] + time.monotonic() - start, 1)
+        write_json(folder / f"{name}.json", {"seconds": seconds, "command": parts[part]})
 
     written = start
     while running:
@@ -79,6 +83,16 @@ def run_parts(folder: Path, parts: dict[str, tuple[str, ...]], threads: int = 1)
                 sys.exit(f"{part} did not finish{f' ({log})' if log.exists() else ''}. Run the same command to resume.")
             write_seconds(part, part)
             (folder / f"{unfinished[part]}.json").unlink(missing_ok=True)
+
+
+def check_same_command(file: Path, command: tuple[str, ...]) -> None:
+    """End the program if the part that this file records was finished by another command."""
+    finished = read_json(file).get("command", [*command])
+    if finished != [*command]:
+        changed = " ".join(word for word in (*finished, *command) if word not in finished or word not in command)
+        sys.exit(
+            f"{file.stem} was finished with other options ({changed}): give the same ones, or delete {file} to run it again."
+        )
 
 
 def seconds_of(folder: Path, part: str) -> float:

@@ -48,7 +48,7 @@ from recipes.demonstrations import demonstrations, from_datasets
 from recipes.hub import create_repository, upload
 from recipes.lm_head import fast_lm_head
 from recipes.machine import warn_of_slow_bfloat16
-from recipes.muon import MuonAdamW, optimizer_problems
+from recipes.optimizer import MuonAdamW, optimizer_problems
 from recipes.pretrained import hub_is_unreachable, load_config
 from recipes.tiny.model import TINY_SIZE, tiny_model, tiny_tokenizer
 
@@ -72,8 +72,8 @@ class SftArguments(SizeArguments):
     muon_learning_rate: float | None = field(
         default=None,
         metadata={
-            "help": "Train the hidden matrices with Muon (recipes/muon.py) at this learning rate, and only the other weights "
-            "with AdamW at learning_rate. Default: AdamW for all."
+            "help": "Train the hidden matrices with Muon (recipes/optimizer.py) at this learning rate, and only the other "
+            "weights with AdamW at learning_rate. Default: AdamW for all."
         },
     )
     wording: str = field(default="compact", metadata={"help": f"How the prompts are framed: {', '.join(WORDINGS)}."})
@@ -96,6 +96,9 @@ class SftArguments(SizeArguments):
             "demonstrations made on the spot. They have their own sizes and wording."
         },
     )
+    dry_run: bool = field(
+        default=False, metadata={"help": "Check the options, and end before anything is loaded, read or written."}
+    )
 
 
 def main(args: SftArguments, training_args: SFTConfig) -> None:
@@ -104,6 +107,10 @@ def main(args: SftArguments, training_args: SFTConfig) -> None:
     try:
         if output_dir.exists():
             raise ValueError(f"{output_dir} already exists. Choose another output_dir, or delete it.")
+        check_options(args, training_args)
+        if args.dry_run:
+            print_once("Dry run: the options fit. Leave out dry_run to start.")
+            return
         if is_main_process:
             unfinished.mkdir(parents=True, exist_ok=True)  # an interrupted run may have left it: go on in it
             lock_folder(unfinished)
@@ -155,8 +162,28 @@ def identity(args: SftArguments, training_args: SFTConfig) -> dict:
     return json.loads(json.dumps({**asdict(args), **training, "sha256": sums}, default=str))
 
 
+def check_options(args: SftArguments, training_args: SFTConfig) -> None:
+    """Check what can be known before a model or a demonstration is read.
+
+    Raises:
+        ValueError: if an option does not fit.
+    """
+    if training_args.max_steps < 1 and training_args.num_train_epochs <= 0:
+        raise ValueError(f"num_train_epochs={training_args.num_train_epochs:g} leaves nothing to learn: set it to 1.")
+    if problems := optimizer_problems(training_args):
+        raise ValueError(problems[0])
+    if training_args.packing:
+        raise ValueError("packing: true would change which demonstrations a step sees: leave it out.")
+    if training_args.padding_free:
+        raise ValueError("padding_free: true would let demonstrations see each other under eager attention: leave it out.")
+    given = {f.name for f in fields(args) if getattr(args, f.name) != getattr(SftArguments(), f.name)}
+    of_datasets = {"dataset", "model_name_or_path", "attn_implementation", "muon_learning_rate", "dry_run"}
+    if args.dataset and (others := given - of_datasets):
+        raise ValueError(f"dataset: its puzzles have their own sizes and wording: leave out {', '.join(sorted(others))}.")
+
+
 class ResumableSFTTrainer(EndsAtLastStep, SFTTrainer):
-    """SFTTrainer, except that a run that is resumed from a checkpoint of its last step makes no step more."""
+    """SFTTrainer, except that a run that is resumed from a checkpoint of its last step takes no further step."""
 
 
 class CheckpointCallback(TrainerCallback):
@@ -173,18 +200,10 @@ def make_trainer(args: SftArguments, training_args: SFTConfig) -> tuple[SFTTrain
     """The trainer, with a model in float32, and the dtype in which to save that model.
 
     Raises:
-        ValueError: if an option does not fit, the model is not a chat model, or a demonstration is too long.
+        ValueError: if the model is not a chat model, or a demonstration is too long.
         OSError: if the model cannot be read.
     """
     name, dtype = args.model_name_or_path, torch.float32
-    if training_args.max_steps < 1 and training_args.num_train_epochs <= 0:
-        raise ValueError(f"num_train_epochs={training_args.num_train_epochs:g} leaves nothing to learn: set it to 1.")
-    if problems := optimizer_problems(training_args):
-        raise ValueError(problems[0])
-    if training_args.packing:
-        raise ValueError("packing: true would change which demonstrations a step sees: leave it out.")
-    if training_args.padding_free:
-        raise ValueError("padding_free: true would let demonstrations see each other under eager attention: leave it out.")
     if name:
         dtype = load_config(ModelConfig(name), hub_is_unreachable()).dtype or dtype
     tokenizer = AutoTokenizer.from_pretrained(name) if name else tiny_tokenizer()
@@ -216,12 +235,9 @@ def read_or_make_rows(args: SftArguments, training_args: SFTConfig) -> Dataset:
     """The demonstrations: those of the datasets that are named, or else made on the spot.
 
     Raises:
-        ValueError: if an option does not fit, or a dataset is not there or has no proofs.
+        ValueError: if a size or stage is impossible, or a dataset is not there or has no proofs.
     """
     if args.dataset:
-        given = {f.name for f in fields(args) if getattr(args, f.name) != getattr(SftArguments(), f.name)}
-        if others := given - {"dataset", "model_name_or_path", "attn_implementation", "muon_learning_rate"}:
-            raise ValueError(f"dataset: its puzzles have their own sizes and wording: leave out {', '.join(sorted(others))}.")
         return from_datasets(args.dataset, Path(training_args.output_dir) / "demonstrations")
     size = replace(TINY_SIZE, **args.given())
     batch_size = training_args.train_batch_size * training_args.world_size * training_args.gradient_accumulation_steps
@@ -279,4 +295,4 @@ if __name__ == "__main__":
     try:
         main(*parse((SftArguments, SFTConfig), __doc__))
     except KeyboardInterrupt:
-        sys.exit("Interrupted: no model was written. Run the same command to go on from its last checkpoint.")
+        sys.exit("Interrupted: no model was written. Run the same command to resume from its last checkpoint, if it wrote one.")

@@ -30,14 +30,13 @@ from datasets import Dataset
 from transformers import AttentionInterface, AutoModelForCausalLM, AutoTokenizer, PrinterCallback, Qwen2Config, TrainerCallback
 
 from puzzles.files import write_json
-from recipes import attention, packing
+from recipes import ROOT, attention, packing
 from recipes.checkpoints import read_log_history
 from recipes.machine import GiB
 from recipes.packing import PackedGRPOTrainer
 from recipes.planner.memory import activations
 from recipes.pretrained import hub_is_unreachable, load_config
 
-ROOT = Path(__file__).resolve().parents[1]
 SHAPE = ("hidden_size", "num_attention_heads", "num_key_value_heads", "intermediate_size", "num_hidden_layers", "vocab_size")
 RANDOM = {"cuda": (896, 14, 2, 4864, 24, 151936), "cpu": (128, 4, 2, 256, 2, 512)}  # Qwen2.5-0.5B's shape; a tiny one
 TOKENS = {"cuda": (1000, 600), "cpu": (40, 20)}  # of the prompt, and of a completion on average

@@ -40,7 +40,7 @@ from recipes.checkpoints import (
     mark_complete,
     mark_incomplete,
 )
-from recipes.muon import MuonAdamW
+from recipes.optimizer import MuonAdamW
 from recipes.packing import PackedGRPOTrainer
 from rewards.thinking import opens_thinking, without_thinking
 

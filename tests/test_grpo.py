@@ -370,7 +370,7 @@ def test_every_recipe_parses(monkeypatch):
         ("alarm_drop: null", "recipe.yaml: argument --alarm_drop/--alarm-drop: invalid float value: 'null'"),
         ("alarm_drop: .nan", "recipe.yaml: alarm_drop: nan is not a finite number."),
         ("num_generations: 0", "recipe.yaml: num_generations: 0 is too few: use 1 or more."),
-        ("num_generations: null", "recipe.yaml: num_generations: null is no number of samples: use 2 or more."),
+        ("num_generations: null", "recipe.yaml: num_generations: null is not a number of samples: use 2 or more."),
         ("seed: -1", "recipe.yaml: seed: -1 is impossible: use 0 to 4294967295."),
         ("packing: sometimes", "packing: sometimes is unknown: use auto, true or false."),
         ("generation_kwargs: [1]", "generation_kwargs: '[1]' is not a mapping"),
@@ -481,8 +481,22 @@ def test_a_missing_gpu_is_named(monkeypatch, capsys):
         ),
         (("--overlong_buffer", "160"), r"overlong_buffer 160 .* to less than max_completion_length \(160\)"),
         (("--overlong_buffer", "-1"), r"overlong_buffer -1 is impossible: use from 0 \(none\) to less than max_completion"),
-        (("--learning_rate", "-1"), "Invalid learning rate: -1.0, the optimizer says"),
+        (
+            ("--learning_rate", "-1"),
+            r"optim: adamw_torch_fused rejects .*\(Invalid learning rate: -1.0\): change it, or leave it out",
+        ),
         (("--adam_beta2", "1.5"), "Invalid beta parameter at index 1: 1.5"),
+        (("--optim", "schedule_free_adamw"), "optim: schedule_free_adamw rejects .*pip install schedulefree"),
+        (("--optim_args", "momentum"), "optim: adamw_torch_fused rejects an option .*not enough values"),
+        (
+            ("--lr_scheduler_type", "cosine_with_min_lr"),
+            "cosine_with_min_lr rejects .*min_lr_rate should be set",
+        ),
+        (("--lr_scheduler_type", "warmup_stable_decay"), "lr_scheduler_type: warmup_stable_decay rejects .*num_decay_steps"),
+        (
+            ("--lr_scheduler_type", "cosine", "--lr_scheduler_kwargs", '{"cycles": 2}'),
+            "cosine rejects .*'cycles'",
+        ),
         (("--temperature", "0"), r"`temperature` \(=0.0\) has to be a strictly positive float.*or leave it out"),
         (("--top_p", "1.5"), r"`top_p` has to be a float > 0 and < 1, but is 1.5"),
         (("--min_p", "2"), r"`min_p` has to be a float in the \[0, 1\] interval, but is 2.0"),
@@ -509,7 +523,8 @@ def test_impossible_arguments_end_the_program_before_anything_is_loaded(monkeypa
     [
         (("--stages", "100:0"), "stage '100:0' is not STEPS:LOW:HIGH:SKIPS"),
         (("--rooms", "99"), "rooms=99 is impossible"),
-        (("--weight_decay", "-1"), "Invalid weight_decay value: -1.0, the optimizer says"),
+        (("--lr_scheduler_type", "cosine_with_min_lr"), "lr_scheduler_type: cosine_with_min_lr rejects an option"),
+        (("--weight_decay", "-1"), r"optim: adamw_torch_fused rejects an option \(Invalid weight_decay value: -1.0\)"),
         (("--output_dir", "."), "already exists"),
     ],
 )

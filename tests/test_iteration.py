@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 from benchmarks import iteration
 from benchmarks.iteration import PARTS, Stopwatch, report, result
-from recipes.arguments import read_options
+from puzzles.files import read_yaml
 
 TINY = "recipes/tiny/tiny-base"
 
@@ -44,8 +44,8 @@ def test_the_ratio_is_of_what_is_not_generation():
 
 
 def test_both_run_the_same_iteration_and_packing_computes_fewer_tokens(monkeypatch):
-    short = read_options(iteration.RECIPE) | {"max_completion_length": 16, "bf16": False}
-    monkeypatch.setattr(iteration, "read_options", lambda file: short)
+    short = read_yaml(iteration.RECIPE) | {"max_completion_length": 16, "bf16": False}
+    monkeypatch.setattr(iteration, "read_yaml", lambda file: short)
     monkeypatch.setattr(iteration, "find_spec", lambda name: None)
     size = {"model": TINY, "prompts": 1, "samples": 8, "rows": 4, "repeats": 1}
     stock, ours = (iteration.iteration(**size, packed=packed) for packed in (False, True))

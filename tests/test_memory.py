@@ -8,8 +8,7 @@ from transformers import Qwen2Config, Qwen3MoeConfig
 from trl import GRPOConfig
 
 from benchmarks.memory import RECIPES, ROOT, main, packed_rows, padded_rows, simulate
-from puzzles.files import read_json
-from recipes.arguments import read_options
+from puzzles.files import read_json, read_yaml
 from recipes.machine import GiB
 from recipes.planner.memory import SIMULATED, activations
 from recipes.planner.plan import KNOWN_CONFIGS
@@ -52,7 +51,7 @@ def test_the_plan_of_a_hybrid_is_within_5_percent_of_the_simulation(kinds, padde
     text = hybrid.text_config
     text.layer_types = [f"{kind}_attention" for kind in kinds.split()]
     text.num_hidden_layers = len(text.layer_types)
-    options = read_options(ROOT / "recipes" / "qwen3.8-27b-lora.yaml")
+    options = read_yaml(ROOT / "recipes" / "qwen3.8-27b-lora.yaml")
     rows = padded_rows(8192) if padded else [(0, 1000, 7192)]
     live = simulate(hybrid, rows, options["lora_r"], targets=options["lora_target_modules"])
     if kinds == "full":  # the larger of both kinds counts in the plan

@@ -19,7 +19,7 @@ from puzzles.dataset import __main__ as dataset_command
 from puzzles.dataset import read_rows
 from recipes import lm_head, sft
 from recipes.arguments import parse
-from recipes.muon import MuonAdamW
+from recipes.optimizer import MuonAdamW
 from rewards.accuracy import accuracy
 from rewards.deductions import Judge
 from tests import forked

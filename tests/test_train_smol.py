@@ -8,8 +8,7 @@ from contextlib import nullcontext
 import pytest
 import torch
 
-from puzzles.files import write_json
-from recipes.arguments import read_options
+from puzzles.files import read_yaml, write_json
 from recipes.machine import has_bfloat16
 from recipes.smollm2 import train_smol
 from recipes.smollm2.score import SETS, completions_at_once
@@ -43,7 +42,8 @@ def run(monkeypatch, tmp_path):
     monkeypatch.setattr(train_smol, "DETECTIVE_RUNS", tmp_path / "detective")
     monkeypatch.setattr(train_smol, "base_model", lambda gguf: tmp_path / "base")
     monkeypatch.setattr(train_smol, "run_parts", pretend)
-    monkeypatch.setattr(train_smol, "check_grpo", lambda *_: None)
+    start.checked = []  # how many parts had run before these options were checked
+    monkeypatch.setattr(train_smol, "check_options", lambda command, *_: start.checked.append((len(groups), command)))
     monkeypatch.setattr(train_smol, "read_log_history", lambda _: logs)
     return start
 
@@ -53,11 +53,12 @@ def test_on_a_cpu_each_part_has_the_machine_to_itself(run, tmp_path, capsys):
     parts = {part: command for group, _ in groups for part, command in group.items()}
     assert all(len(group) == 1 and threads for group, threads in groups)
     assert [part for part in parts if not part.startswith("score")] == ["warm_start", "GRPO", "control"]
+    assert run.checked == [(0, parts["GRPO"])]
     last = (*train_smol.FEWER_ON_A_CPU, "--max_steps", "2", "--learning_rate", "1e-4")
     assert parts["GRPO"][-len(last) :] == last
     assert {*train_smol.FOUR_AT_A_TIME} <= {*parts["warm_start"]} & {*parts["control"]}
     rows, times = map(int, train_smol.FOUR_AT_A_TIME[1::2])
-    assert rows * times == read_options(train_smol.ROOT / "recipes" / "smollm2-135m-sft.yaml")["per_device_train_batch_size"]
+    assert rows * times == read_yaml(train_smol.ROOT / "recipes" / "smollm2-135m-sft.yaml")["per_device_train_batch_size"]
     assert "accelerate_configs/cpu.yaml" in parts["GRPO"]
     for part in ("warm_start", "GRPO", "control"):
         assert "--use_cpu" in parts[part]
@@ -117,6 +118,7 @@ def test_the_published_puzzles_are_left_out_of_every_dataset_and_scored_on(run, 
     parts = {part: " ".join(command) for group, _ in groups for part, command in group.items()}
     scores = ["score_before", "score_warm_start", "score_after"]
     assert [*parts] == ["proofs_clear", "proofs_published", "warm_start", "GRPO", *scores, "report"]
+    assert [(before, "recipes/sft.py" in command) for before, command in run.checked] == [(0, True), (2, False)]
     clear, other = (f"{tmp_path / 'detective' / 'seed-0' / wording}" for wording in ("clear", "published"))
     for wording, dataset, counts, seed in (("clear", clear, (4, 1, 1), 0), ("published", other, (5, 64, 2), 1_000_000)):
         command = parts[f"proofs_{wording}"]
@@ -154,6 +156,13 @@ def test_without_the_published_puzzles_others_of_the_same_mix_are_scored_on(run,
         ),
         (("--recipe", "smollm2-135m-published", "--published", "FILE", "--puzzles", "3"), "--puzzles 3: FILE has only 2"),
         (("--published", "FILE"), "--published goes with --recipe smollm2-135m-published"),
+        (("--players", "1"), "--players goes with --recipe smollm2-135m-published"),
+        (("--demonstrations", "9"), "--demonstrations goes with --recipe smollm2-135m-published"),
+        (("--recipe", "smollm2-135m-published", "--control-steps", "9"), "--control-steps goes with --recipe smollm2-135m."),
+        (
+            ("--recipe", "smollm2-135m-published", "--warm-start-steps", "9"),
+            "--warm-start-steps goes with --recipe smollm2-135m.",
+        ),
         (("--demonstrations", "1"), "--demonstrations 1: use 2 or more"),
         (("--puzzles", "0"), "--puzzles 0: use 1 or more"),
         (("--warm-start-steps", "0"), "--warm-start-steps 0: use 1 or more"),
@@ -182,27 +191,30 @@ def test_what_cannot_work_is_refused_before_anything_runs(run, published, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("options", "complaint"),
+    ("script", "options", "complaint"),
     [
-        ("--max_stepz 3", r"not used by .*'--max_stepz', '3'"),
-        ("--num_eval_puzzles 3", "12 held-out completions are not a multiple of"),
-        ("--max_completion_length 4000", "prompts are too long"),
-        ("--temperature 0", r"`temperature` \(=0.0\) has to be a strictly positive float"),
-        ("", None),
+        ("grpo", "--max_stepz 3", r"not used by .*'--max_stepz', '3'"),
+        ("grpo", "--num_eval_puzzles 3", "12 held-out completions are not a multiple of"),
+        ("grpo", "--max_completion_length 4000", "prompts are too long"),
+        ("grpo", "--temperature 0", r"`temperature` \(=0.0\) has to be a strictly positive float"),
+        ("grpo", "", None),
+        ("sft", "--max_stepz 3", r"not used by .*'--max_stepz', '3'"),
+        ("sft", "--lr_scheduler_type cosine_with_min_lr", "min_lr_rate should be set"),
+        ("sft", "--dataset not/made/yet --stages 9:0:1:1", "its puzzles have their own sizes and wording: leave out .*stages"),
+        ("sft", "", None),
     ],
 )
-def test_wrong_options_of_grpo_are_refused_before_the_warm_start(tmp_path, capfd, options, complaint):
-    recipe = ("recipes/grpo.py", "--config", "recipes/smollm2-135m.yaml", "--use_cpu", "true", "--bf16", "false")
-    few = (*train_smol.FEWER_ON_A_CPU, "--num_train_puzzles", "8", "--output_dir", f"{tmp_path / 'grpo'}")
-    command = ("-m", "accelerate.commands.launch", *recipe, *few, *options.split())
+def test_wrong_options_are_refused_before_the_parts_that_come_earlier(tmp_path, capfd, script, options, complaint):
+    recipe = {"grpo": "smollm2-135m", "sft": "smollm2-135m-sft"}[script]
+    command = (f"recipes/{script}.py", "--config", f"recipes/{recipe}.yaml", "--use_cpu", "true", "--bf16", "false")
+    command += ("--output_dir", f"{tmp_path / 'run'}")
+    command += (*train_smol.FEWER_ON_A_CPU, "--num_train_puzzles", "8") if script == "grpo" else ()
     base = train_smol.ROOT / "recipes" / "tiny" / "tiny-base"
-    with pytest.raises(SystemExit, match="GRPO refuses its options, see above") if complaint else nullcontext():
-        train_smol.check_grpo(tmp_path, command, base)
+    with pytest.raises(SystemExit, match=f"{script}.py refuses its options, see above") if complaint else nullcontext():
+        train_smol.check_options(("-m", "launch", *command, *options.split()), "--model_name_or_path", f"{base}")
     printed = capfd.readouterr()
-    assert re.search(complaint, printed.err) if complaint else "this machine fit" in printed.out
-    assert not (tmp_path / "grpo").exists()
-    write_json(tmp_path / "warm_start.json", {"seconds": 1.0})
-    train_smol.check_grpo(tmp_path, command, base)  # a run that goes on
+    assert re.search(complaint, printed.err) if complaint else "Leave out dry_run to start" in printed.out
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(("free_gib", "completions"), [(79, 400), (20, 256), (300, 400), (0.5, 16)])

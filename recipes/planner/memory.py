@@ -177,7 +177,7 @@ def simulated(p: Parameters, zero3: bool, tokens: int) -> str:
     for row in read_json(SIMULATED)["rows"]:
         if row.items() >= (model | {"tokens": tokens, "padded": True}).items():
             return f"{row['measured_gib']:.1f} GiB"
-    return "no (make bench-memory has the recipes as they are)"
+    return "not simulated (make bench-memory has only unchanged recipes)"
 
 
 def vllm_cache(config: PreTrainedConfig, p: Parameters, args: GRPOConfig, machine: Machine) -> tuple[float, float, float]:

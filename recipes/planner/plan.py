@@ -182,7 +182,7 @@ def use_measured(plan: PlanArguments, parameters: int) -> tuple[float, str]:
         raise ValueError(f"{file}: {error.strerror}: {again}") from None
     except (LookupError, TypeError, AttributeError, ArithmeticError) as error:
         raise ValueError(
-            f"{file} is no report of recipes/smoke_gpu.py with a step and its memory ({error!r}): {again}"
+            f"{file} is not a report of recipes/smoke_gpu.py with a step and its memory ({error!r}): {again}"
         ) from None
     if not possible:
         raise ValueError(

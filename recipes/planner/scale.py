@@ -29,15 +29,16 @@ from statistics import NormalDist
 from matplotlib import pyplot as plt
 from trl import GRPOConfig, ModelConfig
 
+from puzzles.files import read_yaml
 from puzzles.tables import markdown_table
-from recipes.arguments import RunArguments, read_options
+from recipes import ROOT
+from recipes.arguments import RunArguments
 from recipes.evaluation.plots import COLOURS, save
 from recipes.machine import GiB, Machine
 from recipes.planner.memory import CHECKPOINT, head_size, memory, vllm_cache
 from recipes.planner.plan import KNOWN_CONFIGS
 from recipes.pretrained import count_parameters
 
-ROOT = Path(__file__).resolve().parents[2]
 GPUS = (8, 16, 64, 256, 1024)
 FLOPS = 0.5 * 989e12  # a second, of a GPU
 READ = 0.6 * 3.35e12  # bytes a second from a GPU's memory
@@ -64,7 +65,7 @@ class Scale:
     """
 
     def __init__(self, recipe: str, gpus: int, network: float = 400e9, larger: int = 1):
-        self.gpus, self.network, self.options = gpus, network, read_options(ROOT / "recipes" / f"{recipe}.yaml")
+        self.gpus, self.network, self.options = gpus, network, read_yaml(ROOT / "recipes" / f"{recipe}.yaml")
         names = ("num_generations", "generation_batch_size", "max_completion_length", "activation_checkpointing", "eval_steps")
         names += ("save_steps", "num_generations_eval", "use_vllm", "vllm_tensor_parallel_size", "vllm_gpu_memory_utilization")
         names += ("vllm_enable_sleep_mode",)
@@ -169,7 +170,7 @@ def draw(measures: dict[str, dict[int, dict[str, float]]], file: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", type=float, default=400, help="GB/s of a node in each direction (400)")
-    parser.add_argument("--picture", type=Path, default=ROOT / "docs" / "scale.svg")
+    parser.add_argument("--picture", type=Path, default=ROOT / "outputs" / "scale.svg", help="SVG or PNG file to draw")
     args = parser.parse_args()
     if not 0 < args.network < float("inf"):
         parser.error(f"--network {args.network:g} is impossible: give GB/s, above 0.")

@@ -21,10 +21,11 @@ from pathlib import Path
 import torch
 
 from puzzles.dataset import chance
-from puzzles.files import write_json
-from recipes.arguments import puzzles_of, read_options
+from puzzles.files import read_yaml, write_json
+from recipes import ROOT
+from recipes.arguments import puzzles_of
 from recipes.data import fresh_puzzles
-from recipes.runs import ROOT, generate_with_transformers, score_once
+from recipes.runs import generate_with_transformers, score_once
 
 RECIPE = ROOT / "recipes" / "smollm2-135m.yaml"
 MEMORY = 40 * 2**20  # bytes of a completion on a GPU; 800 of them took 29 GiB, weights included
@@ -48,19 +49,22 @@ def main() -> None:
         "--at-once", type=int, default=at_once, help=f"completions to generate together without vLLM (here {at_once})"
     )
     args = parser.parse_args()
-    max_tokens = read_options(RECIPE)["max_completion_length"]
+    max_tokens = read_yaml(RECIPE)["max_completion_length"]
     if device == "cpu" and find_spec("vllm"):
         from recipes.vllm_cpu import generate_with_vllm as generate
     else:
         generate = partial(generate_with_transformers, device=device, at_once=args.at_once)
-    scores = {}
+    scores, files = {}, []
     for name, changes in SETS.items():
         puzzles, samples = (args.puzzles, args.samples) if not changes else (-(-args.puzzles // 4), min(args.samples, 4))
         rows = fresh_puzzles(replace(puzzles_of(RECIPE), **changes), args.seed, puzzles)
-        file = args.output.with_suffix(f".{name}.json")  # so that a killed run repeats no more than one set
+        file = args.output.with_suffix(f".{name}-{puzzles}x{samples}-seed-{args.seed}.json")
+        files.append(file)  # so that a killed run repeats no more than one set
         scores[name] = score_once(file, args.model, rows, args.seed, samples, max_tokens, generate)
         scores[name] |= {"n": puzzles, "samples": samples, "chance": chance(rows)}
     write_json(args.output, scores)
+    for file in files:
+        file.unlink()
 
 
 def completions_at_once(free: int | None) -> int:

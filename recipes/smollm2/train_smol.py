@@ -37,19 +37,20 @@ import torch
 
 from puzzles.arguments import players_range
 from puzzles.dataset import read_rows
-from puzzles.files import read_json, sha256, write_json
+from puzzles.files import read_json, read_yaml, sha256, write_json
 from puzzles.scenario import published_size
 from puzzles.tables import text_table
-from recipes.arguments import read_options, words
+from recipes import ROOT
+from recipes.arguments import words
 from recipes.checkpoints import check_same_run, read_log_history
 from recipes.evaluation.plots import learning_curve_plot, save
-from recipes.runs import CPU_PRECISION, ROOT, run_parts, score_table, seconds_of
+from recipes.runs import CPU_PRECISION, run_parts, score_table, seconds_of
 from recipes.smollm2.score import SETS
 from recipes.smollm2.weights import base_model
 
 RUNS = ROOT / "outputs" / "smollm2"
 DETECTIVE, DETECTIVE_RUNS = "smollm2-135m-published", ROOT / "outputs" / "detective"
-WARM_START_STEPS, _, STAGE = read_options(ROOT / "recipes" / "smollm2-135m-sft.yaml")["stages"][0].partition(":")
+WARM_START_STEPS, _, STAGE = read_yaml(ROOT / "recipes" / "smollm2-135m-sft.yaml")["stages"][0].partition(":")
 # vLLM's CPU build computes each prompt once: a step took 124 to 130 s on two cores, and 287 without it (LOG.md). It
 # computes in the trainer's precision, so its probabilities are taken as the trainer's, which saves a forward.
 VLLM_ON_A_CPU = ("--use_vllm", "true", "--vllm_mode", "colocate", "--vllm_importance_sampling_correction", "false")
@@ -60,7 +61,7 @@ FOUR_AT_A_TIME = ("--per_device_train_batch_size", "4", "--gradient_accumulation
 # Proofs of all sizes, 32 a step as on a GPU: one at a time they need no padding. At about 1.3 MB of activations a token in
 # float32, 8 of the longest, 3,610 tokens each, would need 37 GB.
 ONE_AT_A_TIME = ("--per_device_train_batch_size", "1", "--gradient_accumulation_steps", "32")
-SEEDS_APART = 1_000_000  # the seed of the control, and of the second dataset of proofs, is so much more
+SEEDS_APART = 1_000_000  # added to the seed for the control, and for the second dataset of proofs
 OWN = {"--config", "--model_name_or_path", "--output_dir", "--seed", "--stages", "--dataset", "--dry_run", "--help", "-h"}
 PUBLISHED = "https://github.com/bradhilton/temporal-clue/blob/main/puzzles/val.json"
 MODELS = {
@@ -100,23 +101,28 @@ def main() -> None:
     grpo += ("recipes/grpo.py", "--config", f"recipes/{args.recipe}.yaml", *device, *seed)
     grpo += ("--model_name_or_path", f"{models['warm_start']}", "--output_dir", f"{folder / 'grpo'}")
     grpo += VLLM_ON_A_CPU if not gpu and find_spec("vllm") else ()
+    as_downloaded = ("--model_name_or_path", f"{models['before']}")  # of the same kind as the warm start will be
     if detective:
         try:
-            parts = published_parts(args, folder, models, warm_start, grpo)
+            check_same_run(folder, {"published": args.published and sha256(args.published)})
         except ValueError as error:
             sys.exit(f"recipes/smollm2/train_smol.py: {error}")
+        parts = published_parts(args, folder, models, warm_start, grpo)
         if not args.published:
             print(f"Without --published, scores are those of other puzzles of the same mix. The published ones: {PUBLISHED}")
+        if not (folder / "proofs_clear.json").exists():
+            check_options(warm_start + tuple(args.sft_args))
         for part, command in parts.items():
-            if part == "warm_start":
-                check_grpo(folder, parts["GRPO"], models["before"])
+            if part == "warm_start" and not (folder / "warm_start.json").exists():
+                check_options(parts["GRPO"], *as_downloaded)
             run_in_turn(folder, {part: command})
         print("\nSeconds:", ", ".join(f"{part} {seconds_of(folder, part):.0f}" for part in parts))
         print(folder / "report" / "report.md")
         return
     warm_start += ("--stages", f"{args.warm_start_steps}:{STAGE}", *args.sft_args)
     grpo += (*(() if gpu else FEWER_ON_A_CPU), *args.grpo_args)
-    check_grpo(folder, grpo, models["before"])
+    if not (folder / "warm_start.json").exists():
+        check_options(grpo, *as_downloaded)
     run_in_turn(folder, {"warm_start": warm_start, "GRPO": grpo})
     steps = args.control_steps or steps_in_time_of_grpo(folder, args.warm_start_steps, gpu)
     others = {"control": (*control, "--stages", f"{steps}:{STAGE}")} | {f"score_{key}": score(key) for key in MODELS}
@@ -139,13 +145,22 @@ def main() -> None:
 
 def arguments(gpu: bool) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seed", type=int, default=0, help="of the puzzles and of training (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the puzzles and of training (default 0)")
     recipes = ("smollm2-135m", DETECTIVE)
-    parser.add_argument("--recipe", choices=recipes, default=recipes[0], help="of GRPO; …-sft is that of its warm start")
-    parser.add_argument("--puzzles", type=int, help="to score on (default 400; of the published mix: the whole file, or 250)")
-    parser.add_argument("--samples", type=int, default=16 if gpu else 2, help="of each (default 16 on a GPU, 2 on a CPU)")
-    parser.add_argument("--warm-start-steps", type=int, default=int(WARM_START_STEPS), help=f"default {WARM_START_STEPS}")
-    parser.add_argument("--control-steps", type=int, help="of imitation (default: as many as GRPO's time allows)")
+    parser.add_argument(
+        "--recipe",
+        choices=recipes,
+        default=recipes[0],
+        help=f"recipe of GRPO (default {recipes[0]}); RECIPE-sft is its warm start",
+    )
+    parser.add_argument(
+        "--puzzles", type=int, help="puzzles to score on (default 400; of the published mix, all of its file, or 250)"
+    )
+    parser.add_argument(
+        "--samples", type=int, default=16 if gpu else 2, help="samples of each puzzle (default 16 on a GPU, 2 on a CPU)"
+    )
+    parser.add_argument("--warm-start-steps", type=int, help=f"optimizer steps of the warm start (default {WARM_START_STEPS})")
+    parser.add_argument("--control-steps", type=int, help="optimizer steps of the control (default: as long as GRPO takes)")
     parser.add_argument("--grpo-args", type=words, default=[], help='other options for GRPO, such as "--max_steps 60"')
     parser.add_argument(
         "--sft-args",
@@ -158,8 +173,8 @@ def arguments(gpu: bool) -> argparse.Namespace:
     mix.add_argument(
         "--published", type=Path, metavar="FILE", help=f"the published puzzles to leave out and score on: {PUBLISHED}"
     )
-    mix.add_argument("--demonstrations", type=int, default=300_000, metavar="N", help="proofs to imitate (default 300000)")
-    mix.add_argument("--players", default="1-6", metavar="N[-M]", help="sizes of the puzzles (default 1-6)")
+    mix.add_argument("--demonstrations", type=int, metavar="N", help="proofs to imitate (default 300000)")
+    mix.add_argument("--players", metavar="N[-M]", help="sizes of the puzzles (default 1-6)")
     args = parser.parse_args()
     if not 0 <= args.seed < 2**32 - SEEDS_APART:
         parser.error(f"--seed {args.seed}: use 0 to {2**32 - SEEDS_APART - 1}.")
@@ -169,8 +184,12 @@ def arguments(gpu: bool) -> argparse.Namespace:
     for name, given in (("--grpo-args", args.grpo_args), ("--sft-args", args.sft_args)):
         if own := {option.partition("=")[0] for option in given} & OWN:
             parser.error(f"{name}: {', '.join(sorted(own))} can't be given here: leave it out.")
-    if args.published and args.recipe != DETECTIVE:
-        parser.error(f"--published goes with --recipe {DETECTIVE}.")
+    of_recipe = {recipes[0]: ("warm_start_steps", "control_steps"), DETECTIVE: ("published", "demonstrations", "players")}
+    for recipe, names in of_recipe.items():
+        if given := [name for name in names if recipe != args.recipe and getattr(args, name) is not None]:
+            parser.error(f"--{given[0].replace('_', '-')} goes with --recipe {recipe}.")
+    args.warm_start_steps, args.players = args.warm_start_steps or int(WARM_START_STEPS), args.players or "1-6"
+    args.demonstrations = args.demonstrations or 300_000
     try:
         published_size(random.Random(0), players_range(args.players))  # raises if there are no such sizes
         there = puzzles_in(args.published) if args.published else None
@@ -201,29 +220,17 @@ def puzzles_in(published: Path) -> int:
     return count
 
 
-def check_grpo(folder: Path, command: tuple[str, ...], model: Path) -> None:
-    """End the program if GRPO refuses its options, which it would otherwise say only after the warm start.
-
-    Args:
-        command: GRPO's.
-        model: one of the same kind as the warm start will be.
-    """
-    if (folder / "warm_start.json").exists():  # then GRPO says so itself
-        return
-    dry_run = (*command[command.index("recipes/grpo.py") :], "--model_name_or_path", f"{model}", "--dry_run", "true")
-    print("\n== GRPO's options", flush=True)
+def check_options(command: tuple[str, ...], *others: str) -> None:
+    """End the program if a recipe refuses these options, which it would otherwise say only when its turn comes."""
+    script = next(word for word in command if word.startswith("recipes/"))
+    print(f"\n== options of {script}", flush=True)
+    dry_run = (*command[command.index(script) :], *others, "--dry_run", "true")
     if subprocess.run([sys.executable, *dry_run], cwd=ROOT).returncode:
-        sys.exit("recipes/smollm2/train_smol.py: GRPO refuses its options, see above. Nothing was trained.")
+        sys.exit(f"recipes/smollm2/train_smol.py: {script} refuses its options, see above. Nothing was trained.")
 
 
 def published_parts(args: argparse.Namespace, folder: Path, models: dict[str, Path], warm_start: tuple, grpo: tuple) -> dict:
-    """The commands of a run on the published mix, in turn: each may use the whole machine.
-
-    Raises:
-        ValueError: if the folder holds a run with other puzzles, some of which may be published ones.
-    """
-    which = {name: getattr(args, name) for name in ("demonstrations", "players", "puzzles")}
-    check_same_run(folder, which | {"published": args.published and sha256(args.published)})
+    """The commands of a run on the published mix, in turn: each may use the whole machine."""
     published = args.published and f"{args.published.resolve()}"
     exclude = ("--exclude", published) if published else ()
     parts, datasets = {}, {wording: f"{folder / wording}" for wording in ("clear", "published")}

