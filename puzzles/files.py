@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+from collections import Counter
 from pathlib import Path
 
 import yaml
@@ -33,6 +34,19 @@ def read_json(path: Path) -> dict:
     return content
 
 
+class _Loader(yaml.SafeLoader):
+    """Notes the keys that a mapping has twice, of which YAML takes the last."""
+
+    def __init__(self, text: str):
+        super().__init__(text)
+        self.repeated: list[str] = []
+
+    def construct_mapping(self, node, deep=False):
+        names = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        self.repeated += [name for name, times in names.items() if times > 1]
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml(file: Path) -> dict:
     """The options in a YAML file.
 
@@ -41,13 +55,16 @@ def read_yaml(file: Path) -> dict:
     """
     example = "one `name: value` a line"
     try:
-        options = yaml.safe_load(file.read_text(encoding="utf-8"))
+        loader = _Loader(file.read_text(encoding="utf-8"))
+        options = loader.get_single_data()
     except OSError as error:
         raise ValueError(f"{file}: {error.strerror}. Give a YAML file that can be read.") from None
     except UnicodeDecodeError as error:
         raise ValueError(f"{file} is not UTF-8 text (byte {error.start}): save it as UTF-8, with {example}.") from None
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise ValueError(f"{file} is not YAML ({' '.join(str(error).split())}): write {example}.") from None
+    if loader.repeated:
+        raise ValueError(f"{file} gives {', '.join(loader.repeated)} twice: leave one out.")
     if not isinstance(options, dict):
         kind = {list: "a list", str: "a text", type(None): "nothing"}.get(type(options), f"{options!r:.80}")
         raise ValueError(f"{file} holds {kind}, not options: write {example}.")

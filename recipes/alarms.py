@@ -26,7 +26,9 @@ class AlarmArguments:
     """When an alarm is raised, and whether it ends the run. `alarm_window` counts generations."""
 
     stop_on_alarm: bool = field(default=False, metadata={"help": "End the run at the first alarm, with a checkpoint saved."})
-    alarm_window: int = field(default=5, metadata={"help": "Consecutive bad generations before an alarm is raised."})
+    alarm_window: int = field(
+        default=5, metadata={"help": "Consecutive bad generations, of those logged, before an alarm is raised."}
+    )
     alarm_clipped_ratio: float = field(
         default=0.5, metadata={"help": "Alarm if more than this fraction of completions is truncated at max_completion_length."}
     )

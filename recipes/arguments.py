@@ -239,7 +239,7 @@ def parse(types: tuple[type, ...], description: str) -> tuple:
             if name.endswith("_kwargs") and not isinstance(value, dict | None):
                 raise ValueError(f"{name}: {value!r} is not a mapping: write '{{\"name\": value}}'.")
         return parsed
-    except (ValueError, OSError, ArgumentError) as error:
+    except (ValueError, TypeError, OSError, ArgumentError) as error:
         if "bf16/gpu" in str(error):
             error = "no GPU with bf16 was found. Use recipes/tiny-cpu.yaml, or --use_cpu true (and mind the size)."
         if os.environ.get("RANK", "0") != "0":  # only one process prints it
@@ -274,6 +274,12 @@ def recipe_arguments(parser: TrlParser, given: list[str]) -> list[str]:
             parser.set_defaults(**{key: value})
         elif isinstance(value, list) and known[key].nargs == "+":
             arguments += [f"--{key}", *map(str, value)]
+        elif isinstance(value, list) and key in ("report_to", "optim_target_modules"):
+            parser.set_defaults(**{key: value})
+        elif isinstance(value, list | dict) and known[key].type is str and not key.endswith(("_kwargs", "_config")):
+            raise ValueError(
+                f"{recipe}: {key}: {value} is {'a list' if isinstance(value, list) else 'a mapping'}: give one value."
+            )
         elif not (value is known[key].default is None):
             arguments.append(f"--{key}={'null' if value is None else value}")
     try:

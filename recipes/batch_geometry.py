@@ -67,8 +67,11 @@ def batch_geometry(run_args: RunArguments, args: GRPOConfig, processes: int, hel
     """The geometry of a run on this many processes, with this many held-out puzzles. Does not change its arguments.
 
     Raises:
-        ValueError: if the completions of an optimizer step don't divide evenly over the processes and their micro-batches.
+        ValueError: if the completions of an optimizer step don't divide evenly over the processes and their micro-batches, or
+            have no greatest length.
     """
+    if args.max_completion_length is None:  # TRL's type allows it, its arithmetic does not
+        raise ValueError("max_completion_length: null is not a number of tokens: use 1 or more.")
     by_tokens = divided_by_tokens(run_args, args)
     if run_args.optimizer_steps is None:
         steps, accumulation = args.steps_per_generation, args.gradient_accumulation_steps
@@ -138,6 +141,8 @@ def geometry_problems(geometry: BatchGeometry, run_args: RunArguments, args: GRP
         )
     for name in ("save_steps", "eval_steps"):
         value = getattr(args, name)
+        if value and value < 1 and args.max_steps > 0:  # a share of all steps
+            value = math.ceil(args.max_steps * value)
         strategy = getattr(args, name.replace("steps", "strategy"))
         if value and value >= 1 and value % geometry.optimizer_steps and strategy == "steps":
             problems.append(

@@ -6,12 +6,13 @@ unfinished and gets deleted. So a run killed at any moment resumes from a comple
 
 from __future__ import annotations
 
-import json
+import re
 import shutil
 from pathlib import Path
 
-from puzzles.files import read_json, write_json, write_text
+from puzzles.files import read_json, write_text
 
+CHECKPOINT = re.compile(r"checkpoint-(\d+)")  # the name of its folder
 COMPLETE = "whole"  # an empty file in a checkpoint: written after everything else, deleted before anything else
 BEST = "best"  # the folder with the weights of the best held-out accuracy so far
 HELD_OUT_ACCURACY = "eval_rewards/accuracy/mean"  # in the log of an evaluation
@@ -39,14 +40,15 @@ class EndsAtLastStep:
 
 
 def check_same_run(output_dir: Path, arguments: dict) -> None:
-    """Check that a folder is new or holds a run with these arguments, and record them there.
+    """Check that a folder is new, or holds a run with these arguments, or one that ended before it wrote anything.
 
     Raises:
         ValueError: if the folder holds something else, or a run with other arguments.
     """
     record = output_dir / "run.json"
+    others = {path.name for path in output_dir.iterdir()} - {record.name, "lock"} if output_dir.exists() else set()
     if record.exists():
-        recorded = json.loads(record.read_text())
+        recorded = read_json(record)
         changed = [k for k in {**recorded, **arguments} if recorded.get(k) != arguments.get(k)]
         if "zero3_processes" in changed:
             was, now = (
@@ -57,12 +59,11 @@ def check_same_run(output_dir: Path, arguments: dict) -> None:
                 "by as many processes as wrote them. Use the same number, or train its weights further as a new run: give a "
                 "checkpoint's folder as model_name_or_path, and another output_dir."
             )
-        if changed:
+        if changed and others:
             changes = ", ".join(f"{k} was {recorded.get(k)!r}, now {arguments.get(k)!r}" for k in changed[:3])
             raise ValueError(f"{output_dir} holds another run ({changes}). Choose another folder, or delete that one.")
-    elif output_dir.exists() and any(output_dir.iterdir()):
+    elif others:
         raise ValueError(f"{output_dir} is not empty and does not hold a run of this kind. Choose another folder.")
-    write_json(record, arguments)
 
 
 def checkpoint_to_resume(output_dir: Path, resume: str, delete_later: bool = False) -> str | None:
@@ -91,13 +92,26 @@ def checkpoint_to_resume(output_dir: Path, resume: str, delete_later: bool = Fal
 
 
 def step_of(checkpoint: str | Path | None) -> int:
-    """The step at which a checkpoint was written, from the name of its folder; 0 for none."""
-    return int(Path(checkpoint).name.rpartition("-")[2]) if checkpoint else 0
+    """The step at which a checkpoint was written, from the name of its folder; 0 for none.
+
+    Raises:
+        ValueError: if the folder has another name than a checkpoint.
+    """
+    if checkpoint is None:
+        return 0
+    if not (name := CHECKPOINT.fullmatch(Path(checkpoint).name)):
+        raise ValueError(f"{checkpoint} is not named as a checkpoint is: call it checkpoint-STEP.")
+    return int(name[1])
+
+
+def checkpoints(output_dir: Path) -> dict[int, Path]:
+    """The folders of all checkpoints, by step. Others, such as a copy called checkpoint-30-good, are not ours to touch."""
+    return {int(name[1]): path for path in output_dir.glob("*") if (name := CHECKPOINT.fullmatch(path.name))}
 
 
 def complete_checkpoints(output_dir: Path) -> dict[int, Path]:
     """The folders of complete checkpoints, by step."""
-    return {step_of(mark.parent): mark.parent for mark in output_dir.glob(f"checkpoint-*/{COMPLETE}")}
+    return {step: path for step, path in checkpoints(output_dir).items() if (path / COMPLETE).exists()}
 
 
 def mark_complete(checkpoint: Path) -> None:
@@ -116,8 +130,8 @@ def best_model(output_dir: Path) -> dict:
 
 def delete_checkpoints_except(steps: set[int], output_dir: Path) -> None:
     """Delete all checkpoints except those of these steps, unfinished ones too."""
-    for folder in output_dir.glob("checkpoint-*"):
-        if step_of(folder) not in steps:
+    for step, folder in checkpoints(output_dir).items():
+        if step not in steps:
             mark_incomplete(folder)  # first, so that a partly deleted checkpoint never looks complete
             shutil.rmtree(folder)
 

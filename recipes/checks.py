@@ -16,8 +16,10 @@ from transformers import (
     MinPLogitsWarper,
     PreTrainedConfig,
     PreTrainedTokenizerBase,
+    RepetitionPenaltyLogitsProcessor,
     SchedulerType,
     TemperatureLogitsWarper,
+    TopKLogitsWarper,
     TopPLogitsWarper,
 )
 from transformers.trainer_utils import SaveStrategy
@@ -25,8 +27,10 @@ from trl import GRPOConfig, ModelConfig
 
 from recipes.arguments import RunArguments
 from recipes.batch_geometry import BatchGeometry, batch_geometry, geometry_problems
+from recipes.hub import hub_problems
 from recipes.machine import Machine, this_machine
 from recipes.optimizer import optimizer_problems
+from recipes.option_values import grpo_problems, lora_problems, trainer_problems
 from recipes.packing import packing_problems, set_router_loss
 from recipes.planner.memory import disk, memory
 from recipes.pretrained import (
@@ -64,8 +68,6 @@ def check_run(
     lengths = prompt_lengths(args, tokenizer, train, held_out)
     problems = geometry_problems(geometry, run_args, args, len(held_out))
     problems += recipe_problems(run_args, args, model_args, config, machine, lengths, len(held_out))
-    trackers = {"trackio", "wandb"} & set(args.report_to)
-    problems += [f"report_to: {name} is not installed: pip install {name}." for name in trackers if not find_spec(name)]
     if model_args.load_in_4bit and not find_spec("bitsandbytes"):
         problems.append("load_in_4bit: bitsandbytes is not installed: pip install bitsandbytes.")
     if not run_args.start_anyway:
@@ -98,8 +100,12 @@ def recipe_problems(
         *reserved_option_problems(run_args, args),
         *loss_of_held_out_problems(args),
         *objective_problems(run_args, args, machine),
-        *optimizer_problems(args),
+        *hub_problems(args),
+        *trainer_problems(args),
+        *grpo_problems(args),
+        *optimizer_problems(args, run_args.muon_learning_rate),
         *sampling_problems(args),
+        *lora_problems(model_args),
         *too_long_prompts(args, config, lengths, held_out),
         *unreachable_server(args),
         *lost_updates(config, args, model_args, machine),
@@ -197,11 +203,13 @@ def sampling_problems(args: GRPOConfig) -> list[str]:
     for warper, value in (
         (TemperatureLogitsWarper, args.temperature),
         (TopPLogitsWarper, args.top_p),
+        (TopKLogitsWarper, args.top_k or None),  # 0: no limit
         (MinPLogitsWarper, args.min_p),
+        (RepetitionPenaltyLogitsProcessor, args.repetition_penalty),
     ):
         try:
             if value is not None:
-                warper(float(value))
+                warper(value)
         except ValueError as error:
             problems.append(f"{str(error).rstrip('.')}. Use a valid value, or leave it out.")
     return problems
@@ -318,26 +326,32 @@ def quantization_problems(model_args: ModelConfig, machine: Machine) -> list[str
 
 
 def unmatched_lora_targets(config: PreTrainedConfig, model_args: ModelConfig) -> list[str]:
-    """The problem of a LoRA without a rank, or whose target modules are not in the model."""
+    """The problems of a LoRA that names modules or parameters which are not in the model."""
     if not model_args.use_peft:
         return []
-    if model_args.lora_r < 1:
-        return [f"lora_r: {model_args.lora_r} is too few: use 1 or more."]
+    with torch.device("meta"):
+        model = model_class(config)(config)
+    names, parameters = ([name for name, _ in named] for named in (model.named_modules(), model.named_parameters()))
+    problems = missing_names("lora_modules_to_save", model_args.lora_modules_to_save, names)
+    problems += missing_names("lora_target_parameters", model_args.lora_target_parameters, parameters)
     targets = model_args.lora_target_modules
     if not targets or targets == "all-linear":
-        return []
-    with torch.device("meta"):
-        names = [name for name, _ in model_class(config)(config).named_modules()]
+        return problems
     if isinstance(targets, str):  # TRL makes a list of one into a text, which PEFT treats as a pattern
         if any(re.fullmatch(targets, name) for name in names):
-            return []
+            return problems
         return [
+            *problems,
             f"lora_target_modules: {targets} alone is a pattern for the full name of a module, and no module has such a name "
-            f"(one is {names[-2]}): try '.*{targets}', or name two modules or more."
+            f"(one is {names[-2]}): try '.*{targets}', or name two modules or more.",
         ]
-    ends = {name.rpartition(".")[2] for name in names} | {*names}
-    missing = [target for target in targets if target not in ends and not any(name.endswith(f".{target}") for name in names)]
-    return [f"lora_target_modules: the model has no {', '.join(missing)}."] if missing else []
+    return problems + missing_names("lora_target_modules", targets, names)
+
+
+def missing_names(option: str, wanted: list[str] | None, names: list[str]) -> list[str]:
+    """The problem of an option that names what is not among these names, nor the end of one."""
+    missing = [name for name in wanted or [] if not any(known == name or known.endswith(f".{name}") for known in names)]
+    return [f"{option}: the model has no {', '.join(missing)}."] if missing else []
 
 
 def unreachable_server(args: GRPOConfig) -> list[str]:

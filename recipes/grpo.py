@@ -35,6 +35,7 @@ from pathlib import Path
 
 import torch
 from datasets import Dataset
+from safetensors import SafetensorError
 from trl import GRPOConfig, ModelConfig, get_peft_config, get_quantization_config
 from trl.rewards import get_soft_overlong_punishment
 
@@ -68,10 +69,8 @@ MAY_CHANGE = (  # when a run is resumed: options that begin like this
     *("activation_checkpointing", "gradient_checkpointing", "vllm_gpu_memory", "vllm_tensor_parallel", "vllm_enable_sleep"),
     *("dataloader", "local_rank", "ddp_", "vllm_server"),  # the machine
 )
-DEFINING = (  # of RunArguments
-    *("deduction_weight", "solved_weight", "format_weight", "overlong_buffer", "best_of_k", "refill_groups"),
-    *("learning_rate_power", "learning_rate_rows", "muon_learning_rate"),
-)
+OBJECTIVE = ("deduction_weight", "solved_weight", "best_of_k")  # of RunArguments
+OPTIMIZER = ("learning_rate_power", "learning_rate_rows", "muon_learning_rate")  # of RunArguments
 
 
 def main(
@@ -86,6 +85,7 @@ def main(
         train, held_out = checked_puzzles(puzzle_args, run_args, training_args, model_args)
         if run_args.dry_run:
             checkpoint_to_resume(output_dir, run_args.resume, run_args.delete_later)
+            check_same_run(output_dir, identity(puzzle_args, run_args, training_args, model_args))
             print_once("Dry run: options, puzzles and this machine fit. Leave out dry_run to start.")
             return
         checkpoint = claim_folder(output_dir, puzzle_args, run_args, training_args, model_args)
@@ -100,7 +100,10 @@ def main(
         print_start(checkpoint, repo)
     warn_of_slow_bfloat16(training_args)
     alarm = AlarmCallback(alarm_args)
-    trainer = make_trainer(puzzle_args, run_args, training_args, model_args, train, held_out, checkpoint, alarm)
+    try:
+        trainer = make_trainer(puzzle_args, run_args, training_args, model_args, train, held_out, checkpoint, alarm)
+    except (ValueError, ImportError, OSError, SafetensorError) as error:
+        sys.exit(f"recipes/grpo.py: the trainer can't be made: {error}" if first else 1)
     with fast_lm_head(trainer.model.config.get_text_config().vocab_size):
         trainer.train(resume_from_checkpoint=checkpoint)
     save_result(trainer, alarm, output_dir, run_args.final, repo)
@@ -143,9 +146,13 @@ def claim_folder(
     """
     with training_args.main_process_first(local=False):  # the folder is shared by all nodes
         checkpoint = checkpoint_to_resume(output_dir, run_args.resume, run_args.delete_later)
-        check_same_run(output_dir, identity(puzzle_args, run_args, training_args, model_args))
+        run = identity(puzzle_args, run_args, training_args, model_args)
+        check_same_run(output_dir, run)
         if training_args.process_index == 0:
+            output_dir.mkdir(parents=True, exist_ok=True)
             lock_folder(output_dir)
+            check_same_run(output_dir, run)  # another process may have begun it meanwhile
+            write_json(output_dir / "run.json", run)
         if training_args.should_save and not (output_dir / "result.json").exists():
             (output_dir / STATE).unlink(missing_ok=True)
             earlier = {step for step in complete_checkpoints(output_dir) if step <= step_of(checkpoint)}
@@ -159,8 +166,10 @@ def identity(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args
     training = {k: v for k, v in training_args.to_dict().items() if not k.startswith(MAY_CHANGE)}
     steps_per_generation = training_args.steps_per_generation / training_args.gradient_accumulation_steps
     rest = {
-        **{name: getattr(run_args, name) for name in DEFINING},
+        **{name: getattr(run_args, name) for name in OBJECTIVE + OPTIMIZER},
         "zero3_processes": machine.processes if machine.zero3 else None,
+        # None: also what runs recorded before there was such an option
+        **{name: getattr(run_args, name) or None for name in ("refill_groups", "format_weight", "overlong_buffer")},
         "steps_per_iteration": training_args.num_iterations * steps_per_generation,  # optimizer steps
     }
     return json.loads(json.dumps({**asdict(puzzle_args), **training, **asdict(model_args), **rest}, default=str))

@@ -12,21 +12,25 @@ from transformers import Trainer, TrainingArguments
 NOT_UPLOADED = ["training_args.bin"]  # a pickle with this machine's paths and the Hub token
 
 
+def hub_problems(args: TrainingArguments) -> list[str]:
+    """Why --push_to_hub can't work, as far as it is known without asking the Hub."""
+    if not args.push_to_hub:
+        return []
+    if args.hub_strategy in ("checkpoint", "all_checkpoints"):
+        return [f"hub_strategy: {args.hub_strategy.value} is not supported: the model is uploaded once, at the end."]
+    if not (args.hub_token or get_token()):
+        return ["push_to_hub: there is no token: log in with `hf auth login`, or set HF_TOKEN to one with write access."]
+    return []
+
+
 def create_repository(args: TrainingArguments) -> str | None:
     """Create the repository for --push_to_hub if it does not exist. Returns its id, or None without --push_to_hub.
 
     Raises:
-        ValueError: if the token is missing or wrong, the Hub cannot be reached or refuses the name, or `hub_strategy` asks for
-            more than one upload.
+        ValueError: if the token is wrong, or the Hub cannot be reached or refuses the name.
     """
     if not args.push_to_hub:
         return None
-    if args.hub_strategy in ("checkpoint", "all_checkpoints"):
-        raise ValueError(f"hub_strategy: {args.hub_strategy.value} is not supported: the model is uploaded once, at the end.")
-    if not (args.hub_token or get_token()):
-        raise ValueError(
-            "push_to_hub: there is no token: log in with `hf auth login`, or set HF_TOKEN to one with write access."
-        )
     api, name = HfApi(token=args.hub_token), args.hub_model_id or Path(args.output_dir).absolute().name
     try:
         made = api.create_repo(name, private=args.hub_private_repo, exist_ok=True)

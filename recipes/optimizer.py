@@ -29,7 +29,8 @@ class MuonAdamW(torch.optim.Optimizer):
             self.optimizers.append(muon)
         if rest:  # LoRA may leave nothing else to train
             self.optimizers.append(torch.optim.AdamW(rest, lr=args.learning_rate, betas=betas, weight_decay=decay))
-        super().__init__([group for optimizer in self.optimizers for group in optimizer.param_groups], {})
+        groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
+        super().__init__(groups, {"lr": args.learning_rate})  # polynomial decay asks for it
 
     def step(self, closure=None):
         for optimizer, group in zip(self.optimizers, self.param_groups, strict=True):
@@ -38,8 +39,10 @@ class MuonAdamW(torch.optim.Optimizer):
             optimizer.step()
 
 
-def optimizer_problems(args: TrainingArguments) -> list[str]:
+def optimizer_problems(args: TrainingArguments, muon_learning_rate: float | None = None) -> list[str]:
     """What the optimizer, or the schedule of its learning rate, would refuse only once the model is loaded."""
+    if muon_learning_rate is not None and (args.optim != TrainingArguments.default_optim or args.optim_args):
+        return [f"optim: {args.optim.value} has no effect with muon_learning_rate: leave out optim and optim_args, or that."]
     if args.optim_target_modules:  # an optimizer that needs the model itself
         return []
     chosen, steps = f"optim: {args.optim.value}", max(args.max_steps, 1)

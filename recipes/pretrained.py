@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import transformers
@@ -46,6 +47,8 @@ def load_config(model_args: ModelConfig, offline: bool) -> PreTrainedConfig:
     try:
         return AutoConfig.from_pretrained(name, revision=model_args.model_revision, local_files_only=offline)
     except (OSError, ValueError) as error:
+        if Path(name).is_dir():
+            raise ValueError(f"model_name_or_path {name!r} has no config that can be read: {error}") from None
         why = "the Hub is unreachable, and it is not in the cache" if offline else str(error).splitlines()[0]
         raise ValueError(
             f"model_name_or_path {name!r} is neither a folder with a model nor one that the Hub has ({why}). Check the "
@@ -54,12 +57,18 @@ def load_config(model_args: ModelConfig, offline: bool) -> PreTrainedConfig:
 
 
 def load_tokenizer(model_args: ModelConfig, offline: bool) -> PreTrainedTokenizerBase | None:
-    """The model's tokenizer, or None if it can't be loaded."""
+    """The model's tokenizer, or None if it has none.
+
+    Raises:
+        ValueError: if it can't be read.
+    """
     name, revision = model_args.model_name_or_path, model_args.model_revision
     try:
         return AutoTokenizer.from_pretrained(name, revision=revision, local_files_only=offline)
     except OSError:
         return None
+    except Exception as error:  # from whichever parser reads its files
+        raise ValueError(f"model_name_or_path {name!r} has a tokenizer that can't be read ({error}).") from None
 
 
 def weight_dtype(config: PreTrainedConfig, model_args: ModelConfig) -> torch.dtype:

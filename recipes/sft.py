@@ -45,10 +45,11 @@ from recipes.checkpoints import (
 )
 from recipes.data import print_once
 from recipes.demonstrations import demonstrations, from_datasets
-from recipes.hub import create_repository, upload
+from recipes.hub import create_repository, hub_problems, upload
 from recipes.lm_head import fast_lm_head
 from recipes.machine import warn_of_slow_bfloat16
 from recipes.optimizer import MuonAdamW, optimizer_problems
+from recipes.option_values import trainer_problems
 from recipes.pretrained import hub_is_unreachable, load_config
 from recipes.tiny.model import TINY_SIZE, tiny_model, tiny_tokenizer
 
@@ -168,10 +169,10 @@ def check_options(args: SftArguments, training_args: SFTConfig) -> None:
     Raises:
         ValueError: if an option does not fit.
     """
-    if training_args.max_steps < 1 and training_args.num_train_epochs <= 0:
-        raise ValueError(f"num_train_epochs={training_args.num_train_epochs:g} leaves nothing to learn: set it to 1.")
-    if problems := optimizer_problems(training_args):
-        raise ValueError(problems[0])
+    problems = [*hub_problems(training_args), *trainer_problems(training_args)]
+    problems += [*optimizer_problems(training_args, args.muon_learning_rate)]
+    if problems:
+        raise ValueError("\n  ".join(problems))
     if training_args.packing:
         raise ValueError("packing: true would change which demonstrations a step sees: leave it out.")
     if training_args.padding_free:

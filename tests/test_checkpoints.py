@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from puzzles.files import lock_folder
+from puzzles.files import lock_folder, write_json
 from recipes.checkpoints import (
     check_same_run,
     checkpoint_to_resume,
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 
 def test_a_folder_is_used_by_one_process_at_a_time(tmp_path):
     lock_folder(tmp_path)
-    other = f"from pathlib import Path; from puzzles.files import lock_folder; lock_folder(Path({str(tmp_path)!r}))"
+    other = f"from pathlib import Path; from puzzles.files import lock_folder, write_json; lock_folder(Path({str(tmp_path)!r}))"
     second = subprocess.run([sys.executable, "-c", other], cwd=ROOT, capture_output=True, text=True)
     assert second.returncode != 0
     assert f"is in use by process {os.getpid()}" in second.stderr
@@ -29,14 +29,32 @@ def test_a_folder_is_used_by_one_process_at_a_time(tmp_path):
 
 def test_a_folder_belongs_to_one_run(tmp_path):
     check_same_run(tmp_path / "run", {"seed": 1})
+    write_json(tmp_path / "run" / "run.json", {"seed": 1})
+    (tmp_path / "run" / "lock").touch()
+    check_same_run(tmp_path / "run", {"seed": 2})  # the first one ended before it wrote anything
+    (tmp_path / "run" / "best").mkdir()
     check_same_run(tmp_path / "run", {"seed": 1})
     with pytest.raises(ValueError, match="seed was 1, now 2"):
         check_same_run(tmp_path / "run", {"seed": 2})
+    for damaged in ("", "[1]", '{"seed"'):
+        (tmp_path / "run" / "run.json").write_text(damaged)
+        with pytest.raises(ValueError, match=r"run\.json (is not JSON|holds)"):
+            check_same_run(tmp_path / "run", {"seed": 1})
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").touch()
     with pytest.raises(ValueError, match="is not empty and does not hold a run"):
         check_same_run(tmp_path / "mine", {"seed": 1})
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
+
+
+def test_a_copy_of_a_checkpoint_is_not_touched(tmp_path):
+    for name in ("checkpoint-20", "checkpoint-30", "checkpoint-30-good", "checkpoint-good-20"):
+        mark_complete(tmp_path / name)
+    assert checkpoint_to_resume(tmp_path, "auto") == str(tmp_path / "checkpoint-30")
+    delete_checkpoints_except({30}, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-30", "checkpoint-30-good", "checkpoint-good-20"}
+    with pytest.raises(ValueError, match="checkpoint-30-good is not named as a checkpoint is: call it checkpoint-STEP"):
+        checkpoint_to_resume(tmp_path, str(tmp_path / "checkpoint-30-good"))
 
 
 def test_only_a_complete_checkpoint_is_resumed(tmp_path):
@@ -73,6 +91,6 @@ def test_an_earlier_checkpoint_is_resumed_only_if_later_ones_may_be_deleted(tmp_
     ("was", "now", "complaint"), [(8, 4, "8 ZeRO-3 process.* with 4 ZeRO-3"), (None, 8, "no ZeRO-3.* with 8 ZeRO-3")]
 )
 def test_checkpoints_of_zero3_belong_to_a_number_of_processes(tmp_path, was, now, complaint):
-    check_same_run(tmp_path / "run", {"zero3_processes": was})
+    write_json(tmp_path / "run" / "run.json", {"zero3_processes": was})
     with pytest.raises(ValueError, match=f"{complaint}.* Use the same number, or train its weights further"):
         check_same_run(tmp_path / "run", {"zero3_processes": now})

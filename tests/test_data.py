@@ -410,7 +410,7 @@ def test_what_prevents_an_upload_is_reported_before_training(monkeypatch, tmp_pa
     [
         (("--lora_target_modules", "q_proj"), r"q_proj alone is a pattern for the full name .* try '\.\*q_proj', or name two"),
         (("--lora_target_modules", "q_proj", "k", "x_proj"), "lora_target_modules: the model has no k, x_proj"),
-        (("--lora_r", "0"), "lora_r: 0 is too few"),
+        (("--lora_r", "0"), "lora_r: 0 is impossible: use 1 or more"),
         (("--chat_template_kwargs", '{"tokenize": true}'), "chat_template_kwargs holds tokenize, which the trainer sets"),
     ],
 )

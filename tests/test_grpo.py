@@ -39,6 +39,7 @@ from tests.test_dataset import make
 from tests.test_rehearsal import free_port
 
 ROOT = Path(__file__).parents[1]
+ADAMW = ("--muon_learning_rate", "null")  # instead of the tiny recipe's Muon
 BASE = ROOT / "recipes" / "tiny" / "tiny-base"
 SMALL = {"suspects": 2, "weapons": 2, "rooms": 2, "times": 1, "motives": 0}
 
@@ -380,6 +381,10 @@ def test_every_recipe_parses(monkeypatch):
         ("output_dir: \udce4", "recipe.yaml is not UTF-8 text (byte 12): save it as UTF-8"),
         ("learning_rat: 1e-5", "unknown key 'learning_rat'. Did you mean 'learning_rate'?"),
         ("learning_rate: [", "while parsing"),
+        ("seed: 1\nlearning_rate: 1e-4\nseed: 2", "recipe.yaml gives seed twice: leave one out."),
+        ("output_dir: {a: b}", "recipe.yaml: output_dir: {'a': 'b'} is a mapping: give one value."),
+        ("wording: [clear]", "recipe.yaml: wording: ['clear'] is a list: give one value."),
+        ("accelerator_config: {foo: 1}", "got an unexpected keyword argument 'foo'"),
         (
             "num_generations: 3\nper_device_train_batch_size: 8\nuse_cpu: true\nbf16: false",
             "must be divisible by num_generations",
@@ -486,8 +491,8 @@ def test_a_missing_gpu_is_named(monkeypatch, capsys):
             r"optim: adamw_torch_fused rejects .*\(Invalid learning rate: -1.0\): change it, or leave it out",
         ),
         (("--adam_beta2", "1.5"), "Invalid beta parameter at index 1: 1.5"),
-        (("--optim", "schedule_free_adamw"), "optim: schedule_free_adamw rejects .*pip install schedulefree"),
-        (("--optim_args", "momentum"), "optim: adamw_torch_fused rejects an option .*not enough values"),
+        (("--optim", "schedule_free_adamw", *ADAMW), "optim: schedule_free_adamw rejects .*pip install schedulefree"),
+        (("--optim_args", "momentum", *ADAMW), "optim: adamw_torch_fused rejects an option .*not enough values"),
         (
             ("--lr_scheduler_type", "cosine_with_min_lr"),
             "cosine_with_min_lr rejects .*min_lr_rate should be set",
@@ -496,6 +501,17 @@ def test_a_missing_gpu_is_named(monkeypatch, capsys):
         (
             ("--lr_scheduler_type", "cosine", "--lr_scheduler_kwargs", '{"cycles": 2}'),
             "cosine rejects .*'cycles'",
+        ),
+        (("--loss_type", "typo"), "loss_type: typo is impossible: use one of grpo, dapo"),
+        (("--optim", "sgd"), "optim: sgd has no effect with muon_learning_rate: leave out optim and optim_args, or that"),
+        (("--max_completion_length", "null"), "max_completion_length: null is not a number of tokens: use 1 or more"),
+        (("--save_only_model", "true"), "save_only_model: True is impossible: use false"),
+        (("--use_peft", "true", "--lora_alpha", "0"), "lora_alpha: 0 is impossible: use more than 0"),
+        (("--use_peft", "true", "--lora_modules_to_save", "lm_heads"), "lora_modules_to_save: the model has no lm_heads"),
+        (("--use_peft", "true", "--lora_target_parameters", "q.weight"), "lora_target_parameters: the model has no q.weight"),
+        (
+            ("--save_steps", "0.25", "--max_steps", "10", "--optimizer_steps", "2"),
+            "save_steps=3 falls in the middle of a generation",
         ),
         (("--temperature", "0"), r"`temperature` \(=0.0\) has to be a strictly positive float.*or leave it out"),
         (("--top_p", "1.5"), r"`top_p` has to be a float > 0 and < 1, but is 1.5"),
@@ -518,13 +534,24 @@ def test_impossible_arguments_end_the_program_before_anything_is_loaded(monkeypa
     assert not list(tmp_path.iterdir())
 
 
+def test_a_start_that_fails_keeps_no_folder_from_being_used(monkeypatch, tmp_path):
+    recipe = ("--config", ROOT / "recipes" / "tiny-cpu.yaml", "--output_dir", tmp_path / "run", "--num_train_puzzles", "8")
+    with pytest.raises(SystemExit, match=r"recipes/grpo.py: the trainer can't be made: .*typo"):
+        grpo.main(*parsed(monkeypatch, *recipe, "--attn_implementation", "typo"))
+    monkeypatch.setattr(grpo, "lock_folder", lambda folder: None)  # which this process still holds
+    monkeypatch.setattr(grpo, "make_trainer", lambda *_: (_ for _ in ()).throw(ValueError("reached")))
+    with pytest.raises(SystemExit, match="reached"):
+        grpo.main(*parsed(monkeypatch, *recipe))
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["attn_implementation"] is None
+
+
 @pytest.mark.parametrize(
     ("overrides", "complaint"),
     [
         (("--stages", "100:0"), "stage '100:0' is not STEPS:LOW:HIGH:SKIPS"),
         (("--rooms", "99"), "rooms=99 is impossible"),
         (("--lr_scheduler_type", "cosine_with_min_lr"), "lr_scheduler_type: cosine_with_min_lr rejects an option"),
-        (("--weight_decay", "-1"), r"optim: adamw_torch_fused rejects an option \(Invalid weight_decay value: -1.0\)"),
+        (("--weight_decay", "-1"), "weight_decay: -1.0 is impossible: use 0 or more"),
         (("--output_dir", "."), "already exists"),
     ],
 )

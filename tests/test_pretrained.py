@@ -1,9 +1,13 @@
-"""Whether the Hub can be reached, also through a proxy."""
+"""Whether the Hub can be reached, also through a proxy; and what is said of a damaged model."""
+
+import shutil
+from pathlib import Path
 
 import pytest
 from huggingface_hub import close_session, constants
+from trl import ModelConfig
 
-from recipes.pretrained import hub_is_unreachable
+from recipes.pretrained import hub_is_unreachable, load_config, load_tokenizer
 from tests.hub import local_hub
 
 
@@ -33,3 +37,17 @@ def test_a_hub_that_does_not_answer_or_must_not_be_asked_is_unreachable(monkeypa
         assert not hub_is_unreachable()
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
         assert hub_is_unreachable()
+
+
+@pytest.mark.parametrize(
+    ("file", "load", "complaint"),
+    [
+        ("config.json", load_config, "has no config that can be read: .*config.json"),
+        ("tokenizer.json", load_tokenizer, r"has a tokenizer that can't be read \("),
+    ],
+)
+def test_a_damaged_model_is_named(tmp_path, file, load, complaint):
+    shutil.copytree(Path(__file__).parents[1] / "recipes" / "tiny" / "tiny-base", tmp_path / "model")
+    (tmp_path / "model" / file).write_text('{"a": 1')
+    with pytest.raises(ValueError, match=f"model_name_or_path '{tmp_path / 'model'}' {complaint}"):
+        load(ModelConfig(str(tmp_path / "model")), offline=True)

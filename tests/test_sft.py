@@ -59,7 +59,7 @@ def imitate(monkeypatch, tmp_path):
         (("--stages", "2:nan:1:0"), r"'2:nan:1:0' is impossible"),
         (("--stages", "2:0:inf:0"), r"'2:0:inf:0' is impossible"),
         (("--stages", "2.5:0:1:0"), r"'2.5:0:1:0' is not STEPS:LOW:HIGH:SKIPS"),
-        (("--num_train_epochs", "0"), r"num_train_epochs=0 leaves nothing to learn"),
+        (("--num_train_epochs", "0"), "num_train_epochs: 0.0 is impossible: use more than 0"),
         (("--packing", "true"), r"packing: true would change which demonstrations a step sees"),
         (("--model_name_or_path", "no/such"), r"'no/such' is neither a folder with a model nor one that the Hub has"),
         (("--push_to_hub", "true"), r"push_to_hub: there is no token"),

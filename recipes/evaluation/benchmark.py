@@ -76,7 +76,10 @@ def main(args: argparse.Namespace) -> int:
         settings["weights"] = weights_digest(Path(args.model))
     is_new = not folder.exists()
     check_same_run(folder, settings)
+    folder.mkdir(parents=True, exist_ok=True)
     lock_folder(folder)
+    check_same_run(folder, settings)  # another process may have begun it meanwhile
+    write_json(folder / "run.json", settings)
     responses = len(rows) * args.samples
     try:
         log = complete_log(folder / "logs", responses) or ask_model(args, settings, folder, rows)

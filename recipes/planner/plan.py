@@ -205,6 +205,8 @@ def main(
     sizes = (plan.gpu_gib * GiB, plan.cpu_gib * GiB, None if plan.disk_gib is None else plan.disk_gib * GiB)
     most = args.max_completion_length
     try:
+        if most is None:
+            raise ValueError("max_completion_length: null is not a number of tokens: use 1 or more.")
         machines = [planned_machine(Path(path), plan.num_processes, plan.num_machines, *sizes) for path in plan.machines]
         if plan.completion_tokens is None:
             plan.completion_tokens = min(1200, most)

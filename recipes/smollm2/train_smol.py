@@ -104,7 +104,9 @@ def main() -> None:
     as_downloaded = ("--model_name_or_path", f"{models['before']}")  # of the same kind as the warm start will be
     if detective:
         try:
-            check_same_run(folder, {"published": args.published and sha256(args.published)})
+            run = {"published": args.published and sha256(args.published)}
+            check_same_run(folder, run)
+            write_json(folder / "run.json", run)
         except ValueError as error:
             sys.exit(f"recipes/smollm2/train_smol.py: {error}")
         parts = published_parts(args, folder, models, warm_start, grpo)
