@@ -6,7 +6,7 @@ refused although a run with them can't learn or can't be resumed.
 
 from __future__ import annotations
 
-from transformers import TrainingArguments
+from transformers import GenerationConfig, TrainingArguments
 from transformers.generation.configuration_utils import ALL_CACHE_IMPLEMENTATIONS
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
 from trl import GRPOConfig, ModelConfig
@@ -99,11 +99,14 @@ def grpo_problems(args: GRPOConfig) -> list[str]:
         "vllm_gpu_memory_utilization": (0 < args.vllm_gpu_memory_utilization <= 1, "a share, more than 0 and up to 1"),
     }
     problems = messages(args, possible)
-    given = [name for name in args.generation_kwargs or {} if name in NOT_TAKEN]
-    return problems + [
-        f"generation_kwargs holds {name}, which this recipe sets: leave it out, and use the option of that name, if any."
-        for name in given
-    ]
+    for name in args.generation_kwargs or {}:
+        if name in NOT_TAKEN:
+            problems.append(
+                f"generation_kwargs holds {name}, which this recipe sets: leave it out (there may be an option of that name)."
+            )
+        elif not args.use_vllm and not hasattr(GenerationConfig(), name) and name != "repetition_detection":  # which is vLLM's
+            problems.append(f"generation_kwargs holds {name}, which Transformers' generation does not know: leave it out.")
+    return problems
 
 
 def lora_problems(args: ModelConfig) -> list[str]:

@@ -73,6 +73,7 @@ def test_nonsense_for_any_option_is_refused_before_the_model_is_loaded():
         ({"report_to": ["typo"]}, "report_to: typo is unknown: use none, or some of "),
         ({"report_to": ["mlflow"]}, "report_to: mlflow is not installed: pip install mlflow."),
         ({"generation_kwargs": {"temperature": 0.1}}, "generation_kwargs holds temperature, which this recipe sets: leave it"),
+        ({"generation_kwargs": {"foo": 1}}, "generation_kwargs holds foo, which Transformers' generation does not know"),
         ({"top_k": -1}, "`top_k` has to be a strictly positive integer, but is -1"),
         ({"repetition_penalty": 0.0}, "`penalty` has to be a strictly positive float"),
     ],
