@@ -21,7 +21,7 @@ def in_order(function: Callable, work: Iterable, num_proc: int) -> Iterator[Any]
     The processes end when this one does, however it ends.
 
     Raises:
-        OSError: if one of them was killed.
+        ChildProcessError: if one of them was killed.
     """
     if num_proc == 1:
         yield from map(function, work)
@@ -36,7 +36,7 @@ def in_order(function: Callable, work: Iterable, num_proc: int) -> Iterator[Any]
         while pending:
             yield pending.popleft().result()
     except BrokenProcessPool:
-        raise OSError("a process was killed, perhaps for lack of memory: use fewer, with --num-proc") from None
+        raise ChildProcessError("a process was killed, perhaps for lack of memory: use fewer, with --num-proc") from None
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 

@@ -205,6 +205,8 @@ def main() -> int:
             faulty += bool(problems)
             if problems:
                 tqdm.write(f"{name}: {'; '.join(problems)}.")
+    except ChildProcessError as error:
+        sys.exit(f"python -m puzzles.verify: {error}.")
     except (OSError, ValueError) as error:
         parser.error(f"{args.source} cannot be read to the end: {error}")
     print(f"{total - faulty} of {total} puzzles are satisfiable, unique, minimal and correctly answered.")

@@ -270,7 +270,7 @@ def recipe_arguments(parser: TrlParser, given: list[str]) -> list[str]:
         elif key not in known:
             close = difflib.get_close_matches(str(key), known, 1)
             raise ValueError(f"{recipe} has the unknown key {key!r}." + (f" Did you mean {close[0]!r}?" if close else ""))
-        elif isinstance(value, dict) and key.endswith(("_kwargs", "_config", "deepspeed")):
+        elif isinstance(value, dict) and key.endswith(("_kwargs", "_config")):
             parser.set_defaults(**{key: value})
         elif isinstance(value, list) and known[key].nargs == "+":
             arguments += [f"--{key}", *map(str, value)]

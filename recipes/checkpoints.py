@@ -46,11 +46,11 @@ def check_same_run(output_dir: Path, arguments: dict) -> None:
         ValueError: if the folder holds something else, or a run with other arguments.
     """
     record = output_dir / "run.json"
-    others = {path.name for path in output_dir.iterdir()} - {record.name, "lock"} if output_dir.exists() else set()
+    others = contents(output_dir)
     if record.exists():
         recorded = read_json(record)
         changed = [k for k in {**recorded, **arguments} if recorded.get(k) != arguments.get(k)]
-        if "zero3_processes" in changed:
+        if "zero3_processes" in changed and others:
             was, now = (
                 f"{n} ZeRO-3 process(es)" if (n := run.get("zero3_processes")) else "no ZeRO-3" for run in (recorded, arguments)
             )
@@ -66,6 +66,11 @@ def check_same_run(output_dir: Path, arguments: dict) -> None:
         raise ValueError(f"{output_dir} is not empty and does not hold a run of this kind. Choose another folder.")
 
 
+def contents(output_dir: Path) -> set[str]:
+    """The names of what is in a folder, apart from what a run writes before it starts."""
+    return {path.name for path in output_dir.iterdir()} - {"run.json", "lock"} if output_dir.exists() else set()
+
+
 def checkpoint_to_resume(output_dir: Path, resume: str, delete_later: bool = False) -> str | None:
     """The checkpoint from which a run resumes: see `resume` and `delete_later` in recipes/arguments.py.
 
@@ -77,12 +82,13 @@ def checkpoint_to_resume(output_dir: Path, resume: str, delete_later: bool = Fal
         checkpoints = complete_checkpoints(output_dir)
         return str(checkpoints[max(checkpoints)]) if checkpoints else None
     if resume == "never":
-        if (output_dir / "run.json").exists():
+        if contents(output_dir):
             raise ValueError(f"{output_dir} holds a run and resume is 'never'. Choose another output_dir, or resume 'auto'.")
         return None
     if not (Path(resume) / COMPLETE).exists():
         raise ValueError(f"resume: {resume!r} is neither 'auto' nor 'never' nor the folder of a complete checkpoint.")
-    later = [path.name for step, path in complete_checkpoints(output_dir).items() if step > step_of(resume)]
+    step = step_of(resume)
+    later = [path.name for other, path in complete_checkpoints(output_dir).items() if other > step]
     if later and not delete_later:
         raise ValueError(
             f"{output_dir} also holds {', '.join(sorted(later))}, from where an interrupted run would be resumed the next "

@@ -30,7 +30,7 @@ from recipes.batch_geometry import BatchGeometry, batch_geometry, geometry_probl
 from recipes.hub import hub_problems
 from recipes.machine import Machine, this_machine
 from recipes.optimizer import optimizer_problems
-from recipes.option_values import grpo_problems, lora_problems, trainer_problems
+from recipes.option_values import grpo_problems, lora_problems, missing_trackers, trainer_problems
 from recipes.packing import packing_problems, set_router_loss
 from recipes.planner.memory import disk, memory
 from recipes.pretrained import (
@@ -68,6 +68,7 @@ def check_run(
     lengths = prompt_lengths(args, tokenizer, train, held_out)
     problems = geometry_problems(geometry, run_args, args, len(held_out))
     problems += recipe_problems(run_args, args, model_args, config, machine, lengths, len(held_out))
+    problems += [*hub_problems(args), *missing_trackers(args), *optimizer_problems(args, run_args.muon_learning_rate)]
     if model_args.load_in_4bit and not find_spec("bitsandbytes"):
         problems.append("load_in_4bit: bitsandbytes is not installed: pip install bitsandbytes.")
     if not run_args.start_anyway:
@@ -100,10 +101,8 @@ def recipe_problems(
         *reserved_option_problems(run_args, args),
         *loss_of_held_out_problems(args),
         *objective_problems(run_args, args, machine),
-        *hub_problems(args),
         *trainer_problems(args),
         *grpo_problems(args),
-        *optimizer_problems(args, run_args.muon_learning_rate),
         *sampling_problems(args),
         *lora_problems(model_args),
         *too_long_prompts(args, config, lengths, held_out),
@@ -174,7 +173,7 @@ def objective_problems(run_args: RunArguments, args: GRPOConfig, machine: Machin
             f"from 0 (none) to less than 1 - solved_weight ({1 - run_args.solved_weight:g})",
         ),
         "overlong_buffer": (
-            run_args.overlong_buffer == 0 or 0 < run_args.overlong_buffer < (args.max_completion_length or 0),
+            run_args.overlong_buffer == 0 or 0 < run_args.overlong_buffer < args.max_completion_length,
             f"from 0 (none) to less than max_completion_length ({args.max_completion_length})",
         ),
         "best_of_k": (
@@ -203,7 +202,7 @@ def sampling_problems(args: GRPOConfig) -> list[str]:
     for warper, value in (
         (TemperatureLogitsWarper, args.temperature),
         (TopPLogitsWarper, args.top_p),
-        (TopKLogitsWarper, args.top_k or None),  # 0: no limit
+        (TopKLogitsWarper, None if args.top_k == 0 or (args.top_k == -1 and args.use_vllm) else args.top_k),  # no limit
         (MinPLogitsWarper, args.min_p),
         (RepetitionPenaltyLogitsProcessor, args.repetition_penalty),
     ):

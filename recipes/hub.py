@@ -18,7 +18,7 @@ def hub_problems(args: TrainingArguments) -> list[str]:
         return []
     if args.hub_strategy in ("checkpoint", "all_checkpoints"):
         return [f"hub_strategy: {args.hub_strategy.value} is not supported: the model is uploaded once, at the end."]
-    if not (args.hub_token or get_token()):
+    if args.process_index == 0 and not (args.hub_token or get_token()):  # the only one that uploads
         return ["push_to_hub: there is no token: log in with `hf auth login`, or set HF_TOKEN to one with write access."]
     return []
 

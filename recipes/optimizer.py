@@ -43,7 +43,7 @@ def optimizer_problems(args: TrainingArguments, muon_learning_rate: float | None
     """What the optimizer, or the schedule of its learning rate, would refuse only once the model is loaded."""
     if muon_learning_rate is not None and (args.optim != TrainingArguments.default_optim or args.optim_args):
         return [f"optim: {args.optim.value} has no effect with muon_learning_rate: leave out optim and optim_args, or that."]
-    if args.optim_target_modules:  # an optimizer that needs the model itself
+    if args.optim_target_modules or "lomo" in args.optim:  # an optimizer that needs the model itself
         return []
     chosen, steps = f"optim: {args.optim.value}", max(args.max_steps, 1)
     try:

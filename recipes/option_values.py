@@ -43,15 +43,17 @@ def trainer_problems(args: TrainingArguments) -> list[str]:
         "dataloader_prefetch_factor": (args.dataloader_prefetch_factor is None or workers > 0, "null without workers"),
         "eval_accumulation_steps": (args.eval_accumulation_steps is None or args.eval_accumulation_steps >= 1, "1 or more"),
         "neftune_noise_alpha": (noise is None or noise >= 0, "0 or more"),
-        "label_smoothing_factor": (args.label_smoothing_factor == 0, "0: this loss has no labels to smooth"),
     }
-    problems = messages(args, possible)
-    for name in args.report_to:
-        if name not in INTEGRATION_TO_CALLBACK:
-            problems.append(f"report_to: {name} is unknown: use none, or some of {', '.join(sorted(INTEGRATION_TO_CALLBACK))}.")
-        elif name not in get_available_reporting_integrations():
-            problems.append(f"report_to: {name} is not installed: pip install {name}.")
-    return problems
+    known = ", ".join(sorted(INTEGRATION_TO_CALLBACK))
+    unknown = [name for name in args.report_to if name not in INTEGRATION_TO_CALLBACK]
+    return messages(args, possible) + [f"report_to: {name} is unknown: use none, or some of {known}." for name in unknown]
+
+
+def missing_trackers(args: TrainingArguments) -> list[str]:
+    """The trackers that are not installed on this machine."""
+    there = {*get_available_reporting_integrations(), "azure_ml", "flyte"}  # of the last two it does not know
+    missing = [name for name in args.report_to if name in INTEGRATION_TO_CALLBACK and name not in there]
+    return [f"report_to: {name} is not installed: pip install {name}." for name in missing]
 
 
 def grpo_problems(args: GRPOConfig) -> list[str]:
@@ -67,7 +69,7 @@ def grpo_problems(args: GRPOConfig) -> list[str]:
             args.loss_type != "cispo" if high is None else high >= (args.loss_type == "cispo"),
             "1 or more with loss_type: cispo, which clips the weight itself (5 in arXiv:2506.13585), else 0 or more",
         ),
-        "delta": (delta is None or delta > 1 + args.epsilon, f"more than 1 + epsilon ({1 + args.epsilon:g})"),
+        "delta": (delta is None or delta > 1, "more than 1; TRL recommends more than 1 + epsilon"),
         "sapo_temperature_pos": (args.sapo_temperature_pos > 0, "more than 0"),
         "sapo_temperature_neg": (args.sapo_temperature_neg > 0, "more than 0"),
         **{
@@ -78,6 +80,7 @@ def grpo_problems(args: GRPOConfig) -> list[str]:
         "entropy_target": (not adaptive or args.entropy_target >= 0, "0 or more"),
         "entropy_coef_delta": (not adaptive or args.entropy_coef_delta > 0, "more than 0"),
         "entropy_coef_max": (not adaptive or args.entropy_coef_min <= args.entropy_coef_max, "entropy_coef_min or more"),
+        "label_smoothing_factor": (args.label_smoothing_factor == 0, "0: this loss has no labels to smooth"),
         "sync_ref_model": (not args.sync_ref_model or args.beta > 0, "false without a KL term (beta: 0)"),
         "ref_model_sync_steps": (args.ref_model_sync_steps >= 1, "1 or more"),
         "ref_model_mixup_alpha": (0 <= args.ref_model_mixup_alpha <= 1, "a share, from 0 to 1"),
@@ -89,7 +92,7 @@ def grpo_problems(args: GRPOConfig) -> list[str]:
             "1 or more, or leave it out",
         ),
         "cache_implementation": (
-            cache is None or cache in ALL_CACHE_IMPLEMENTATIONS,
+            cache is None or cache in (*ALL_CACHE_IMPLEMENTATIONS, "paged"),
             f"one of {', '.join(ALL_CACHE_IMPLEMENTATIONS)}",
         ),
         "num_completions_to_print": (args.num_completions_to_print is None or args.num_completions_to_print > 0, "1 or more"),
@@ -102,7 +105,7 @@ def grpo_problems(args: GRPOConfig) -> list[str]:
     for name in args.generation_kwargs or {}:
         if name in NOT_TAKEN:
             problems.append(
-                f"generation_kwargs holds {name}, which this recipe sets: leave it out (there may be an option of that name)."
+                f"generation_kwargs holds {name}, which is not supported there: leave it out (it may be an option)."
             )
         elif not args.use_vllm and not hasattr(GenerationConfig(), name) and name != "repetition_detection":  # which is vLLM's
             problems.append(f"generation_kwargs holds {name}, which Transformers' generation does not know: leave it out.")

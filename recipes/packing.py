@@ -79,9 +79,8 @@ def packing_problems(
     problems = [f"packing does not support {name}; {ways}." for name in names]
     if args.fsdp or os.environ.get("ACCELERATE_USE_FSDP") == "true":
         problems.append("packing does not support FSDP (accelerate_configs/ has DeepSpeed); packing: false gives stock TRL.")
-    for name in ("use_transformers_paged", "use_transformers_continuous_batching"):
-        if getattr(args, name):
-            problems.append(f"packing does not support {name}: leave it out (use_vllm: true is faster), or set packing: false.")
+    if args.use_transformers_continuous_batching:  # use_transformers_paged sets it too
+        problems.append("packing does not support use_transformers_continuous_batching; packing: false gives stock TRL.")
     return problems
 
 

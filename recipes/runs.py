@@ -43,11 +43,11 @@ def run_parts(folder: Path, parts: dict[str, tuple[str, ...]], threads: int = 1)
     folder.mkdir(parents=True, exist_ok=True)
     environment = os.environ | {"OMP_NUM_THREADS": f"{threads}"}
     running: dict[str, subprocess.Popen] = {}
-    for i, (part, command) in enumerate(parts.items()):
-        file = folder / f"{part}.json"
-        if file.exists():
+    for part, command in parts.items():
+        if (file := folder / f"{part}.json").exists():
             check_same_command(file, command)
-        else:
+    for i, (part, command) in enumerate(parts.items()):
+        if not (folder / f"{part}.json").exists():
             print(f"\n== {part}: {' '.join(command)}", flush=True)
             log = (folder / f"{part}.log").open("w") if i else None
             running[part] = subprocess.Popen(
@@ -90,9 +90,8 @@ def check_same_command(file: Path, command: tuple[str, ...]) -> None:
     finished = read_json(file).get("command", [*command])
     if finished != [*command]:
         changed = " ".join(word for word in (*finished, *command) if word not in finished or word not in command)
-        sys.exit(
-            f"{file.stem} was finished with other options ({changed}): give the same ones, or delete {file} to run it again."
-        )
+        fix = f"give the same ones, or delete {file.parent} to start anew"
+        sys.exit(f"{file.stem} was finished with other options ({changed}): {fix}.")
 
 
 def seconds_of(folder: Path, part: str) -> float:

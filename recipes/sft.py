@@ -49,7 +49,7 @@ from recipes.hub import create_repository, hub_problems, upload
 from recipes.lm_head import fast_lm_head
 from recipes.machine import warn_of_slow_bfloat16
 from recipes.optimizer import MuonAdamW, optimizer_problems
-from recipes.option_values import trainer_problems
+from recipes.option_values import missing_trackers, trainer_problems
 from recipes.pretrained import hub_is_unreachable, load_config
 from recipes.tiny.model import TINY_SIZE, tiny_model, tiny_tokenizer
 
@@ -169,8 +169,8 @@ def check_options(args: SftArguments, training_args: SFTConfig) -> None:
     Raises:
         ValueError: if an option does not fit.
     """
-    problems = [*hub_problems(training_args), *trainer_problems(training_args)]
-    problems += [*optimizer_problems(training_args, args.muon_learning_rate)]
+    problems = [*hub_problems(training_args), *trainer_problems(training_args), *missing_trackers(training_args)]
+    problems += optimizer_problems(training_args, args.muon_learning_rate)
     if problems:
         raise ValueError("\n  ".join(problems))
     if training_args.packing:

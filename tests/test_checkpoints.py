@@ -71,6 +71,7 @@ def test_only_a_complete_checkpoint_is_resumed(tmp_path):
     assert complete_checkpoints(tmp_path) == {10: tmp_path / "checkpoint-10"}
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-10"]
     (tmp_path / "run.json").write_text("{}")
+    assert checkpoint_to_resume(tmp_path / "new", "never") is None
     with pytest.raises(ValueError, match="holds a run and resume is 'never'"):
         checkpoint_to_resume(tmp_path, "never")
 
@@ -92,5 +93,7 @@ def test_an_earlier_checkpoint_is_resumed_only_if_later_ones_may_be_deleted(tmp_
 )
 def test_checkpoints_of_zero3_belong_to_a_number_of_processes(tmp_path, was, now, complaint):
     write_json(tmp_path / "run" / "run.json", {"zero3_processes": was})
+    check_same_run(tmp_path / "run", {"zero3_processes": now})  # there is no checkpoint yet
+    mark_complete(tmp_path / "run" / "checkpoint-5")
     with pytest.raises(ValueError, match=f"{complaint}.* Use the same number, or train its weights further"):
         check_same_run(tmp_path / "run", {"zero3_processes": now})

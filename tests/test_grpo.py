@@ -505,7 +505,7 @@ def test_a_missing_gpu_is_named(monkeypatch, capsys):
         (("--loss_type", "typo"), "loss_type: typo is impossible: use one of grpo, dapo"),
         (("--optim", "sgd"), "optim: sgd has no effect with muon_learning_rate: leave out optim and optim_args, or that"),
         (("--max_completion_length", "null"), "max_completion_length: null is not a number of tokens: use 1 or more"),
-        (("--use_transformers_paged", "true"), "packing does not support use_transformers_paged: leave it out"),
+        (("--use_transformers_paged", "true"), "packing does not support use_transformers_continuous_batching"),
         (("--save_only_model", "true"), "save_only_model: True is impossible: use false"),
         (("--use_peft", "true", "--lora_alpha", "0"), "lora_alpha: 0 is impossible: use more than 0"),
         (("--use_peft", "true", "--lora_modules_to_save", "lm_heads"), "lora_modules_to_save: the model has no lm_heads"),

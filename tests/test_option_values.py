@@ -8,7 +8,7 @@ from trl import GRPOConfig, ModelConfig
 
 from recipes.checks import sampling_problems
 from recipes.optimizer import optimizer_problems
-from recipes.option_values import NOT_TAKEN, grpo_problems, lora_problems, trainer_problems
+from recipes.option_values import NOT_TAKEN, grpo_problems, lora_problems, missing_trackers, trainer_problems
 
 CHECKED_ELSEWHERE = {  # recipes/arguments.py, batch_geometry.py, checks.py
     *("gradient_accumulation_steps", "per_device_eval_batch_size", "num_generations_eval", "steps_per_generation"),
@@ -28,7 +28,8 @@ MEANINGFUL = {  # any number or text is a possible value, or the option has no p
 
 def problems(**options):
     args = GRPOConfig(**{"output_dir": "never", "use_cpu": True, "bf16": False, **options})
-    return [*trainer_problems(args), *grpo_problems(args), *optimizer_problems(args), *sampling_problems(args)]
+    found = [*trainer_problems(args), *grpo_problems(args), *missing_trackers(args)]
+    return [*found, *optimizer_problems(args), *sampling_problems(args)]
 
 
 def test_nonsense_for_any_option_is_refused_before_the_model_is_loaded():
@@ -45,6 +46,7 @@ def test_nonsense_for_any_option_is_refused_before_the_model_is_loaded():
             if not found:
                 accepted.add(name)
     assert accepted <= CHECKED_ELSEWHERE | MEANINGFUL, accepted - CHECKED_ELSEWHERE - MEANINGFUL
+    assert {field.name for field in fields(GRPOConfig)} >= CHECKED_ELSEWHERE | MEANINGFUL
 
 
 @pytest.mark.parametrize(
@@ -57,7 +59,7 @@ def test_nonsense_for_any_option_is_refused_before_the_model_is_loaded():
         ({"scale_rewards": "false"}, "scale_rewards: false is impossible: use one of group, batch, none."),
         ({"loss_type": "cispo"}, "epsilon_high: None is impossible: use 1 or more with loss_type: cispo"),
         ({"loss_type": "cispo", "epsilon_high": 0.28}, "epsilon_high: 0.28 is impossible: use 1 or more with loss_type: cispo"),
-        ({"delta": 1.1}, "delta: 1.1 is impossible: use more than 1 + epsilon (1.2)."),
+        ({"delta": 0.9}, "delta: 0.9 is impossible: use more than 1; TRL recommends more than 1 + epsilon."),
         ({"sync_ref_model": True}, "sync_ref_model: True is impossible: use false without a KL term"),
         ({"beta": 0.1, "ref_model_sync_steps": 0}, "ref_model_sync_steps: 0 is impossible: use 1 or more."),
         ({"use_adaptive_entropy": True, "entropy_coef_min": 2}, "entropy_coef_max: 1.0 is impossible: use entropy_coef_min"),
@@ -72,7 +74,10 @@ def test_nonsense_for_any_option_is_refused_before_the_model_is_loaded():
         ),
         ({"report_to": ["typo"]}, "report_to: typo is unknown: use none, or some of "),
         ({"report_to": ["mlflow"]}, "report_to: mlflow is not installed: pip install mlflow."),
-        ({"generation_kwargs": {"temperature": 0.1}}, "generation_kwargs holds temperature, which this recipe sets: leave it"),
+        (
+            {"generation_kwargs": {"temperature": 0.1}},
+            "generation_kwargs holds temperature, which is not supported there",
+        ),
         ({"generation_kwargs": {"foo": 1}}, "generation_kwargs holds foo, which Transformers' generation does not know"),
         ({"top_k": -1}, "`top_k` has to be a strictly positive integer, but is -1"),
         ({"repetition_penalty": 0.0}, "`penalty` has to be a strictly positive float"),

@@ -21,5 +21,5 @@ def test_results_come_in_the_order_of_the_work():
 
 
 def test_a_killed_process_is_named():
-    with pytest.raises(OSError, match="a process was killed, perhaps for lack of memory: use fewer, with --num-proc"):
+    with pytest.raises(ChildProcessError, match="a process was killed, perhaps for lack of memory: use fewer, with --num-proc"):
         list(in_order(end, range(4), 2))

@@ -31,8 +31,8 @@ def test_finished_parts_are_skipped_and_a_failed_one_stops_the_others(tmp_path, 
     run_parts(tmp_path / "run", parts, threads=2)
     assert [(tmp_path / name).read_text() for name in ("one", "two")] == ["2", "2"]
     assert json.loads((tmp_path / "run" / "two.json").read_text())["seconds"] > 0
-    with pytest.raises(SystemExit, match=r"one was finished with other options \(.* pass\): .* delete .*one.json to run it"):
-        run_parts(tmp_path / "run", {"one": ("-c", "pass"), "three": ("-c", write.format(str(tmp_path / "three")))})
+    with pytest.raises(SystemExit, match=r"one was finished with other options \(.* pass\): .* delete .*run to start anew"):
+        run_parts(tmp_path / "run", {"three": ("-c", write.format(str(tmp_path / "three"))), "one": ("-c", "pass")})
     assert not (tmp_path / "three").exists()
     parts = {"waits": ("-c", "import time; time.sleep(60)"), "fails": ("-c", "exit(3)")}
     with pytest.raises(SystemExit, match=r"fails did not finish \(.*fails.log\)\. Run the same command to resume"):

@@ -143,6 +143,8 @@ def test_without_the_published_puzzles_others_of_the_same_mix_are_scored_on(run,
     assert parts["warm_start"].endswith("--max_steps 2")
     assert parts["GRPO"].endswith("--max_steps 1")
     assert "The published ones: https://github.com/bradhilton/temporal-clue" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match=r"seed-0 holds another run \(demonstrations was 300000, now 20000"):
+        run(*recipe, "--demonstrations", "20000", gpu=False)
     with pytest.raises(SystemExit, match=r"seed-0 holds another run \(.*published was None, now '[0-9a-f]+'"):
         run(*recipe, "--published", str(published), gpu=False)  # they may be among the demonstrations
 

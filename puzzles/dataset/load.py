@@ -60,8 +60,8 @@ def read_rows(source: str) -> dict[str, Rows]:
             raise ValueError(f"its name ends in {path.suffix!r}, but should end in {', '.join(FORMATS)}")
         if files := sorted(path.glob("data/*.parquet")):
             return dict(map(_parquet, files))
-        if (path / "dataset.json").exists():  # --format published
-            return {file.stem: _json(file)[1] for file in sorted(path.glob("data/*.json"))}
+        if files := sorted(path.glob("data/*.json")) if (path / "dataset.json").exists() else []:  # --format published
+            return {file.stem: _json(file)[1] for file in files}
         if not path.is_dir() and source.count("/") != 1:
             raise ValueError("it is neither a file, nor a folder, nor the id of a dataset on the Hub (name/dataset)")
         return {split: _listed(rows) for split, rows in load_anew(source).items()}
@@ -76,7 +76,7 @@ def load_anew(source: str) -> dict[str, Dataset]:
     """
     folder, cache = Path(source), None
     if folder.is_dir():
-        files = ((file, file.stat()) for file in sorted(folder.resolve().rglob("*")))
+        files = ((file, file.stat()) for file in sorted(folder.resolve().rglob("*")) if file.is_file())
         state = [(str(file), stat.st_size, stat.st_mtime_ns) for file, stat in files]
         cache = Path(HF_DATASETS_CACHE) / f"folder-{hashlib.sha256(repr(state).encode()).hexdigest()[:16]}"
     return dict(load_dataset(source, cache_dir=cache and str(cache)))

@@ -104,7 +104,8 @@ def main() -> None:
     as_downloaded = ("--model_name_or_path", f"{models['before']}")  # of the same kind as the warm start will be
     if detective:
         try:
-            run = {"published": args.published and sha256(args.published)}
+            run = {name: getattr(args, name) for name in ("demonstrations", "players", "puzzles")}
+            run |= {"published": args.published and sha256(args.published)}
             check_same_run(folder, run)
             write_json(folder / "run.json", run)
         except ValueError as error:
