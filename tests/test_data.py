@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -21,6 +22,7 @@ from recipes.alarms import AlarmArguments
 from recipes.arguments import PuzzleArguments, RunArguments, parse
 from recipes.checks import lost_updates, prompt_lengths
 from recipes.data import load_puzzles, normalize_prompt, normalize_solution
+from recipes.hub import hub_problems
 from recipes.machine import this_machine
 from recipes.pretrained import load_config
 from tests.hub import TOKEN, local_hub
@@ -403,6 +405,14 @@ def test_what_prevents_an_upload_is_reported_before_training(monkeypatch, tmp_pa
     with pytest.raises(SystemExit, match=complaint):
         train("--push_to_hub", "true", *more)
     assert not hub.repos
+
+
+def test_only_the_process_that_uploads_needs_a_token(monkeypatch):
+    monkeypatch.setattr("recipes.hub.get_token", lambda: None)
+    args = SimpleNamespace(push_to_hub=True, hub_strategy="every_save", hub_token=None)
+    found = [hub_problems(SimpleNamespace(**vars(args), process_index=rank)) for rank in (0, 1)]
+    assert "there is no token" in found[0][0]
+    assert found[1] == []
 
 
 @pytest.mark.parametrize(
