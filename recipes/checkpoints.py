@@ -10,7 +10,7 @@ import re
 import shutil
 from pathlib import Path
 
-from puzzles.files import read_json, write_text
+from puzzles.files import lock_folder, read_json, write_json, write_text
 
 CHECKPOINT = re.compile(r"checkpoint-(\d+)")  # the name of its folder
 COMPLETE = "whole"  # an empty file in a checkpoint: written after everything else, deleted before anything else
@@ -64,6 +64,19 @@ def check_same_run(output_dir: Path, arguments: dict) -> None:
             raise ValueError(f"{output_dir} holds another run ({changes}). Choose another folder, or delete that one.")
     elif others:
         raise ValueError(f"{output_dir} is not empty and does not hold a run of this kind. Choose another folder.")
+
+
+def claim_for_run(output_dir: Path, arguments: dict) -> None:
+    """Lock a folder for this process and record in it the arguments of the run that it is for.
+
+    Raises:
+        ValueError: as `check_same_run`, or if another process has locked the folder.
+    """
+    check_same_run(output_dir, arguments)  # first, so that nothing is written into somebody's folder
+    output_dir.mkdir(parents=True, exist_ok=True)
+    lock_folder(output_dir)
+    check_same_run(output_dir, arguments)  # another process may have begun it meanwhile
+    write_json(output_dir / "run.json", arguments)
 
 
 def contents(output_dir: Path) -> set[str]:

@@ -326,15 +326,16 @@ def quantization_problems(model_args: ModelConfig, machine: Machine) -> list[str
 
 def unmatched_lora_targets(config: PreTrainedConfig, model_args: ModelConfig) -> list[str]:
     """The problems of a LoRA that names modules or parameters which are not in the model."""
-    if not model_args.use_peft:
+    targets = None if model_args.lora_target_modules == "all-linear" else model_args.lora_target_modules
+    named = (targets, model_args.lora_modules_to_save, model_args.lora_target_parameters)
+    if not model_args.use_peft or not any(named):
         return []
     with torch.device("meta"):
         model = model_class(config)(config)
-    names, parameters = ([name for name, _ in named] for named in (model.named_modules(), model.named_parameters()))
+    names, parameters = ([name for name, _ in some] for some in (model.named_modules(), model.named_parameters()))
     problems = missing_names("lora_modules_to_save", model_args.lora_modules_to_save, names)
     problems += missing_names("lora_target_parameters", model_args.lora_target_parameters, parameters)
-    targets = model_args.lora_target_modules
-    if not targets or targets == "all-linear":
+    if not targets:
         return problems
     if isinstance(targets, str):  # TRL makes a list of one into a text, which PEFT treats as a pattern
         if any(re.fullmatch(targets, name) for name in names):

@@ -39,7 +39,7 @@ from safetensors import SafetensorError
 from trl import GRPOConfig, ModelConfig, get_peft_config, get_quantization_config
 from trl.rewards import get_soft_overlong_punishment
 
-from puzzles.files import lock_folder, write_json
+from puzzles.files import write_json
 from recipes.alarms import AlarmArguments, AlarmCallback
 from recipes.arguments import PuzzleArguments, RunArguments, parse
 from recipes.checkpoints import (
@@ -48,6 +48,7 @@ from recipes.checkpoints import (
     best_model,
     check_same_run,
     checkpoint_to_resume,
+    claim_for_run,
     complete_checkpoints,
     delete_checkpoints_except,
     step_of,
@@ -147,12 +148,10 @@ def claim_folder(
     with training_args.main_process_first(local=False):  # the folder is shared by all nodes
         checkpoint = checkpoint_to_resume(output_dir, run_args.resume, run_args.delete_later)
         run = identity(puzzle_args, run_args, training_args, model_args)
-        check_same_run(output_dir, run)
         if training_args.process_index == 0:
-            output_dir.mkdir(parents=True, exist_ok=True)
-            lock_folder(output_dir)
-            check_same_run(output_dir, run)  # another process may have begun it meanwhile
-            write_json(output_dir / "run.json", run)
+            claim_for_run(output_dir, run)
+        else:
+            check_same_run(output_dir, run)
         if training_args.should_save and not (output_dir / "result.json").exists():
             (output_dir / STATE).unlink(missing_ok=True)
             earlier = {step for step in complete_checkpoints(output_dir) if step <= step_of(checkpoint)}

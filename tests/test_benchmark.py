@@ -82,7 +82,7 @@ def command(dataset, url, output, *more):
 @pytest.fixture
 def bench(monkeypatch, capsys):
     """Runs the benchmark in this process, without the lock on its folder, which this process would keep."""
-    monkeypatch.setattr(benchmark, "lock_folder", lambda folder: None)
+    monkeypatch.setattr("recipes.checkpoints.lock_folder", lambda folder: None)
 
     def run(*options):
         monkeypatch.setattr(sys, "argv", ["benchmark.py", *map(str, options)])

@@ -436,7 +436,7 @@ def test_lora_of_one_module_trains_as_the_message_suggests(tmp_path, train):
 
 
 def test_a_finished_run_prints_how_to_upload_it(monkeypatch, tmp_path, train, hub):
-    monkeypatch.setattr(grpo, "lock_folder", lambda _: None)  # this process keeps its lock
+    monkeypatch.setattr("recipes.checkpoints.lock_folder", lambda _: None)  # this process keeps its lock
     train()
     printed = train("--push_to_hub", "true", "--hub_model_id", "me/detective")
     assert f"Nothing is uploaded now. To do so: hf upload me/detective {tmp_path / 'run' / 'model'} --exclude" in printed

@@ -225,7 +225,7 @@ def test_to_resume_an_earlier_checkpoint_the_later_ones_are_deleted_if_allowed(m
     (tmp_path / "checkpoint-7").mkdir()  # unfinished
     for file in ("run.json", "trainer_state.json"):  # of a finished run whose result was deleted, to train it further
         (tmp_path / file).write_text("{}")
-    monkeypatch.setattr(grpo, "check_same_run", lambda *_: None)
+    monkeypatch.setattr("recipes.checkpoints.check_same_run", lambda *_: None)
 
     def claim(*options):
         puzzle_args, run_args, _, *rest = parsed(monkeypatch, *recipe, "--resume", tmp_path / "checkpoint-10", *options)
@@ -539,7 +539,7 @@ def test_a_start_that_fails_keeps_no_folder_from_being_used(monkeypatch, tmp_pat
     recipe = ("--config", ROOT / "recipes" / "tiny-cpu.yaml", "--output_dir", tmp_path / "run", "--num_train_puzzles", "8")
     with pytest.raises(SystemExit, match=r"recipes/grpo.py: the trainer can't be made: .*typo"):
         grpo.main(*parsed(monkeypatch, *recipe, "--attn_implementation", "typo"))
-    monkeypatch.setattr(grpo, "lock_folder", lambda folder: None)  # which this process still holds
+    monkeypatch.setattr("recipes.checkpoints.lock_folder", lambda folder: None)  # which this process still holds
     monkeypatch.setattr(grpo, "make_trainer", lambda *_: (_ for _ in ()).throw(ValueError("reached")))
     with pytest.raises(SystemExit, match="reached"):
         grpo.main(*parsed(monkeypatch, *recipe))

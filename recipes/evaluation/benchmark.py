@@ -31,10 +31,10 @@ from inspect_ai import eval_set
 from inspect_ai.log import EvalLog, EvalSample, list_eval_logs, read_eval_log
 from inspect_ai.model import GenerateConfig
 
-from puzzles.files import lock_folder, read_yaml, write_json
+from puzzles.files import read_yaml, write_json
 from recipes import ROOT
 from recipes.arguments import puzzles_of, words
-from recipes.checkpoints import check_same_run
+from recipes.checkpoints import claim_for_run
 from recipes.data import dataset_not_made_yet, fresh_puzzles
 from recipes.evaluation.measures import count_responses, price_of, summarize, summary_table
 from recipes.evaluation.models import api_model, guesser, server_model, template_opens_thinking
@@ -75,11 +75,7 @@ def main(args: argparse.Namespace) -> int:
     if Path(args.model).is_dir():
         settings["weights"] = weights_digest(Path(args.model))
     is_new = not folder.exists()
-    check_same_run(folder, settings)
-    folder.mkdir(parents=True, exist_ok=True)
-    lock_folder(folder)
-    check_same_run(folder, settings)  # another process may have begun it meanwhile
-    write_json(folder / "run.json", settings)
+    claim_for_run(folder, settings)
     responses = len(rows) * args.samples
     try:
         log = complete_log(folder / "logs", responses) or ask_model(args, settings, folder, rows)
