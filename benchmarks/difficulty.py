@@ -47,10 +47,16 @@ def main() -> None:
     parser.add_argument("--file", help="grade the puzzles of a file, a folder or a Hub id instead")
     parser.add_argument("--num-proc", type=int, default=os.cpu_count())
     args = parser.parse_args()
+    if args.puzzles < 1:
+        parser.error(f"--puzzles {args.puzzles} is too few: use 1 or more.")
+    try:
+        splits = read_rows(args.file) if args.file else {}
+    except ValueError as error:
+        parser.error(f"--file {args.file}: {error}")
     print("| size | puzzles | easy | medium | hard | one clue | propagation | look-ahead | search |")
     print("|---|---|---|---|---|---|---|---|---|")
     if args.file:
-        for split, rows in read_rows(args.file).items():
+        for split, rows in splits.items():
             print(table_row(split, list(tqdm(in_order(depths_in_file, rows, args.num_proc), total=len(rows), leave=False))))
         return
     by_players = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from dataclasses import fields
 from math import isfinite
 
@@ -61,12 +62,13 @@ def generator_options(args: Namespace, default_size: Size | None) -> dict:
     return {"size": None, "players": players_range(args.players), **options}
 
 
-def players_range(text: str) -> tuple[int, int]:
-    """The range that --players names, for `published_size`, which checks its ends.
+def players_range(given: str | int | Sequence[str | int]) -> tuple[int, int]:
+    """The range that --players or an option of another harness names (3, "1-6", [1, 6]), for `published_size`, which checks it.
 
     Raises:
         ValueError: if it is not a range.
     """
+    text = "-".join(map(str, given)) if isinstance(given, list | tuple) else str(given)
     low, _, high = text.partition("-")
     if not (low.isdecimal() and (high or low).isdecimal()):
         raise ValueError(f"--players {text!r} is not a range: write it as 3 or 1-6.")

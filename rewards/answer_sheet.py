@@ -48,7 +48,9 @@ class Question:
             return None
         when = _spaced_words(self.after) if self.before else ""
         when = rf"(?:\W{{0,3}}(?:(?:was )?at )?{when.removeprefix('at[^a-z0-9]+')})?" if when else ""
-        return re.compile(rf"[(\[]?(?:the )?{_spaced_words(what)}{when}(?: was\b)?\s?(?:[)\]:→=]+|[–—-]\s)\W*")
+        who = rf"(?:the )?(?:suspect motivated by )?{_spaced_words(what)}(?:'s (?:location|room|motive))?"
+        who = rf"(?:(?:the )?(?:location|place|room|motive) of )?{who}"
+        return re.compile(rf"[(\[]?{who}{when}(?: was\b)?\s?(?:[)\]:→=]+|[–—-]\s)\W*")
 
 
 def _spaced_words(text: str) -> str:
@@ -75,9 +77,10 @@ LEAD_WORDS = (  # may come before the letter
 )
 DOUBT_SIGNS = "?¬≠❌✗✘✖×🚫⛔👎❓❔🤔🤷~%"  # signs of doubt or denial
 KIND_WORDS = (  # what an answer is called
-    "suspect|murderer|killer|culprit|perpetrator|murder weapon|weapon|murder room|room|location|place|crime scene|"
-    "scene(?: of the (?:crime|murder))?|murder time|time(?: of (?:the )?(?:murder|death))?|motive|reason|answer|final answer|"
-    "value|name|who|what|where|when|why"
+    "suspect|murderer|killer|culprit|perpetrator|(?:murder )?weapon(?: used)?|murder (?:room|location|place|scene)|"
+    "(?:room|location|place|scene)(?: of (?:the )?(?:crime|murder))?|crime scene|murder time|"
+    "time(?: of (?:the )?(?:murder|death))?|murder motive|motive(?: (?:for|behind|of) the (?:murder|crime|murderer|killer))?|"
+    "motivation|reason|answer|final answer|value|name|who|what|where|when|why"
 )
 CLOSING = r"[*_`\"'”’»$}\\]"
 LETTER_END = (
@@ -122,7 +125,7 @@ def final_sheet(text: str, questions: int) -> dict[int, list[str]]:
 
     An entry is what follows the letter together with the lines below, up to the next letter; below the last letter, up
     to the end of the paragraph and of a list that follows it. A sheet that lacks some letters is completed by the sheet before
-    it if that has exactly those ("Bonus answers first: F. …").
+    it if that has these, and the same for any letter that both have ("Bonus answers first: F. …", "In short: A. …").
     """
     size = TAIL_CHARS
     while True:  # the end of the text first, since that is usually enough
@@ -139,13 +142,24 @@ def final_sheet(text: str, questions: int) -> dict[int, list[str]]:
                 if len(sheet) > len(best):
                     best = sheet
                 if 2 * len(sheet) > questions:
-                    if len(sheet) < questions and i > (1 if first else 0):
-                        missing = _entries(tail, sheets[i - 1], stop, questions)
-                        if len(missing) + len(sheet) == questions and not missing.keys() & sheet.keys():
-                            sheet |= missing
+                    if len(sheet) < questions and i:
+                        if first and i == 1:
+                            break
+                        before = _entries(tail, sheets[i - 1], stop, questions)
+                        if len(before | sheet) == questions and _agree(before, sheet):
+                            sheet = before | sheet
                     return sheet
             if not first:
                 return best
+
+
+def _agree(one: dict[int, list[str]], other: dict[int, list[str]]) -> bool:
+    """Whether two sheets have the same text after each letter that both have, up to the end of a line."""
+    lines = [
+        {n: [entry.strip().partition("\n")[0].rstrip() for entry in sheet[n]] for n in one.keys() & other}
+        for sheet in (one, other)
+    ]
+    return lines[0] == lines[1]
 
 
 def _sheets(text: str, questions: int) -> list[list[AnswerLine]]:
@@ -229,7 +243,7 @@ LEAD_IN = re.compile(
     r"(?:who (?:murdered|killed|is motivated by)|what (?:weapon|motivates)|where was|when did|why did)\b[^?\n]{0,100}?"
     r"(?:\?|:(?!\d)|\s[-–—|→=])|(?:who|what|where|when|why)\?|"
     r"(?:s?he|they|the (?:murderer|killer|culprit|perpetrator)) (?:was|were|used|acted|did it)\b|"
-    r"(?:the murderer|(?:[a-z]+\.? )?[a-z]+)'s (?:motive|weapon) (?:is|was)\b|"
+    r"(?:(?:the )?murderer|(?:[a-z]+\.? )?[a-z]+)'s (?:motive|weapon)(?: (?:is|was)\b|(?=\s*[:=→|–—-]))|"
     r"driven by\b|for\b|because\b(?= (?:s?he|they|the murderer) )|\d{1,2}[.)](?=\s)|"
     rf"(?:the )?(?:{KIND_WORDS})(?: (?:is|was))?(?!\w)|(?:it|this|that) (?:is|was)\b|"
     r"mr\.? boddy was (?:murdered|killed)(?: by)?\b|(?:the )?murder (?:was committed|took place|happened|occurred)\b|"

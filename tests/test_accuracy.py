@@ -314,12 +314,33 @@ def test_reasons_and_sentences_that_leave_no_doubt_are_read(number, line):
     assert read(f"{'ABCDE'[number]}. {line}", ["Mrs. White", "Lead Pipe", "Hall", "11:30 PM", "Greed"], asked())[number] is True
 
 
-@pytest.mark.parametrize("form", ["‹S›: ‹X›", "**‹S›:** ‹X›", "(‹S›) ‹X›", "‹S› – ‹X›", "‹S›:\n‹X›", "The ‹S›: ‹X›"])
+@pytest.mark.parametrize(
+    ("number", "labels"),
+    [
+        (0, "Murderer¦The murderer is"), (1, "Weapon used¦The weapon used was¦Murder weapon"),
+        (2, "Murder location¦Location of murder¦Location of the murder¦Murder scene¦Room of the murder¦Place of the crime"),
+        (3, "Time of murder¦Time of the murder¦Murder time"),
+        (4, "Murder motive¦Motivation¦Motive for the murder¦Murderer's motive¦The murderer's motive¦Professor Plum's motive"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("form", ["A. ‹S›: ‹X›", "- **A. ‹S›:** ‹X›", "A. ‹S› - ‹X›", "| A. ‹S› | ‹X› |", "A. ‹S› = ‹X›"])
+def test_usual_labels_are_read(number, labels, form):
+    answers = ["Mrs. White", "Lead Pipe", "Hall", "11:30 PM", "Greed"]
+    for label in labels.split("¦"):
+        line = form.replace("A.", f"{'ABCDE'[number]}.").replace("‹S›", label)
+        assert read(line.replace("‹X›", answers[number]), answers, asked())[number] is True, label
+        assert read(line.replace("‹X›", f"{answers[number]}, or not"), answers, asked())[number] is None, label
+
+
+@pytest.mark.parametrize(
+    "form", ["‹S›: ‹X›", "**‹S›:** ‹X›", "(‹S›) ‹X›", "‹S› – ‹X›", "‹S›:\n‹X›", "The ‹S›: ‹X›", "Location of the ‹S›: ‹X›"]
+)
 def test_a_label_may_repeat_what_a_question_is_about(form):
     for i, (question, right) in enumerate(zip(ASKED, SOLUTION, strict=True)):
         if (sentence := render(question, CASE.puzzle.setting)).startswith("Where was ") and "committed" not in sentence:
             about = sentence.removeprefix("Where was ").removeprefix("the ").rstrip("?")
-            for label in (about, about.rpartition(" at ")[0], about.replace(" at ", ", ")):
+            who = about.rpartition(" at ")[0]
+            for label in (about, who, about.replace(" at ", ", "), f"{who}'s location"):
                 assert read(f"{chr(65 + i)}. {form.replace('‹S›', label).replace('‹X›', right)}")[i] is True, label
 
 
@@ -339,6 +360,16 @@ def test_a_label_may_repeat_what_a_question_is_about(form):
 )  # fmt: skip
 def test_more_layouts_are_read(text):
     assert grade(text) == 1.0
+    assert grade("Then it was clear to me. " * 400 + "\n" + text) == 1.0  # which is longer than the end that is searched first
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 3), (2, 5), (1, 4)])
+def test_more_than_half_of_a_sheet_once_more_loses_nothing(first, last):
+    lines = GOLD.split("\n")
+    again = "\n".join(lines[first:last])
+    assert grade(f"{GOLD}\n\nIn short:\n{again}") == 1.0
+    other = again.replace(lines[first], f"{lines[first][:3]}Miss Scarlet")
+    assert grade(f"{GOLD}\n\nNo:\n{other}") == 2 / 5  # another sheet, which counts alone: still one guess a question
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,8 @@ def test_repeating_restating_and_flooding_with_trivia_earn_nothing():
                 f"{lead} {render(f, s)}." for lead in ("So", "Thus", "It is clear that", "We conclude that", "Therefore,")
             ),
             said([f], s) + "\n" + "\n".join(others),
+            "\n".join(others) + "\n" + said([f], s),
+            "\n".join(others[::2]) + "\n" + said([f], s) + "\n" + "\n".join(others[1::2]),
             said([f], s) + "\n" + "\n".join(f"There is no way that {sentence}." for sentence in elsewhere),
             said([f], s) + "\n" + said(case.puzzle.clues, s),
             said([f], s) + "\n" + "\n".join(f"{render(x, s)} if and only if {render(x, s)}." for x in chain),

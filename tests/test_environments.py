@@ -149,7 +149,7 @@ def test_lm_eval_asks_fresh_puzzles_and_those_of_a_folder_and_of_the_hub(install
 
 def test_lm_eval_takes_a_size_or_a_range_of_players():
     load = run_path(str(ROOT / "environments" / "lm_eval" / "utils.py"))["load"]
-    for options, suspects in (({"size": {"suspects": 4}}, 4), ({"players": [1, 1]}, 2)):
+    for options, suspects in (({"size": {"suspects": 4}}, 4), ({"players": [1, 1]}, 2), ({"players": "1"}, 2)):
         rows = load(puzzles=3, wording="compact", **options)["test"]
         assert [row["suspects"] for row in rows] == [suspects] * 3
 

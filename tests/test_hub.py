@@ -143,6 +143,10 @@ def test_the_lines_in_the_documentation_write_rows_of_verl_that_its_reward_grade
             graded = compute_score(row["data_source"], "\n".join(lines[:count]), right, row["extra_info"], num_turns=1)
             unread = 1 - count / len(lines)
             assert graded == pytest.approx({"score": count / len(lines), "solved": solved, "unread_answers": unread})
+        sheet = "\n".join(lines)
+        for response, score in ((f"Perhaps:\n{sheet}\nWait", 0), (f"Well.</think>\n{sheet}", 1), ("Perhaps", 0)):
+            graded = compute_score(row["data_source"], response, right, row["extra_info"], thinking_opened=True)
+            assert graded["score"] == score
 
 
 def test_a_dry_run_shows_everything_without_a_request(hub, folder):

@@ -114,7 +114,11 @@ def test_precision_and_recall_on_completions(which, precise, least):
 
 
 @pytest.mark.parametrize(
-    "category", ["hedged", "supposition", "restated clue", "question or plan", "retraction", "unknown name", "attack"]
+    "category",
+    [
+        *("hedged", "supposition", "restated clue", "question or plan", "retraction", "unknown name", "attack"),
+        *("joined or quantified", "under a title"),
+    ],
 )
 def test_what_is_not_a_deduction_is_not_taken_for_one(category):
     entries = [entry for entry in SET if entry["category"] == category]

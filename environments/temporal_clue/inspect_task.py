@@ -8,6 +8,7 @@ from itertools import islice
 
 from inspect_ai import Task, task
 
+from puzzles.arguments import players_range
 from puzzles.dataset import FRESH, series
 from puzzles.scenario import size_of
 from recipes.evaluation.task import dataset_rows, task_of, to_samples
@@ -16,21 +17,21 @@ from recipes.evaluation.task import dataset_rows, task_of, to_samples
 @task
 def temporal_clue(
     puzzles: int = 64, samples: int = 1, seed: int = 0, difficulty: str | None = None, wording: str = "clear",
-    players: tuple[int, int] = (1, 6), dataset: str | None = None, split: str = "test", **size: int,
+    players: tuple[int, int] | int | str = (1, 6), dataset: str | None = None, split: str = "test", **size: int,
 ) -> Task:  # fmt: skip
     """Fresh puzzles, which no training run of this repository with that seed has seen; or the first ones of a dataset.
 
     Args:
         samples: responses to each puzzle.
         difficulty: only puzzles of this band: easy, medium or hard.
-        players: the range, within 1 to 6, that sizes are drawn for.
+        players: the range, within 1 to 6, that sizes are drawn for: 3, 1-6 or 1,6.
         dataset: a folder, a file or a dataset on the Hub; its rows replace the generated ones.
         size: suspects, weapons, rooms, times and motives (see `puzzles.Size`), instead of a drawn size.
     """
     if dataset:
         rows, source = dataset_rows(dataset, split, puzzles)
     else:
-        options = {"size": size_of(**size), "players": tuple(map(int, players))}  # -T players=1,3 is ["1", "3"]
+        options = {"size": size_of(**size), "players": players_range(players)}
         fresh = series(seed, FRESH, difficulty=difficulty, wording=wording, **options)
         rows, source = list(islice(fresh, puzzles)), f"fresh puzzles, seed {seed}"
     return task_of(to_samples(rows), source, samples)

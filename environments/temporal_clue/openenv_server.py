@@ -11,6 +11,7 @@ from openenv.core.env_server.http_server import create_app
 from openenv.core.env_server.interfaces import Environment
 from openenv.core.env_server.types import State
 
+from puzzles.arguments import players_range
 from puzzles.dataset import series
 from puzzles.scenario import size_of
 from rewards.accuracy import accuracy
@@ -39,7 +40,7 @@ class TemporalClueEnvironment(Environment):
             counts: suspects, weapons, rooms, times and motives (see `puzzles.Size`), instead of a drawn size.
         """
         seed = random.randrange(2**32) if seed is None else seed
-        options = {"size": size_of(**counts), "players": tuple(players)}
+        options = {"size": size_of(**counts), "players": players_range(players)}
         self._row = next(series(seed, difficulty=difficulty, wording=wording, **options))
         self._state = State(episode_id=episode_id or str(uuid4()), step_count=0)
         columns = {name: self._row[name] for name in ("id", "seed", "index", "difficulty", "questions")}

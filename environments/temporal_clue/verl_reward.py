@@ -6,12 +6,25 @@ python -m verl.trainer.main_ppo reward.custom_reward_function.path=pkg://tempora
 from typing import Any
 
 from rewards.accuracy import accuracy
+from rewards.thinking import without_thinking
 
 
 def compute_score(
-    data_source: str, solution_str: str, ground_truth: list[str], extra_info: dict[str, Any], **_: Any
+    data_source: str,
+    solution_str: str,
+    ground_truth: list[str],
+    extra_info: dict[str, Any],
+    thinking_opened: bool = False,
+    **_: Any,
 ) -> dict[str, float]:
-    """`score`, the fraction of questions answered correctly; `solved` and `unread_answers` become metrics of a validation."""
+    """`score`, the fraction of questions answered correctly; `solved` and `unread_answers` become metrics of a validation.
+
+    Args:
+        thinking_opened: whether the model's chat template opens its thought (R1-Distill, QwQ, Qwen3-Thinking): then a response
+            that never closes it earns nothing. Set it with reward.custom_reward_function.reward_kwargs.
+    """
     metrics: dict[str, float] = {}
-    (score,) = accuracy([solution_str], [ground_truth], [extra_info["question"]], log_metric=metrics.__setitem__)
+    unfinished = thinking_opened and not without_thinking(solution_str, opened=True)
+    question = [extra_info["question"]]
+    (score,) = accuracy([solution_str], [ground_truth], question, [unfinished], log_metric=metrics.__setitem__)
     return {"score": score, **metrics}

@@ -192,13 +192,13 @@ def night_of(row: dict, puzzle: Puzzle, statements: list[Clue]) -> Night | None:
 
 
 def command_line(parser: argparse.ArgumentParser, args: argparse.Namespace) -> str:
-    """The command that makes exactly these bytes; excluded files are given by name, not by their paths on this machine."""
+    """The command that makes exactly these bytes; what is excluded is given by name, not by its path on this machine."""
     words = ["python", "-m", "puzzles.dataset"]
     for action in parser._actions:
         value = getattr(args, action.dest, None)
         if value != action.default and action.dest not in ("help", "output", "num_proc"):
             values = value if isinstance(value, list) else [str(value)] if value is not True else []
-            words += [action.option_strings[-1], *(Path(v).name if Path(v).is_file() else v for v in values)]
+            words += [action.option_strings[-1], *(Path(v).absolute().name if Path(v).exists() else v for v in values)]
     return shlex.join(words)
 
 

@@ -58,6 +58,19 @@ def may_be_read(clause: str) -> bool:
     return len(clause) <= MAX_CHARS_PER_NAME * names and (names > 1 or bool(forms.OF_ONE_NAME.search(clause)))
 
 
+def without_lead_ins(clause: str) -> str:
+    """A clause from its statement or denial on."""
+    clause = clause.strip(" .!,;:-")
+    while lead := LEAD_IN.match(clause):
+        clause = clause[lead.end() :]
+    return clause
+
+
+def denies(clause: str) -> bool:
+    """Whether a clause begins with a denial ("So it is impossible that …")."""
+    return bool(DENIAL.match(without_lead_ins(clause)))
+
+
 class ClauseReader:
     """Reads clauses of a puzzle in marked text (rewards/deductions/names.py). Each method returns None for an unknown form."""
 
@@ -68,9 +81,7 @@ class ClauseReader:
         """What a clause asserts."""
         if not may_be_read(clause):
             return None
-        clause = clause.strip(" .!,;:-")
-        while lead := LEAD_IN.match(clause):
-            clause = clause[lead.end() :]
+        clause = without_lead_ins(clause)
         if denied := DENIAL.match(clause):
             clause = clause[denied.end() :]
         clause = " ".join(ADVERB.sub("", clause).split()).strip(" .!,;:")
@@ -85,6 +96,8 @@ class ClauseReader:
         if found is None:
             found = self._form(forms.TIME_FIRST.sub(r"\2 at \1", clause))
         if denied and found is not None:
+            if forms.ARRIVED.fullmatch(forms.TIME_FIRST.sub(r"\2 at \1", clause)):
+                return None
             return [Assertion(found[0].statement, not found[0].holds)] if len(found) == 1 else None
         return found
 
@@ -157,6 +170,8 @@ class ClauseReader:
                 denied = bool(groups.pop("no", None)) != (kind == "not the murderer")
                 statements = self._statements(kind, groups)
                 if statements is None or (denied and len(statements) > 1):  # not all of it, but which part?
+                    return None
+                if denied and kind == "arrived":  # or was there already
                     return None
                 return [Assertion(statement, not denied) for statement in statements]
         if several := forms.NO_MOTIVES.fullmatch(clause):

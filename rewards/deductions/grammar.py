@@ -61,6 +61,12 @@ JOINT = re.compile(  # splits a sentence into clauses
     )
 )
 
+DENIES_ALL = re.compile(r",? ?(?:and|but|while|whereas),? ")  # joints after which a denial may go on, or may not
+QUANTIFIED = re.compile(  # "only one of Plum and Green", "everyone but Plum"
+    rf"\b(?:not both|(?:n?either|none|one) of|(?:all|no(?:body| one|thing|ne)|(?:any|every|some)(?:one|body|thing)"
+    rf"|(?:every|no) \w+) (?:but|except(?: for)?|besides|other than|apart from)) {NAME_NEXT}"
+)
+
 # ---------------------------------------------------------------- a sentence that asserts nothing
 
 HEDGE, CONDITION = one_of(phrases.HEDGES), one_of(phrases.CONDITIONS)
@@ -95,6 +101,10 @@ IF = re.compile(r"(?:(?:so|but|and|now|then|also|first|next|again),? )*+(?:even 
 IF_CLAUSE = re.compile(r"(?:(?!, | then\b)[^:])*+")  # what follows "if"
 RESUMES = re.compile(r"(?:but|however|yet|since|because|by|from|clues?|now|still|(?:as )?we|given|in fact)\b")
 
+NEGATES = re.compile(r"\b(?:not|none|never|neither|nor)\b")
+SETS_ASIDE = re.compile(  # as a title of what stands below it
+    rf"^(?!.*\?|[^a-z]*(?:who|what|where|when|why|which|how)\b).*\b(?:{HEDGE}|un(?:proven|verified|confirmed|used))\b"
+)
 HEADS_LIST = re.compile(r"(?::|\bthen|→|⇒|=>|->)$")  # a line that may head a list
 CONTINUES = re.compile(r"(?:,|\bthen|→|⇒|=>|->)$")  # a line whose sentence ends on the next one
 POSSIBILITIES = re.compile(r"\b(?:either|options?|cases?|choices?|alternatives?|one of|two|three|four|could|can)\b")

@@ -38,6 +38,7 @@ STEP_LEVEL = 9  # of a heading such as "Step 1", below all with number signs
 ASIDE = "aside"  # set aside: it asserts nothing
 SENTENCE = re.compile(r"[^.!?]+(?:[.!?](?=\S)[^.!?]*)*[.!?]*")
 STRUCK_OUT = re.compile(r"~~[^~\n]*~~|<(s|del|strike)>[^<\n]*</\1>", re.IGNORECASE)
+ALL_BOLD = re.compile(r"(?:\*\*|__)[^*_]+(?:\*\*|__):?")  # a line that serves as a title
 BULLET = re.compile(r"^\s*\* ")
 MARKDOWN = re.compile(r"[*_`]+|[✅✓✔☑]")
 ITEM_MARK = re.compile(r"(?:[-•+>#]+ |\[[x ]\] |\d+[.)] )+")  # of a list item or a heading
@@ -117,15 +118,20 @@ class _TextReader:
             if line.lstrip().startswith("```"):
                 self.in_code = not self.in_code
             bare = MARKDOWN.sub("", BULLET.sub("- ", STRUCK_OUT.sub("", line)))
-            self._read_line(self.reader.names.mark(bare).strip(), indent=len(line) - len(line.lstrip()))
+            is_title = line.lstrip().startswith("#") or bool(ALL_BOLD.fullmatch(line.strip()))
+            self._read_line(self.reader.names.mark(bare).strip(), len(line) - len(line.lstrip()), is_title)
 
     # ---- lines, lists and tables
 
-    def _read_line(self, line: str, indent: int) -> None:
+    def _read_line(self, line: str, indent: int, is_title: bool) -> None:
         if grammar.FINAL_PART.match(line):
             self.suppositions.clear()
         elif heading := grammar.HEADING.match(line):
             self._open_heading(len(heading["level"] or "") or STEP_LEVEL)
+            if heading["level"]:
+                self.context, self.context_item = "", None
+            if (condition := grammar.IF.match(line, heading.end())) and condition[0].endswith("if"):
+                line = f"suppose {line[condition.end() :]}"  # for all that stands under the heading
         if line.startswith("|"):
             return self._read_row(line)
         self.header = None
@@ -140,6 +146,9 @@ class _TextReader:
         heads_aside = bool(grammar.HEADS_LIST.search(body)) and any(
             pattern.search(body) for pattern in (grammar.NOT_ASSERTED, grammar.SUPPOSES, grammar.REJECTS, grammar.POSSIBILITIES)
         )
+        if "<" not in body:  # "Ruled out", as a title; "None of these holds:"
+            heads_aside |= is_title and bool(grammar.SETS_ASIDE.search(body) or grammar.REJECTS.search(body))
+            heads_aside |= bool((is_title or grammar.HEADS_LIST.search(body)) and grammar.NEGATES.search(body))
         if re.fullmatch(r"(?:at )?<T\d+>", body) or (
             body.endswith(":") and len(times) == body.count("<") == 1 and not heads_aside
         ):
@@ -179,6 +188,7 @@ class _TextReader:
         aside = len(line) > MAX_SENTENCE_CHARS or any(
             pattern.search(line) for pattern in (grammar.NOT_ASSERTED, grammar.SUPPOSES, grammar.REJECTS)
         )
+        aside |= self.header is None and bool(grammar.NEGATES.search(line))
         cells = [cell.strip() for cell in line.strip("|").split("|")] if not aside else []
         if self.header is None:
             self.header = cells

@@ -3,16 +3,17 @@
 The reward pays for deductions that are justified, new and not at hand (see rewards/deductions/judge.py). A step earns as much
 as it excludes: 1 − 1/k for the value of a cell that has k possible values, 1/k for one value that it does not have, and
 nothing for a statement that is not about one cell. Every refuted or undecided statement costs 1. So guessing loses: a guess
-that is right with probability p earns at most 1 − p if it is right, and costs 1 if not: p (1 − p) − (1 − p) < 0. The sum is
-divided by what the questions are worth by the same measure, and clipped to [0, 1].
+that is right with probability p earns at most 1 − p if it is right, and costs 1 if not: p (1 − p) − (1 − p) < 0. A value
+earns less what the values of its cell earned that were excluded before it. The sum is divided by what the questions are worth
+by the same measure, and clipped to [0, 1], so a completion without other credit has nothing to lose by a guess.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 
-from puzzles.clues import At, Motivated, Murder, Puzzle, answer_options
+from puzzles.clues import At, Clue, Motivated, Murder, Puzzle, answer_options
 from puzzles.messages import text_of
 from puzzles.scenario import Setting
 from rewards.accuracy import Completion, Prompt
@@ -52,8 +53,27 @@ def deductions(
 def reward_of(judged: Sequence[Deduction], puzzle: Puzzle) -> float:
     """The reward of a completion's deductions, from 0 to 1."""
     questions = sum(1 - 1 / len(answer_options(question, puzzle.setting)) for question in puzzle.questions)
-    earned = sum(credit(deduction, puzzle.setting) for deduction in judged)
+    earned, of_cells = 0.0, defaultdict(float)
+    for deduction in judged:
+        value = credit(deduction, puzzle.setting)
+        if value > 0:
+            cell = cell_of(deduction.assertion.statement)
+            value = max(value - of_cells[cell], 0.0) if deduction.assertion.holds else value
+            of_cells[cell] += value
+        earned += value
     return min(max(earned / questions, 0.0), 1.0)
+
+
+def cell_of(statement: Clue) -> tuple:
+    """The cell of the night that a statement gives a value: where someone was at a time, a suspect's motive, or who did it."""
+    match statement:
+        case At(who, _, time):
+            return who, time
+        case Motivated(suspect, _):
+            return (suspect,)
+        case Murder(aspect, _):
+            return (aspect,)
+    raise ValueError(f"{statement} is not about one cell")
 
 
 def credit(deduction: Deduction, setting: Setting) -> float:

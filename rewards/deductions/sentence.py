@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from puzzles.clues import Clue
 from puzzles.scenario import Setting
 from rewards.deductions import forms, grammar
-from rewards.deductions.clause import Assertion, ClauseReader, may_be_read
+from rewards.deductions.clause import Assertion, ClauseReader, denies, may_be_read
 from rewards.deductions.names import Names
 
 MAX_SENTENCE_CHARS = 1_000  # of a longer one only the beginning and the end are examined, and it asserts nothing
@@ -140,7 +140,7 @@ class SentenceReader:
 
     def _assertions(self, sentence: str) -> tuple[tuple[Assertion, ...], bool]:
         """What a sentence asserts, clause by clause, and whether all clauses that name something have a known form."""
-        if not may_be_read(sentence) or grammar.BRACKETED_REJECTION.search(sentence):
+        if not may_be_read(sentence) or grammar.BRACKETED_REJECTION.search(sentence) or grammar.QUANTIFIED.search(sentence):
             return (), False
         not_asserted = grammar.NOT_ASSERTED.search(sentence)
         if not_asserted and grammar.DOUBTED.search(sentence):
@@ -158,6 +158,9 @@ class SentenceReader:
         time_of_all = forms.TIME_OF_ALL.match(sentence) if " and " in sentence else None
         if len(parts := grammar.JOINT.split(sentence)) == 1 and not time_of_all:
             return (), False
+        joints = [joint[0] for joint in grammar.JOINT.finditer(sentence)]
+        if any(denies(part) and grammar.DENIES_ALL.fullmatch(joint) for part, joint in zip(parts, joints, strict=False)):
+            return (), False  # "It is impossible that X and Y"
         for clause in filter(None, parts):
             if "<" in clause:
                 if time_of_all and "<T" not in clause:
