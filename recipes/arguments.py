@@ -166,7 +166,8 @@ class RunArguments:
         default="auto",
         metadata={
             "help": "'auto': resume from the newest complete checkpoint in output_dir, if there is one. 'never': refuse a "
-            "folder that holds a run. Or the folder of a checkpoint to resume from."
+            "folder that holds a run. Or the folder of a checkpoint to resume from; given again, it does not "
+            "go back there twice."
         },
     )
     delete_later: bool = field(
@@ -242,7 +243,7 @@ def parse(types: tuple[type, ...], description: str) -> tuple:
     except (ValueError, TypeError, OSError, ArgumentError) as error:
         if "bf16/gpu" in str(error):
             error = "no GPU with bf16 was found. Use recipes/tiny-cpu.yaml, or --use_cpu true (and mind the size)."
-        if os.environ.get("RANK", "0") != "0":  # only one process prints it
+        if os.environ.get("LOCAL_RANK", "0") != "0":  # one process of each node prints it
             sys.exit(2)
         parser.error(str(error))
 

@@ -144,10 +144,11 @@ def geometry_problems(geometry: BatchGeometry, run_args: RunArguments, args: GRP
         if value and value < 1 and args.max_steps > 0:  # a share of all steps
             value = math.ceil(args.max_steps * value)
         strategy = getattr(args, name.replace("steps", "strategy"))
-        if value and value >= 1 and value % geometry.optimizer_steps and strategy == "steps":
+        steps = geometry.optimizer_steps * args.num_iterations
+        if value and value >= 1 and value % steps and strategy == "steps":
             problems.append(
                 f"{name}={value:g} falls in the middle of a generation, where a run cannot be resumed exactly: set it to a "
-                f"multiple of its {geometry.optimizer_steps} optimizer steps."
+                f"multiple of its {steps} optimizer steps."
             )
     if args.use_vllm and args.vllm_mode == "colocate" and processes % args.vllm_tensor_parallel_size:
         fitting = ", ".join(str(n) for n in range(1, processes + 1) if processes % n == 0)

@@ -16,6 +16,7 @@ CHECKPOINT = re.compile(r"checkpoint-(\d+)")  # the name of its folder
 COMPLETE = "whole"  # an empty file in a checkpoint: written after everything else, deleted before anything else
 BEST = "best"  # the folder with the weights of the best held-out accuracy so far
 HELD_OUT_ACCURACY = "eval_rewards/accuracy/mean"  # in the log of an evaluation
+RESUMED_FROM = "resumed_from"  # a file in a run's folder: the checkpoint that its `resume` named
 STATE = "trainer_state.json"  # what a run logged: in each checkpoint and, once it is finished, in its folder
 
 
@@ -87,6 +88,9 @@ def contents(output_dir: Path) -> set[str]:
 def checkpoint_to_resume(output_dir: Path, resume: str, delete_later: bool = False) -> str | None:
     """The checkpoint from which a run resumes: see `resume` and `delete_later` in recipes/arguments.py.
 
+    A run that was resumed from the one that `resume` names before does not go back there: so the same command may be repeated,
+    also by a cluster's scheduler.
+
     Raises:
         ValueError: if the folder holds a run and `resume` is "never", or `resume` does not name a complete checkpoint, or the
             folder holds later ones that may not be deleted.
@@ -98,10 +102,13 @@ def checkpoint_to_resume(output_dir: Path, resume: str, delete_later: bool = Fal
         if contents(output_dir):
             raise ValueError(f"{output_dir} holds a run and resume is 'never'. Choose another output_dir, or resume 'auto'.")
         return None
+    complete, record = complete_checkpoints(output_dir), output_dir / RESUMED_FROM
+    if record.exists() and record.read_text() == resume and max(complete, default=0) > step_of(resume):
+        return str(complete[max(complete)])
     if not (Path(resume) / COMPLETE).exists():
         raise ValueError(f"resume: {resume!r} is neither 'auto' nor 'never' nor the folder of a complete checkpoint.")
     step = step_of(resume)
-    later = [path.name for other, path in complete_checkpoints(output_dir).items() if other > step]
+    later = [path.name for other, path in complete.items() if other > step]
     if later and not delete_later:
         raise ValueError(
             f"{output_dir} also holds {', '.join(sorted(later))}, from where an interrupted run would be resumed the next "

@@ -28,7 +28,7 @@ from trl import GRPOConfig, ModelConfig
 from recipes.arguments import RunArguments
 from recipes.batch_geometry import BatchGeometry, batch_geometry, geometry_problems
 from recipes.hub import hub_problems
-from recipes.machine import Machine, this_machine
+from recipes.machine import Machine, this_machine, too_many_gpus
 from recipes.optimizer import optimizer_problems
 from recipes.option_values import grpo_problems, lora_problems, missing_trackers, trainer_problems
 from recipes.packing import packing_problems, set_router_loss
@@ -42,6 +42,12 @@ from recipes.pretrained import (
     weight_dtype,
 )
 
+FROM_PRETRAINED = (  # arguments of PreTrainedModel.from_pretrained, as in Transformers 5.23.0, but for those set by an option
+    *("cache_dir", "force_download", "ignore_mismatched_sizes", "local_files_only", "variant"),
+    *("use_safetensors", "weights_only", "disable_mmap", "key_mapping", "fusion_config"),
+    *("device_map", "max_memory", "offload_buffers", "offload_folder", "tp_plan", "tp_size"),
+    *("experts_implementation", "kernel_config", "use_kernels", "allow_all_kernels", "quantization_config"),
+)
 SET_BY_TRAINER = ("conversation", "tools", "chat_template", "add_generation_prompt", "tokenize", "return_dict")
 CHARACTERS_PER_TOKEN = 2.5  # of a prompt, at least: of 5,500 with Qwen2.5's vocabulary, 2.88 was the minimum, 3.23 the mean
 
@@ -68,7 +74,8 @@ def check_run(
     lengths = prompt_lengths(args, tokenizer, train, held_out)
     problems = geometry_problems(geometry, run_args, args, len(held_out))
     problems += recipe_problems(run_args, args, model_args, config, machine, lengths, len(held_out))
-    problems += [*hub_problems(args), *missing_trackers(args), *optimizer_problems(args, run_args.muon_learning_rate)]
+    problems += [*hub_problems(args), *missing_trackers(args), *too_many_gpus(args)]
+    problems += optimizer_problems(args, run_args.muon_learning_rate)
     if model_args.load_in_4bit and not find_spec("bitsandbytes"):
         problems.append("load_in_4bit: bitsandbytes is not installed: pip install bitsandbytes.")
     if not run_args.start_anyway:
@@ -99,6 +106,7 @@ def recipe_problems(
     """What is wrong with a recipe for this model on this machine, apart from batches, memory and disk."""
     return [
         *reserved_option_problems(run_args, args),
+        *model_init_problems(args, config),
         *loss_of_held_out_problems(args),
         *objective_problems(run_args, args, machine),
         *trainer_problems(args),
@@ -127,7 +135,15 @@ def reserved_option_problems(run_args: RunArguments, args: GRPOConfig) -> list[s
             "the held-out puzzles are scored before training, and not again when a run is resumed",
         ),
         "resume_from_checkpoint": (args.resume_from_checkpoint is not None, "the option resume takes its place"),
+        "data_seed": (args.data_seed is not None, "the order of the puzzles follows from seed"),
         "shuffle_dataset": (not args.shuffle_dataset, "the order of the puzzles follows from seed, epoch and curriculum"),
+        **{
+            name: (
+                run_args.best_of_k > 1 and getattr(args, name) != default,
+                f"best_of_k {run_args.best_of_k} does as {default}",
+            )
+            for name, default in (("scale_rewards", "group"), ("multi_objective_aggregation", "sum_then_normalize"))
+        },
         "gradient_accumulation_steps": (
             run_args.optimizer_steps is not None and args.gradient_accumulation_steps != 1,
             f"optimizer_steps {run_args.optimizer_steps} sets it",
@@ -140,9 +156,27 @@ def reserved_option_problems(run_args: RunArguments, args: GRPOConfig) -> list[s
     ]
     if run_args.final not in ("best", "last"):
         problems.append(f"final: {run_args.final!r} is unknown: use best or last.")
+    return problems
+
+
+def model_init_problems(args: GRPOConfig, config: PreTrainedConfig) -> list[str]:
+    """The problems of model_init_kwargs that an option sets, or that are neither known to from_pretrained nor in the config.
+
+    They are recorded in run.json, which is published with the model, so a token is not to be given here.
+    """
     options = {name: name for name in ("dtype", "attn_implementation")} | {"torch_dtype": "dtype", "revision": "model_revision"}
-    given = [name for name in args.model_init_kwargs or {} if name in options]
-    return problems + [f"model_init_kwargs holds {name}: set the option {options[name]} instead." for name in given]
+    options = {name: f"set the option {option}" for name, option in options.items()}
+    options |= {"token": "set HF_TOKEN in the environment", "proxies": "set HTTPS_PROXY in the environment"}
+    problems = []
+    for name in args.model_init_kwargs or {}:
+        if name in options:
+            problems.append(f"model_init_kwargs holds {name}: {options[name]} instead.")
+        elif name not in FROM_PRETRAINED and not hasattr(config, name):
+            problems.append(
+                f"model_init_kwargs holds {name}, which from_pretrained does not take here and a {config.model_type} config "
+                "does not have: leave it out."
+            )
+    return problems
 
 
 def loss_of_held_out_problems(args: GRPOConfig) -> list[str]:

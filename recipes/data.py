@@ -6,6 +6,7 @@ with a text, and the solution a list of answers in the order of the questions.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -102,6 +103,15 @@ def load_from_dataset(args: PuzzleArguments) -> tuple[Dataset, Dataset]:
             "scores will be too high: remove them from the split 'train'."
         )
     return train, held_out
+
+
+def puzzles_digest(*splits: Dataset) -> str:
+    """A digest of the prompts and solutions of some rows, in their order."""
+    digest = hashlib.sha256()
+    for rows in splits:
+        for row in rows.select_columns(["prompt", "solution"]):
+            digest.update(json.dumps(row, sort_keys=True).encode())
+    return digest.hexdigest()[:12]
 
 
 def load_every_split(source: str) -> dict[str, Dataset]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -118,20 +118,23 @@ def from_datasets(folders: Sequence[str], cache: Path) -> Dataset:
     """Prompts and completions of the split `train` of datasets made with `python -m puzzles.dataset --proofs`.
 
     They are read one after the other and kept in files of the folder `cache`, so a million need no more memory than a thousand.
-    Column `length` has the characters of each.
+    What is there already is used if it comes from the same bytes. Column `length` has the characters of each.
 
     Raises:
         ValueError: if a folder holds no finished dataset, or one without proofs.
     """
+    checksums = {}
     for folder in folders:
-        if "proofs" not in check_complete(Path(folder)):
+        record = check_complete(Path(folder))
+        if "proofs" not in record:
             raise ValueError(f"dataset {folder} has no proofs to imitate: make it with `python -m puzzles.dataset --proofs`.")
-    return Dataset.from_generator(rows_of, gen_kwargs={"folders": [*folders]}, cache_dir=str(cache))
+        checksums[folder] = record["sha256"]
+    return Dataset.from_generator(rows_of, gen_kwargs={"checksums": checksums}, cache_dir=str(cache))
 
 
-def rows_of(folders: Sequence[str]) -> Iterator[dict]:
-    """The demonstrations in these folders, one by one."""
-    for folder in folders:
+def rows_of(checksums: Mapping[str, dict]) -> Iterator[dict]:
+    """The demonstrations in these folders, one by one. Their checksums are part of the name under which Datasets keeps them."""
+    for folder in checksums:
         for row in read_rows(folder)["train"]:
             reply = "\n".join([*sentences(row["proof"]), lettered(row["solution"])])
             yield {

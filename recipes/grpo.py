@@ -29,21 +29,24 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from accelerate.utils import gather_object
 from datasets import Dataset
 from safetensors import SafetensorError
 from trl import GRPOConfig, ModelConfig, get_peft_config, get_quantization_config
 from trl.rewards import get_soft_overlong_punishment
 
-from puzzles.files import write_json
+from puzzles.files import write_json, write_text
 from recipes.alarms import AlarmArguments, AlarmCallback
 from recipes.arguments import PuzzleArguments, RunArguments, parse
 from recipes.checkpoints import (
     HELD_OUT_ACCURACY,
+    RESUMED_FROM,
     STATE,
     best_model,
     check_same_run,
@@ -54,7 +57,7 @@ from recipes.checkpoints import (
     step_of,
 )
 from recipes.checks import as_text, check_run
-from recipes.data import load_puzzles, print_once
+from recipes.data import load_puzzles, print_once, puzzles_digest
 from recipes.hub import create_repository, upload, upload_command
 from recipes.lm_head import fast_lm_head
 from recipes.machine import this_machine, warn_of_slow_bfloat16
@@ -82,32 +85,47 @@ def main(
     model_args: ModelConfig,
 ) -> None:
     output_dir, first = Path(training_args.output_dir), training_args.process_index == 0
-    try:
+    with all_end_if_one_fails(training_args):
         train, held_out = checked_puzzles(puzzle_args, run_args, training_args, model_args)
+        dataset = puzzles_digest(train, held_out) if puzzle_args.dataset else None
+        run = identity(puzzle_args, run_args, training_args, model_args, dataset)
         if run_args.dry_run:
             checkpoint_to_resume(output_dir, run_args.resume, run_args.delete_later)
-            check_same_run(output_dir, identity(puzzle_args, run_args, training_args, model_args))
-            print_once("Dry run: options, puzzles and this machine fit. Leave out dry_run to start.")
-            return
-        checkpoint = claim_folder(output_dir, puzzle_args, run_args, training_args, model_args)
-        if (output_dir / "result.json").exists():
-            if first:
-                print_finished(output_dir, training_args)
-            return
-        repo = create_repository(training_args) if first else None
-    except (ValueError, OSError) as error:
-        sys.exit(f"recipes/grpo.py: {error}" if first else 1)
+            check_same_run(output_dir, run)
+    if run_args.dry_run:
+        print_once("Dry run: options, puzzles and this machine fit. Leave out dry_run to start.")
+        return
+    with all_end_if_one_fails(training_args):
+        checkpoint = claim_folder(output_dir, run, run_args, training_args)
+        finished = (output_dir / "result.json").exists()
+        repo = create_repository(training_args) if first and not finished else None
+    if finished:
+        if first:
+            print_finished(output_dir, training_args)
+        return
     if first:
-        print_start(checkpoint, repo)
+        print_start(checkpoint, run_args, output_dir, repo)
     warn_of_slow_bfloat16(training_args)
     alarm = AlarmCallback(alarm_args)
     try:
         trainer = make_trainer(puzzle_args, run_args, training_args, model_args, train, held_out, checkpoint, alarm)
     except (ValueError, ImportError, OSError, SafetensorError) as error:
-        sys.exit(f"recipes/grpo.py: the trainer can't be made: {error}" if first else 1)
+        sys.exit(f"recipes/grpo.py: the trainer can't be made: {error}" if training_args.local_process_index == 0 else 1)
     with fast_lm_head(trainer.model.config.get_text_config().vocab_size):
         trainer.train(resume_from_checkpoint=checkpoint)
     save_result(trainer, alarm, output_dir, run_args.final, repo)
+
+
+@contextmanager
+def all_end_if_one_fails(training_args: GRPOConfig) -> Iterator[None]:
+    """End the program on all nodes if this part of it fails on one, which says why: the others would wait for it in vain."""
+    error = None
+    try:
+        yield
+    except (ValueError, OSError) as caught:
+        error = caught
+    if any(gather_object([error is not None])):
+        sys.exit(f"recipes/grpo.py: {error}" if error and training_args.local_process_index == 0 else 1)
 
 
 def checked_puzzles(
@@ -133,21 +151,17 @@ def checked_puzzles(
     return train.select([*range(len(train))] * times), held_out
 
 
-def claim_folder(
-    output_dir: Path,
-    puzzle_args: PuzzleArguments,
-    run_args: RunArguments,
-    training_args: GRPOConfig,
-    model_args: ModelConfig,
-) -> str | None:
+def claim_folder(output_dir: Path, run: dict, run_args: RunArguments, training_args: GRPOConfig) -> str | None:
     """Claim the folder for this run, and return the checkpoint to resume from, if there is one.
+
+    Args:
+        run: what defines it; see `identity`.
 
     Raises:
         ValueError: if the folder holds another run or later checkpoints, or another process works in it.
     """
     with training_args.main_process_first(local=False):  # the folder is shared by all nodes
         checkpoint = checkpoint_to_resume(output_dir, run_args.resume, run_args.delete_later)
-        run = identity(puzzle_args, run_args, training_args, model_args)
         if training_args.process_index == 0:
             claim_for_run(output_dir, run)
         else:
@@ -156,16 +170,29 @@ def claim_folder(
             (output_dir / STATE).unlink(missing_ok=True)
             earlier = {step for step in complete_checkpoints(output_dir) if step <= step_of(checkpoint)}
             delete_checkpoints_except(earlier, output_dir)
+            if checkpoint == run_args.resume:
+                write_text(output_dir / RESUMED_FROM, checkpoint)
     return checkpoint
 
 
-def identity(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args: GRPOConfig, model_args: ModelConfig) -> dict:
-    """The arguments that define a run: all but those that MAY_CHANGE. ZeRO-3's checkpoints fit only one number of processes."""
+def identity(
+    puzzle_args: PuzzleArguments,
+    run_args: RunArguments,
+    training_args: GRPOConfig,
+    model_args: ModelConfig,
+    dataset: str | None = None,
+) -> dict:
+    """The arguments that define a run: all but those that MAY_CHANGE. ZeRO-3's checkpoints fit only one number of processes.
+
+    Args:
+        dataset: the digest of its puzzles, if they come from one: another may be in its place when the run is resumed.
+    """
     machine = this_machine(training_args)
     training = {k: v for k, v in training_args.to_dict().items() if not k.startswith(MAY_CHANGE)}
     steps_per_generation = training_args.steps_per_generation / training_args.gradient_accumulation_steps
     rest = {
         **{name: getattr(run_args, name) for name in OBJECTIVE + OPTIMIZER},
+        "dataset_digest": dataset,
         "zero3_processes": machine.processes if machine.zero3 else None,
         # None: also what runs recorded before there was such an option
         **{name: getattr(run_args, name) or None for name in ("refill_groups", "format_weight", "overlong_buffer")},
@@ -174,10 +201,13 @@ def identity(puzzle_args: PuzzleArguments, run_args: RunArguments, training_args
     return json.loads(json.dumps({**asdict(puzzle_args), **training, **asdict(model_args), **rest}, default=str))
 
 
-def print_start(checkpoint: str | None, repo: str | None) -> None:
+def print_start(checkpoint: str | None, run_args: RunArguments, output_dir: Path, repo: str | None) -> None:
     """Report where the run starts, and what `make_trainer` does with push_to_hub."""
     if checkpoint:
         print(f"Resuming from {checkpoint}, without another evaluation first.")
+        if run_args.resume not in ("auto", checkpoint):
+            again = f"To go back there once more, delete {output_dir / RESUMED_FROM}."
+            print(f"It was trained further since it was resumed from {run_args.resume}. {again}")
     else:
         print("Scoring the held-out puzzles before training.")
     if repo:

@@ -59,6 +59,16 @@ def warn_of_slow_bfloat16(args: TrainingArguments) -> None:
         print_once("bf16: true on a CPU without instructions for bfloat16: --bf16 false is several times as fast.")
 
 
+def too_many_gpus(args: TrainingArguments) -> list[str]:
+    """The problem of a process that sees several GPUs, which TRL refuses, once the model is loaded."""
+    if args.n_gpu < 2:
+        return []
+    return [
+        f"this process sees {args.n_gpu} GPUs and would train on one: set CUDA_VISIBLE_DEVICES=0, or start a process on each "
+        "with `accelerate launch --config_file accelerate_configs/ddp.yaml`."
+    ]
+
+
 def this_machine(args: GRPOConfig) -> Machine:
     """The machine that this process was launched on, with what `accelerate launch` put into the environment."""
     environment = {name.removeprefix("ACCELERATE_DEEPSPEED_"): value for name, value in os.environ.items()}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from transformers import GenerationConfig, TrainingArguments
 from transformers.generation.configuration_utils import ALL_CACHE_IMPLEMENTATIONS
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
-from trl import GRPOConfig, ModelConfig
+from trl import GRPOConfig, ModelConfig, SFTConfig
 
 CHOICES = {  # of GRPOConfig, as in TRL 1.16.0
     "loss_type": ("grpo", "dapo", "dr_grpo", "bnpo", "cispo", "sapo", "luspo", "vespo"),
@@ -26,8 +26,8 @@ NOT_TAKEN = (  # in generation_kwargs: they would override an option, or change 
 )
 
 
-def trainer_problems(args: TrainingArguments) -> list[str]:
-    """Impossible values of TrainingArguments, which GRPO and imitation share."""
+def trainer_problems(args: GRPOConfig | SFTConfig) -> list[str]:
+    """Impossible values of options that GRPO and imitation share."""
     workers, noise = args.dataloader_num_workers, args.neftune_noise_alpha
     saves = args.save_strategy == "steps"
     possible = {
@@ -37,6 +37,7 @@ def trainer_problems(args: TrainingArguments) -> list[str]:
         "eval_steps": (args.eval_steps is None or args.eval_steps > 0, "more than 0"),
         "save_only_model": (not args.save_only_model, "false: without the optimizer's state a run can't be resumed"),
         "weight_decay": (args.weight_decay >= 0, "0 or more"),
+        "trust_remote_code": (not args.trust_remote_code, "false: code from a model's repository is never run here"),
         "deepspeed": (args.deepspeed is None, "a launch configuration instead, such as accelerate_configs/zero3.yaml"),
         "dataloader_num_workers": (workers >= 0, "0 or more"),
         "dataloader_persistent_workers": (not args.dataloader_persistent_workers or workers > 0, "false without workers"),

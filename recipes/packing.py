@@ -202,7 +202,7 @@ class PackedGRPOTrainer(GRPOTrainer):
         if packed_tokens is not None:
             kwargs["args"] = training_args = copy.copy(kwargs["args"])
             init, config = training_args.model_init_kwargs or {}, getattr(model, "config", None)
-            config = config or AutoConfig.from_pretrained(model, revision=init.get("revision"))
+            config = config or AutoConfig.from_pretrained(model, revision=init.get("revision"), trust_remote_code=False)
             attention = init.get("attn_implementation")
             if problems := packing_problems(config, training_args, packing, attention):
                 raise ValueError("\n".join(problems))

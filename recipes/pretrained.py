@@ -45,8 +45,10 @@ def load_config(model_args: ModelConfig, offline: bool) -> PreTrainedConfig:
     if not name:
         raise ValueError("model_name_or_path is missing: give a folder, or a model's id on the Hub.")
     try:
-        return AutoConfig.from_pretrained(name, revision=model_args.model_revision, local_files_only=offline)
+        revision = model_args.model_revision
+        return AutoConfig.from_pretrained(name, revision=revision, local_files_only=offline, trust_remote_code=False)
     except (OSError, ValueError) as error:
+        refuse_own_code(name, error)
         if Path(name).is_dir():
             raise ValueError(f"model_name_or_path {name!r} has no config that can be read: {error}") from None
         why = "the Hub is unreachable, and it is not in the cache" if offline else str(error).splitlines()[0]
@@ -64,11 +66,24 @@ def load_tokenizer(model_args: ModelConfig, offline: bool) -> PreTrainedTokenize
     """
     name, revision = model_args.model_name_or_path, model_args.model_revision
     try:
-        return AutoTokenizer.from_pretrained(name, revision=revision, local_files_only=offline)
+        return AutoTokenizer.from_pretrained(name, revision=revision, local_files_only=offline, trust_remote_code=False)
     except OSError:
         return None
     except Exception as error:  # from whichever parser reads its files
+        refuse_own_code(name, error)
         raise ValueError(f"model_name_or_path {name!r} has a tokenizer that can't be read ({error}).") from None
+
+
+def refuse_own_code(name: str, error: Exception) -> None:
+    """Raise a ValueError if this error is Transformers' refusal to run code from a model's repository.
+
+    It refuses where trust_remote_code is False; where that is left out, it asks in a terminal, and a "y" runs the code.
+    """
+    if "trust_remote_code" in str(error):
+        raise ValueError(
+            f"model_name_or_path {name!r} needs Python code from its own repository, which is never run here: use a model "
+            "whose class is part of Transformers."
+        ) from None
 
 
 def weight_dtype(config: PreTrainedConfig, model_args: ModelConfig) -> torch.dtype:

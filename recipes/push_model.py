@@ -15,13 +15,15 @@ import io
 import json
 import shutil
 import sys
+import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import yaml
 from huggingface_hub import EvalResult, HfApi, ModelCardData
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-from peft import AutoPeftModelForCausalLM
+from peft import PeftConfig, PeftModel
+from trl import ModelConfig
 
 from puzzles.dataset.hub import check_id, print_files, publish
 from puzzles.files import read_json
@@ -32,12 +34,14 @@ from recipes.evaluation.plots import accuracy_plot
 from recipes.evaluation.power_law import fit_power_law
 from recipes.evaluation.report import describe_scores, first_and_last
 from recipes.hub import NOT_UPLOADED
+from recipes.pretrained import hub_is_unreachable, load_config, model_class
 
 REPO = "name/temporal-clue-model"  # stands in the card for the id on the Hub until the model is published
 SETTINGS = (  # of a run, those that the card lists
     *("dataset", "suspects", "weapons", "rooms", "times", "motives", "players", "directness", "wording", "difficulty"),
     *("num_train_puzzles", "num_eval_puzzles", "curriculum", "learning_rate", "muon_learning_rate", "lr_scheduler_type"),
     *("num_train_epochs", "generation_batch_size", "num_generations", "num_iterations", "max_completion_length", "temperature"),
+    *("steps_per_iteration", "weight_decay", "adam_beta1", "adam_beta2", "max_grad_norm", "dtype", "bf16"),
     *("beta", "epsilon", "loss_type", "scale_rewards", "solved_weight", "format_weight", "overlong_buffer"),
     *("deduction_weight", "best_of_k", "seed"),
 )
@@ -105,17 +109,11 @@ after the last step (in brackets: 95 % interval):
 
 ## How it was trained
 
-On {dataset}. With these settings in `recipe.yaml`, on top of the defaults of the repository that made it:
-
-```
-accelerate launch recipes/grpo.py --config recipe.yaml
-```
+On {dataset}, with `recipes/grpo.py` of the repository that made it. Its main settings (`run.json` has all of them):
 
 ```yaml
 {yaml.safe_dump({"model_name_or_path": base} | trained, sort_keys=False).strip()}
 ```
-
-`run.json` has every setting.
 
 ## Limits
 
@@ -140,8 +138,24 @@ def benchmarks(results: list[dict]) -> str:
 
 
 def merge(adapter: Path, into: Path) -> None:
-    """Write a LoRA adapter's base with the adapter merged into it, in the base's dtype, and the adapter's tokenizer."""
-    AutoPeftModelForCausalLM.from_pretrained(adapter, dtype="auto").merge_and_unload().save_pretrained(into)
+    """Write a LoRA adapter's base with the adapter merged into it, in the base's dtype, and the adapter's tokenizer.
+
+    The base is of the class that was trained: for a model with a vision tower, PEFT's own choice has other names of modules.
+
+    Raises:
+        ValueError: if the adapter does not fit its base.
+    """
+    peft_config = PeftConfig.from_pretrained(adapter)
+    name, revision = peft_config.base_model_name_or_path, peft_config.revision or "main"
+    config = load_config(ModelConfig(name, model_revision=revision), hub_is_unreachable())
+    base = model_class(config).from_pretrained(name, revision=revision, dtype="auto")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*missing adapter keys")
+        try:
+            merged = PeftModel.from_pretrained(base, adapter).merge_and_unload()
+        except UserWarning as warning:
+            raise ValueError(f"{adapter} does not fit {name}: {warning!s:.300}") from None
+    merged.save_pretrained(into)
     for file in adapter.iterdir():
         if file.is_file() and not file.name.startswith("adapter_"):
             shutil.copy(file, into)

@@ -16,7 +16,7 @@ from datasets import Dataset
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from puzzles.files import read_json, write_json
+from puzzles.files import lock_folder, read_json, read_yaml, write_json
 from puzzles.messages import text_of
 from puzzles.tables import text_table
 from recipes import ROOT
@@ -32,22 +32,37 @@ def run_parts(folder: Path, parts: dict[str, tuple[str, ...]], threads: int = 1)
     """Run Python commands at the same time, except those that an earlier run finished.
 
     The first one's output is shown. That of each other one goes to a log in the folder. Each finished command is recorded there
-    with the seconds that it took, those of interrupted attempts included, of which the last ten may be lost.
+    with the settings of the recipes that it names and the seconds that it took, those of interrupted attempts included, of
+    which the last ten may be lost.
 
     Args:
         threads: of each command. With one, sums are made in the same order on every machine.
 
     Raises:
-        SystemExit: if a command fails, and the others are stopped; or if a part was finished by another command.
+        SystemExit: if a command fails, and the others are stopped; if a part was finished by another command or with other
+            settings; or if another process runs parts in this folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    try:
+        recipes = {part: settings_of_recipes(command) for part, command in parts.items()}
+        lock = lock_folder(folder)
+    except (ValueError, OSError) as error:
+        sys.exit(f"{error}")
+    with open(lock):  # released however this ends
+        run_unfinished_parts(folder, parts, recipes, threads)
+
+
+def run_unfinished_parts(folder: Path, parts: dict[str, tuple[str, ...]], recipes: dict[str, dict], threads: int) -> None:
+    """Run Python commands in a locked folder, with the settings of their recipes; see `run_parts`."""
     environment = os.environ | {"OMP_NUM_THREADS": f"{threads}"}
     running: dict[str, subprocess.Popen] = {}
     for part, command in parts.items():
         if (file := folder / f"{part}.json").exists():
-            check_same_command(file, command)
+            check_same_command(file, command, recipes[part])
     for i, (part, command) in enumerate(parts.items()):
-        if not (folder / f"{part}.json").exists():
+        if (file := folder / f"{part}.json").exists():
+            print(f"{part} was finished earlier: {file}", flush=True)
+        else:
             print(f"\n== {part}: {' '.join(command)}", flush=True)
             log = (folder / f"{part}.log").open("w") if i else None
             running[part] = subprocess.Popen(
@@ -59,7 +74,7 @@ def run_parts(folder: Path, parts: dict[str, tuple[str, ...]], threads: int = 1)
 
     def write_seconds(part: str, name: str) -> None:
         seconds = round(earlier[part] + time.monotonic() - start, 1)
-        write_json(folder / f"{name}.json", {"seconds": seconds, "command": parts[part]})
+        write_json(folder / f"{name}.json", {"seconds": seconds, "command": parts[part], "recipes": recipes[part]})
 
     written = start
     while running:
@@ -85,13 +100,22 @@ def run_parts(folder: Path, parts: dict[str, tuple[str, ...]], threads: int = 1)
             (folder / f"{unfinished[part]}.json").unlink(missing_ok=True)
 
 
-def check_same_command(file: Path, command: tuple[str, ...]) -> None:
-    """End the program if the part that this file records was finished by another command."""
-    finished = read_json(file).get("command", [*command])
-    if finished != [*command]:
-        changed = " ".join(word for word in (*finished, *command) if word not in finished or word not in command)
+def settings_of_recipes(command: tuple[str, ...]) -> dict[str, dict]:
+    """What the recipes that a command names set."""
+    return {word: read_yaml(ROOT / word) for word in command if word.startswith("recipes/") and word.endswith(".yaml")}
+
+
+def check_same_command(file: Path, command: tuple[str, ...], recipes: dict[str, dict]) -> None:
+    """End the program if the part that this file records was finished by another command, or with other settings."""
+    record = read_json(file)
+    finished, settings = record.get("command", [*command]), record.get("recipes", recipes)
+    changed = [word for word in (*finished, *command) if word not in finished or word not in command]
+    for name in recipes.keys() & settings.keys():
+        was, now = settings[name], recipes[name]
+        changed += [f"{key} in {name}" for key in {**was, **now} if was.get(key) != now.get(key)]
+    if changed or finished != [*command]:
         fix = f"give the same ones, or delete {file.parent} to start anew"
-        sys.exit(f"{file.stem} was finished with other options ({changed}): {fix}.")
+        sys.exit(f"{file.stem} was finished with other options ({' '.join(changed)}): {fix}.")
 
 
 def seconds_of(folder: Path, part: str) -> float:

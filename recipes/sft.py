@@ -28,7 +28,7 @@ import torch
 from accelerate import PartialState
 from datasets import Dataset
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+from transformers import AutoModelForCausalLM, TrainerCallback
 from trl import ModelConfig, SFTConfig, SFTTrainer
 
 from puzzles.dataset import check_complete
@@ -47,10 +47,10 @@ from recipes.data import print_once
 from recipes.demonstrations import demonstrations, from_datasets
 from recipes.hub import create_repository, hub_problems, upload
 from recipes.lm_head import fast_lm_head
-from recipes.machine import warn_of_slow_bfloat16
+from recipes.machine import too_many_gpus, warn_of_slow_bfloat16
 from recipes.optimizer import MuonAdamW, optimizer_problems
 from recipes.option_values import missing_trackers, trainer_problems
-from recipes.pretrained import hub_is_unreachable, load_config
+from recipes.pretrained import hub_is_unreachable, load_config, load_tokenizer
 from recipes.tiny.model import TINY_SIZE, tiny_model, tiny_tokenizer
 
 MAY_CHANGE = (  # when a run is resumed: options that begin like this
@@ -116,7 +116,7 @@ def main(args: SftArguments, training_args: SFTConfig) -> None:
             unfinished.mkdir(parents=True, exist_ok=True)  # an interrupted run may have left it: go on in it
             lock_folder(unfinished)
     except (ValueError, OSError) as error:
-        sys.exit(f"recipes/sft.py: {error}" if is_main_process else 1)
+        sys.exit(f"recipes/sft.py: {error}" if training_args.local_process_index == 0 else 1)
     checkpoint = checkpoint_to_resume(unfinished, "auto")
     try:
         run = identity(args, training_args)
@@ -128,7 +128,7 @@ def main(args: SftArguments, training_args: SFTConfig) -> None:
     except (ValueError, OSError) as error:
         if not checkpoint:
             shutil.rmtree(unfinished, ignore_errors=True)
-        sys.exit(f"recipes/sft.py: {error}" if is_main_process else 1)
+        sys.exit(f"recipes/sft.py: {error}" if training_args.local_process_index == 0 else 1)
     warn_of_slow_bfloat16(training_args)
     if is_main_process:
         delete_checkpoints_except({step_of(checkpoint)}, unfinished)
@@ -170,7 +170,7 @@ def check_options(args: SftArguments, training_args: SFTConfig) -> None:
         ValueError: if an option does not fit.
     """
     problems = [*hub_problems(training_args), *trainer_problems(training_args), *missing_trackers(training_args)]
-    problems += optimizer_problems(training_args, args.muon_learning_rate)
+    problems += [*optimizer_problems(training_args, args.muon_learning_rate), *too_many_gpus(training_args)]
     if problems:
         raise ValueError("\n  ".join(problems))
     if training_args.packing:
@@ -206,13 +206,15 @@ def make_trainer(args: SftArguments, training_args: SFTConfig) -> tuple[SFTTrain
     """
     name, dtype = args.model_name_or_path, torch.float32
     if name:
-        dtype = load_config(ModelConfig(name), hub_is_unreachable()).dtype or dtype
-    tokenizer = AutoTokenizer.from_pretrained(name) if name else tiny_tokenizer()
-    if not (tokenizer.chat_template or training_args.chat_template_path):
+        model_args, offline = ModelConfig(name), hub_is_unreachable()
+        dtype, tokenizer = load_config(model_args, offline).dtype or dtype, load_tokenizer(model_args, offline)
+    else:
+        tokenizer = tiny_tokenizer()
+    if not (tokenizer and (tokenizer.chat_template or training_args.chat_template_path)):
         raise ValueError(f"model_name_or_path {name!r} has no chat template: use a chat model, or set chat_template_path.")
     rows = read_or_make_rows(args, training_args)
     if name:  # in float32: most updates are too small to change a 16-bit weight
-        model = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
+        model = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32, trust_remote_code=False)
     else:
         model = tiny_model(tokenizer, training_args.seed)
     if args.attn_implementation:

@@ -82,7 +82,7 @@ def new_model(args):
     """A model in bfloat16. Random weights are drawn large enough for attention to matter."""
     torch.manual_seed(0)
     if args.model:
-        return AutoModelForCausalLM.from_pretrained(args.model, dtype=torch.bfloat16).to(args.device)
+        return AutoModelForCausalLM.from_pretrained(args.model, dtype=torch.bfloat16, trust_remote_code=False).to(args.device)
     shape = dict(zip(SHAPE, RANDOM[args.device], strict=True))
     config = Qwen2Config(**shape, tie_word_embeddings=True, initializer_range=0.04, eos_token_id=0, pad_token_id=1)
     with torch.device(args.device):

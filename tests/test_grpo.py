@@ -26,6 +26,7 @@ from recipes.alarms import AlarmArguments
 from recipes.arguments import PuzzleArguments, RunArguments, parse
 from recipes.checkpoints import (
     HELD_OUT_ACCURACY,
+    checkpoint_to_resume,
     complete_checkpoints,
     mark_complete,
     read_log_history,
@@ -77,6 +78,19 @@ def on_two_processes(output_dir, *overrides):
         rank.join()
     assert [rank.exitcode for rank in ranks] == [0, 0], logs[0].with_suffix(".err").read_text()[-4000:]
     return logs[0].with_suffix(".out").read_text()
+
+
+def test_what_fails_on_one_node_is_said_there_and_ends_the_run_on_all(tmp_path):
+    """Two nodes of one process each. The first would otherwise wait for the second until ddp_timeout, half an hour."""
+    where = {"LOCAL_RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    nodes = []
+    for rank, options in (("0", ()), ("1", ("--dataset", "not/on/this/node"))):
+        nodes.append(forked.start(tmp_path / f"{rank}.log", *command(tmp_path / "run", *options), RANK=rank, **where))
+    for node in nodes:
+        node.join(timeout=300)
+    assert [node.exitcode for node in nodes] == [1, 1]
+    assert "not/on/this/node" in (tmp_path / "1.err").read_text()
+    assert not (tmp_path / "run").exists()
 
 
 def test_justified_deductions_are_rewarded_only_if_asked_for(tmp_path):
@@ -203,15 +217,16 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_weights(tmp_path):
 def test_what_changes_nothing_of_a_run_may_change_when_it_is_resumed(monkeypatch):
     recipe = ("--config", ROOT / "recipes" / "tiny-cpu.yaml")
 
-    def identity(*options):
+    def identity(*options, dataset=None):
         puzzle_args, run_args, _, *rest = parsed(monkeypatch, *recipe, *options)
-        return grpo.identity(puzzle_args, run_args, *rest)
+        return grpo.identity(puzzle_args, run_args, *rest, dataset)
 
     memory = "--activation_checkpointing true --vllm_tensor_parallel_size 2 --vllm_enable_sleep_mode true --ddp_timeout 99"
     run = identity()
     assert identity(*memory.split()) == run
     assert identity("--delete_later", "true", "--resume", "checkpoint-5") == run
     assert identity("--learning_rate", "1") != run
+    assert identity(dataset="3f1c") != run
     assert identity("--format_weight", "0.5") != run
     assert identity("--overlong_buffer", "20") != run
     assert {run[option] for option in ("refill_groups", "format_weight", "overlong_buffer")} == {None}  # as in earlier records
@@ -228,8 +243,8 @@ def test_to_resume_an_earlier_checkpoint_the_later_ones_are_deleted_if_allowed(m
     monkeypatch.setattr("recipes.checkpoints.check_same_run", lambda *_: None)
 
     def claim(*options):
-        puzzle_args, run_args, _, *rest = parsed(monkeypatch, *recipe, "--resume", tmp_path / "checkpoint-10", *options)
-        return grpo.claim_folder(tmp_path, puzzle_args, run_args, *rest)
+        _, run_args, _, training_args, _ = parsed(monkeypatch, *recipe, "--resume", tmp_path / "checkpoint-10", *options)
+        return grpo.claim_folder(tmp_path, {}, run_args, training_args)
 
     with pytest.raises(ValueError, match="also holds checkpoint-15"):
         claim()
@@ -238,6 +253,14 @@ def test_to_resume_an_earlier_checkpoint_the_later_ones_are_deleted_if_allowed(m
     assert complete_checkpoints(tmp_path).keys() == {5, 10}
     assert not (tmp_path / "checkpoint-7").exists()
     assert not (tmp_path / "trainer_state.json").exists()
+    mark_complete(tmp_path / "checkpoint-20")  # the run goes on, keeps the newest, and is interrupted
+    for step in (5, 10):
+        shutil.rmtree(tmp_path / f"checkpoint-{step}")
+    resume = str(tmp_path / "checkpoint-10")
+    assert checkpoint_to_resume(tmp_path, resume, True) == str(tmp_path / "checkpoint-20")  # the same command loses nothing
+    (tmp_path / "resumed_from").unlink()
+    with pytest.raises(ValueError, match="checkpoint-10' is neither"):
+        checkpoint_to_resume(tmp_path, resume, True)
 
 
 def test_without_zero3_a_run_may_be_resumed_on_another_number_of_processes(tmp_path):
@@ -523,6 +546,12 @@ def test_a_missing_gpu_is_named(monkeypatch, capsys):
         (("--shuffle_dataset", "false"), "shuffle_dataset: False has no effect here .*curriculum"),
         (("--model_init_kwargs", '{"revision": "v2"}'), "holds revision: set the option model_revision instead"),
         (("--model_init_kwargs", '{"attn_implementation": "eager"}'), "holds attn_implementation: set the option attn_impl"),
+        (("--model_init_kwargs", '{"atention_dropout": 0.1}'), "holds atention_dropout, which .* a qwen2 config does not have"),
+        (("--model_init_kwargs", '{"trust_remote_code": true}'), "holds trust_remote_code, which from_pretrained does not"),
+        (("--model_init_kwargs", '{"token": "hf_secret"}'), "holds token: set HF_TOKEN in the environment instead"),
+        (("--data_seed", "1"), "data_seed: 1 has no effect here .the order of the puzzles follows from seed"),
+        (("--best_of_k", "4", "--scale_rewards", "none"), "scale_rewards: none has no effect here .best_of_k 4 does as group"),
+        (("--trust_remote_code", "true"), "trust_remote_code: True is impossible: use false: code from a model's repository"),
         (("--resume", "outputs/none/checkpoint-7"), "resume: 'outputs/none/checkpoint-7' is neither"),
     ],
 )

@@ -24,7 +24,8 @@ SLURM |= {"SLURM_CPUS_PER_TASK": "64"}
 
 def what_make_runs(*words):
     """The commands of a target, as make prints them; the make that runs these tests keeps out of it."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    others = ("MAKE", "MFLAGS", "CUDA_VISIBLE_DEVICES")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(others)}
     command = ["make", "-n", "--no-print-directory", *words]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True).stdout.replace("\\\n", " ")
 
@@ -112,7 +113,9 @@ def test_sky(place):
         ),
         ("train-32b RECIPE=qwen2.5-32b-lora", "zero3", [], "qwen2.5-32b-lora"),
         ("train-1.5b", "single_gpu", [], "qwen2.5-1.5b"),
+        ("train-1.5b CUDA_VISIBLE_DEVICES=3", "single_gpu", ["--gpu_ids", "3"], "qwen2.5-1.5b"),
         ("train-1.5b CONFIG=ddp GPUS=4", "ddp", ["--num_processes", "4"], "qwen2.5-1.5b"),
+        ("train-1.5b CONFIG=ddp GPUS=2 CUDA_VISIBLE_DEVICES=2,3", "ddp", ["--num_processes", "2"], "qwen2.5-1.5b"),
     ],
 )
 def test_make_train(typed, config, options, recipe):
@@ -187,6 +190,12 @@ def test_the_image_without_a_gpu_is_built_and_makes_a_puzzle():
     subprocess.run(["docker", "build", "--target", "cpu", "--tag", "temporal-clue-test", "."], cwd=ROOT, check=True)
     run = ["docker", "run", "--rm", "temporal-clue-test", "make", "puzzle"]
     assert "Tudor Mansion" in subprocess.run(run, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize(("typed", "seen"), [("", "0"), ("CUDA_VISIBLE_DEVICES=3", "3")])
+def test_make_smoke_gpu_checks_one_gpu(typed, seen):
+    said = what_make_runs("smoke-gpu", *typed.split())
+    assert f"CUDA_VISIBLE_DEVICES={seen} .venv/bin/python recipes/smoke_gpu.py" in said
 
 
 @pytest.mark.parametrize("size", ["1.5b", "14b", "32b"])

@@ -4,7 +4,7 @@ import pytest
 import torch
 from trl import GRPOConfig, SFTConfig
 
-from recipes.machine import has_bfloat16, warn_of_slow_bfloat16
+from recipes.machine import has_bfloat16, too_many_gpus, warn_of_slow_bfloat16
 
 
 @pytest.fixture
@@ -41,3 +41,14 @@ def test_bfloat16_on_a_cpu_without_it_gets_a_warning(cpu, capsys, tmp_path, conf
     cpu(avx512_bf16=fast)
     warn_of_slow_bfloat16(config(str(tmp_path), use_cpu=True, bf16=bf16))
     assert ("--bf16 false is several times as fast" in capsys.readouterr().out) == warned
+
+
+@pytest.mark.parametrize("config", [GRPOConfig, SFTConfig])
+def test_one_process_that_sees_several_gpus_is_refused(monkeypatch, tmp_path, config):
+    args = config(str(tmp_path), use_cpu=True, bf16=False)
+    assert not too_many_gpus(args)
+    monkeypatch.setattr(args, "_n_gpu", 8)
+    (problem,) = too_many_gpus(args)
+    assert problem.startswith(
+        "this process sees 8 GPUs and would train on one: set CUDA_VISIBLE_DEVICES=0, or start a process on"
+    )

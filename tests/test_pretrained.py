@@ -1,5 +1,7 @@
-"""Whether the Hub can be reached, also through a proxy; and what is said of a damaged model."""
+"""Whether the Hub can be reached, also through a proxy; what is said of a damaged model, and of one with its own code."""
 
+import json
+import re
 import shutil
 from pathlib import Path
 
@@ -51,3 +53,36 @@ def test_a_damaged_model_is_named(tmp_path, file, load, complaint):
     (tmp_path / "model" / file).write_text('{"a": 1')
     with pytest.raises(ValueError, match=f"model_name_or_path '{tmp_path / 'model'}' {complaint}"):
         load(ModelConfig(str(tmp_path / "model")), offline=True)
+
+
+OWN_CODE = "{name!r} needs Python code from its own repository, which is never run here: use a model whose class is part of"
+
+
+@pytest.fixture
+def with_own_code(tmp_path, monkeypatch):
+    """Makes a copy of the tiny model with code of its own for one of its files, while somebody answers y to everything."""
+    monkeypatch.setattr("builtins.input", lambda _: "y")
+
+    def make(file: str, auto_class: str) -> Path:
+        folder, ran = tmp_path / "model", tmp_path / "ran"
+        shutil.copytree(Path(__file__).parents[1] / "recipes" / "tiny" / "tiny-base", folder)
+        own = "own.Own" if file == "config.json" else ["own.Own", None]
+        settings = json.loads((folder / file).read_text()) | {"auto_map": {auto_class: own}}
+        settings |= {"model_type": "own"} if file == "config.json" else {"tokenizer_class": "Own"}
+        (folder / file).write_text(json.dumps(settings))
+        (folder / "own.py").write_text(f"open({str(ran)!r}, 'w').close()\nclass Own: pass\n")
+        return folder
+
+    yield make
+    assert not (tmp_path / "ran").exists()
+
+
+def test_code_from_a_models_repository_is_never_run(with_own_code):
+    model = str(with_own_code("config.json", "AutoConfig"))
+    with pytest.raises(ValueError, match=f"model_name_or_path {re.escape(OWN_CODE.format(name=model))}"):
+        load_config(ModelConfig(model), offline=True)
+
+
+def test_a_tokenizer_with_its_own_code_is_loaded_as_what_transformers_has(with_own_code):
+    model = str(with_own_code("tokenizer_config.json", "AutoTokenizer"))
+    assert load_tokenizer(ModelConfig(model), offline=True).encode("Hall")

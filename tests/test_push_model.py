@@ -7,12 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from safetensors.torch import load_file
+from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file, save_file
+from transformers import CONFIG_MAPPING
 
 from recipes import push_model
+from recipes.pretrained import model_class
 from tests.hub import TOKEN
 from tests.in_process import run
 from tests.test_hub import hub, loading  # noqa: F401 - a fixture
+from tests.test_plan import EYES, HEADS, LINEAR
 from tests.test_rehearsal import needs_vllm
 from tests.test_report import write_row, write_run
 from tests.test_serving import adapter_of
@@ -89,6 +93,33 @@ def test_an_adapter_is_published_as_it_is_or_merged_into_its_base(hub, finished,
     assert run(push_model.main, finished, "me/adapter").returncode == 0
     assert b"library_name: peft" in hub.repos["me/adapter"]["README.md"]
     assert "adapter_model.safetensors" in hub.repos["me/adapter"]
+
+
+def test_the_adapter_of_a_model_with_a_vision_tower_is_merged_into_what_was_trained(tmp_path):
+    """PEFT's own choice of class, without the tower, has other names of modules: it would merge nothing, and only warn."""
+    torch.manual_seed(0)
+    config = CONFIG_MAPPING["qwen3_5"](
+        architectures=["Qwen3_5ForConditionalGeneration"], text_config=HEADS | LINEAR, vision_config=EYES
+    )
+    model_class(config)(config).save_pretrained(tmp_path / "base")
+    base = model_class(config).from_pretrained(tmp_path / "base")
+    model = get_peft_model(base, LoraConfig(r=4, target_modules=".*language_model.*_proj"))
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter)
+    model.save_pretrained(tmp_path / "adapter")
+    push_model.merge(tmp_path / "adapter", tmp_path / "merged")
+    there, before = (load_file(tmp_path / name / "model.safetensors") for name in ("merged", "base"))
+    expected = model.merge_and_unload().state_dict()
+    assert there.keys() == before.keys()
+    assert any(not torch.equal(there[name], before[name]) for name in there)
+    merged = model_class(config).from_pretrained(tmp_path / "merged").state_dict()
+    assert all(torch.equal(weights, expected[name]) for name, weights in merged.items())
+
+    file = tmp_path / "adapter" / "adapter_model.safetensors"
+    save_file({f"other.{name}": weights for name, weights in load_file(file).items()}, file)
+    with pytest.raises(ValueError, match=r"adapter does not fit .*base: Found missing adapter keys"):
+        push_model.merge(tmp_path / "adapter", tmp_path / "merged")
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Running the parts of a run, and scoring the models that come out."""
 
 import json
+import os
 import subprocess
 import sys
 from functools import partial
@@ -10,6 +11,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from puzzles.files import lock_folder
 from recipes.arguments import puzzles_of
 from recipes.data import fresh_puzzles
 from recipes.runs import generate_with_transformers, run_parts, score, seconds_of
@@ -34,10 +36,36 @@ def test_finished_parts_are_skipped_and_a_failed_one_stops_the_others(tmp_path, 
     with pytest.raises(SystemExit, match=r"one was finished with other options \(.* pass\): .* delete .*run to start anew"):
         run_parts(tmp_path / "run", {"three": ("-c", write.format(str(tmp_path / "three"))), "one": ("-c", "pass")})
     assert not (tmp_path / "three").exists()
+    lock = lock_folder(tmp_path / "run")
+    with pytest.raises(SystemExit, match=f"run is in use by process {os.getpid()}: wait for it, or end it"):
+        run_parts(tmp_path / "run", {"three": ("-c", write.format(str(tmp_path / "three")))})
+    assert not (tmp_path / "three").exists()
+    os.close(lock)
     parts = {"waits": ("-c", "import time; time.sleep(60)"), "fails": ("-c", "exit(3)")}
     with pytest.raises(SystemExit, match=r"fails did not finish \(.*fails.log\)\. Run the same command to resume"):
         run_parts(tmp_path / "run", parts)
     assert not (tmp_path / "run" / "waits.json").exists()
+
+
+def test_a_part_that_was_finished_with_other_settings_in_its_recipe_is_refused(tmp_path, monkeypatch, capfd):
+    """Not its old result, as if it had been made with the new settings. A comment changes none."""
+    monkeypatch.setattr("recipes.runs.ROOT", tmp_path)
+    (tmp_path / "recipes").mkdir()
+    recipe, parts = tmp_path / "recipes" / "small.yaml", {"GRPO": ("-c", "pass", "--config", "recipes/small.yaml")}
+    recipe.write_text("learning_rate: 1.0e-3\nseed: 1\n")
+    run_parts(tmp_path / "run", parts)
+    recipe.write_text("learning_rate: 1.0e-3 # as before\nseed: 1\n")
+    run_parts(tmp_path / "run", parts)
+    assert "GRPO was finished earlier" in capfd.readouterr().out
+    recipe.write_text("learning_rate: 2.0e-3\nseed: 1\nbeta: 0.1\n")
+    changed = (
+        r"\(learning_rate in recipes/small.yaml beta in recipes/small.yaml\): give the same ones, or delete .*run to start"
+    )
+    with pytest.raises(SystemExit, match=f"GRPO was finished with other options {changed}"):
+        run_parts(tmp_path / "run", parts)
+    recipe.write_text("learning_rate: [")
+    with pytest.raises(SystemExit, match=r"small\.yaml is not YAML"):
+        run_parts(tmp_path / "run", parts)
 
 
 def test_the_seconds_of_interrupted_attempts_count(tmp_path):

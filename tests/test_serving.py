@@ -18,8 +18,9 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from recipes.evaluation import serving
-from recipes.evaluation.serving import RANKS, base_and_rank, failure_reason, serve, with_uniform_scale
+from recipes.evaluation.serving import RANKS, base_and_rank, failure_reason, reach_without_proxy, serve, with_uniform_scale
 from recipes.machine import VLLM_CPU_ENVIRONMENT
+from tests.hub import local_hub
 from tests.test_rehearsal import needs_vllm
 
 ROOT = Path(__file__).parents[1]
@@ -273,3 +274,17 @@ def test_vllm_serves_an_adapter_of_any_rank_as_peft_does(tmp_path, request, chan
     with torch.no_grad():
         own = model(ids).logits[0, :-1].log_softmax(-1).gather(1, ids[0, 1:, None])[:, 0]
     assert served[1:-1] == pytest.approx(own.tolist(), abs=1e-3)
+
+
+def test_a_server_on_this_machine_is_not_asked_through_the_proxy(monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # where nothing answers
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, "example.org")
+    with local_hub() as server:
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(server.url)
+        for _ in range(2):
+            reach_without_proxy("127.0.0.1")
+        assert httpx.get(server.url).status_code
+    assert os.environ["no_proxy"] == os.environ["NO_PROXY"] == "example.org,127.0.0.1"

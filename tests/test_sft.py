@@ -19,6 +19,7 @@ from puzzles.dataset import __main__ as dataset_command
 from puzzles.dataset import read_rows
 from recipes import lm_head, sft
 from recipes.arguments import parse
+from recipes.demonstrations import from_datasets
 from recipes.optimizer import MuonAdamW
 from rewards.accuracy import accuracy
 from rewards.deductions import Judge
@@ -275,6 +276,17 @@ def test_demonstrations_that_are_too_long_are_left_out_and_counted(monkeypatch, 
     out = capsys.readouterr().out
     assert "12 demonstrations, " in out
     assert f"Left out, as longer than {limit:,} tokens: {left_out} ({left_out / 12:.1%})" in out
+
+
+def test_demonstrations_kept_on_disk_are_those_of_the_dataset_that_is_there_now(tmp_path, datasets):
+    """An interrupted run's are in the way if another dataset has taken its folder since."""
+    read = []
+    for source in datasets[:2]:
+        shutil.rmtree(tmp_path / "data", ignore_errors=True)
+        shutil.copytree(source, tmp_path / "data")
+        read.append([*from_datasets([str(tmp_path / "data")], tmp_path / "cache")["prompt"]])
+        assert read[-1] == [row["prompt"] for row in read_rows(str(source))["train"]]
+    assert read[0] != read[1]
 
 
 @pytest.mark.parametrize(

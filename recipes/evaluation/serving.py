@@ -48,6 +48,7 @@ def serve(model: str, name: str, log: Path, extra_args: list[str]) -> Iterator[s
     Raises:
         ValueError: if vLLM cannot serve the adapter or does not start, with the reason from its log.
     """
+    reach_without_proxy("127.0.0.1")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -95,6 +96,13 @@ def server_command(model: str) -> list[str]:
     except PackageNotFoundError:
         return [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", model]
     return [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", model]
+
+
+def reach_without_proxy(host: str) -> None:
+    """Let this process send no request to a host through the proxy that the environment may name (HTTP_PROXY)."""
+    given = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    others = [name for name in given.split(",") if name and name != host]
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join([*others, host])
 
 
 def _is_up(url: str) -> bool:

@@ -127,19 +127,21 @@ def estimate(
     """Rows of the table: tokens, hours and dollars of an iteration, that is, a generation and its optimizer steps.
 
     FLOPs per token and parameter that it passes through: 2 for a forward, 4 for a backward (2 where the weights are frozen;
-    Kaplan et al. 2020, arXiv:2001.08361), and one more forward each for the old log-probabilities and for activation
-    checkpointing. Where samples share a prompt (`shared`), it counts once in each optimizer step that has any of them. Every
-    sample is assumed to have an advantage. Stock TRL's padding comes on top, and so do evaluations.
+    Kaplan et al. 2020, arXiv:2001.08361), and one more forward for activation checkpointing, all of it in each of
+    `num_iterations`; and a forward for the old log-probabilities. Where samples share a prompt (`shared`), it counts once in
+    each optimizer step that has any of them. Every sample is assumed to have an advantage. Stock TRL's padding comes on top,
+    and so do evaluations.
     """
     prompts = args.generation_batch_size
     if shared:
         prompts = min(prompts, prompts // args.num_generations * geometry.optimizer_steps)
     tokens = prompts * prompt + args.generation_batch_size * plan.completion_tokens
-    flops = 2 + 2 + 2 * args.activation_checkpointing + (4 if p.trained == p.total else 2)
+    flops = 2 + args.num_iterations * (2 + 2 * args.activation_checkpointing + (4 if p.trained == p.total else 2))
     training = flops * p.active * tokens / (machine.processes * plan.peak_tflops * 1e12 * plan.mfu)
     generating = args.generation_batch_size * plan.completion_tokens / (machine.processes * plan.generation_speed)
     hours = (training + generating) / 3600
-    iterations = args.max_steps * geometry.gradient_accumulation_steps / geometry.steps_per_generation
+    steps = args.num_iterations * geometry.steps_per_generation / geometry.gradient_accumulation_steps  # of the optimizer
+    iterations = args.max_steps / steps
     dollars = hours * machine.processes * plan.price
     rows = {
         "tokens per iteration": f"{tokens / 1e6:.2f} million",

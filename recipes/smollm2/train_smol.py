@@ -75,6 +75,8 @@ MODELS = {
 def main() -> None:
     gpu = torch.cuda.is_available()
     args = arguments(gpu)
+    if gpu:  # every part runs on one
+        os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0]
     detective = args.recipe == DETECTIVE
     folder = (DETECTIVE_RUNS if detective else RUNS) / f"seed-{args.seed}"
     try:
@@ -98,6 +100,7 @@ def main() -> None:
     control = (*sft, "--model_name_or_path", f"{models['warm_start']}", "--output_dir", f"{models['control']}")
     control += ("--seed", f"{args.seed + SEEDS_APART}", "--learning_rate", "1e-4")
     grpo = ("-m", "accelerate.commands.launch", "--config_file", f"accelerate_configs/{'single_gpu' if gpu else 'cpu'}.yaml")
+    grpo += ("--gpu_ids", "all") if gpu else ()  # of those in CUDA_VISIBLE_DEVICES
     grpo += ("recipes/grpo.py", "--config", f"recipes/{args.recipe}.yaml", *device, *seed)
     grpo += ("--model_name_or_path", f"{models['warm_start']}", "--output_dir", f"{folder / 'grpo'}")
     grpo += VLLM_ON_A_CPU if not gpu and find_spec("vllm") else ()
