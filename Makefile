@@ -7,8 +7,10 @@ BIN := .venv/bin
 14B := $(or $(RECIPE),qwen2.5-14b)
 32B := $(or $(RECIPE),qwen2.5-32b)
 NODES = $(if $(HEAD),--machine_rank $(RANK) --main_process_ip $(HEAD)) $(if $(GPUS),--num_processes $(GPUS))
-# single_gpu.yaml names GPU 0, and accelerate then ignores CUDA_VISIBLE_DEVICES.
-GPU = $(if $(filter single_gpu,$(or $(CONFIG),$(1))),$(CUDA_VISIBLE_DEVICES:%=--gpu_ids %))
+# single_gpu.yaml names GPU 0, and accelerate then ignores CUDA_VISIBLE_DEVICES, so its first GPU is named here.
+COMMA := ,
+ONE_GPU := $(firstword $(subst $(COMMA), ,$(CUDA_VISIBLE_DEVICES)))
+GPU = $(if $(filter single_gpu,$(or $(CONFIG),$(1))),$(ONE_GPU:%=--gpu_ids %))
 GRPO = $(BIN)/accelerate launch --config_file accelerate_configs/$(or $(CONFIG),$(1)).yaml $(GPU) $(NODES) recipes/grpo.py \
   --config recipes/$(2).yaml $(ARGS)
 # A local folder or a vllm/… model is served with vLLM: the GPU environment if there are GPUs, else the CPU build.
@@ -75,7 +77,7 @@ plan-scale: .venv/cpu ## Plan an iteration of 14B and 32B on 8 to 1,024 GPUs, on
 	$(BIN)/python recipes/planner/scale.py $(ARGS)
 
 smoke-gpu: .venv/gpu ## Check one GPU before paying for eight: exactness, speed, memory, GRPO, resume, vLLM (minutes; ARGS="--model …")
-	CUDA_VISIBLE_DEVICES=$(or $(CUDA_VISIBLE_DEVICES),0) $(BIN)/python recipes/smoke_gpu.py $(ARGS)
+	CUDA_VISIBLE_DEVICES=$(or $(ONE_GPU),0) $(BIN)/python recipes/smoke_gpu.py $(ARGS)
 
 train-1.5b: .venv/gpu | outputs/temporal-clue ## Train 1.5B with LoRA on one 24 GB GPU, or on several (CONFIG=ddp GPUS=4)
 	$(call GRPO,single_gpu,$(1.5B))

@@ -50,6 +50,8 @@ def check_same_run(output_dir: Path, arguments: dict) -> None:
     others = contents(output_dir)
     if record.exists():
         recorded = read_json(record)
+        if "dataset_digest" not in recorded:  # an earlier version's
+            arguments = {k: v for k, v in arguments.items() if k != "dataset_digest"}
         changed = [k for k in {**recorded, **arguments} if recorded.get(k) != arguments.get(k)]
         if "zero3_processes" in changed and others:
             was, now = (
@@ -82,14 +84,14 @@ def claim_for_run(output_dir: Path, arguments: dict) -> None:
 
 def contents(output_dir: Path) -> set[str]:
     """The names of what is in a folder, apart from what a run writes before it starts."""
-    return {path.name for path in output_dir.iterdir()} - {"run.json", "lock"} if output_dir.exists() else set()
+    return {path.name for path in output_dir.iterdir()} - {"run.json", "lock", RESUMED_FROM} if output_dir.exists() else set()
 
 
 def checkpoint_to_resume(output_dir: Path, resume: str, delete_later: bool = False) -> str | None:
     """The checkpoint from which a run resumes: see `resume` and `delete_later` in recipes/arguments.py.
 
-    A run that was resumed from the one that `resume` names before does not go back there: so the same command may be repeated,
-    also by a cluster's scheduler.
+    A run that has already been resumed from the checkpoint that `resume` names does not go back to it, so the same command can
+    be repeated, also by a cluster's scheduler.
 
     Raises:
         ValueError: if the folder holds a run and `resume` is "never", or `resume` does not name a complete checkpoint, or the

@@ -140,9 +140,12 @@ def reserved_option_problems(run_args: RunArguments, args: GRPOConfig) -> list[s
         **{
             name: (
                 run_args.best_of_k > 1 and getattr(args, name) != default,
-                f"best_of_k {run_args.best_of_k} does as {default}",
+                f"best_of_k {run_args.best_of_k} {does}",
             )
-            for name, default in (("scale_rewards", "group"), ("multi_objective_aggregation", "sum_then_normalize"))
+            for name, default, does in (
+                ("scale_rewards", "group", "always scales by group"),
+                ("multi_objective_aggregation", "sum_then_normalize", "always sums the rewards first"),
+            )
         },
         "gradient_accumulation_steps": (
             run_args.optimizer_steps is not None and args.gradient_accumulation_steps != 1,

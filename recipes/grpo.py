@@ -118,14 +118,14 @@ def main(
 
 @contextmanager
 def all_end_if_one_fails(training_args: GRPOConfig) -> Iterator[None]:
-    """End the program on all nodes if this part of it fails on one, which says why: the others would wait for it in vain."""
+    """End the program on all nodes if this part of it fails on one, as the others would wait for it in vain. Each says why."""
     error = None
     try:
         yield
     except (ValueError, OSError) as caught:
-        error = caught
-    if any(gather_object([error is not None])):
-        sys.exit(f"recipes/grpo.py: {error}" if error and training_args.local_process_index == 0 else 1)
+        error = f"{caught}"
+    if errors := [e for e in gather_object([error]) if e is not None]:
+        sys.exit(f"recipes/grpo.py: {error or errors[0]}" if training_args.local_process_index == 0 else 1)
 
 
 def checked_puzzles(

@@ -60,12 +60,12 @@ def warn_of_slow_bfloat16(args: TrainingArguments) -> None:
 
 
 def too_many_gpus(args: TrainingArguments) -> list[str]:
-    """The problem of a process that sees several GPUs, which TRL refuses, once the model is loaded."""
+    """The problem of a process that sees several GPUs: TRL would refuse it, or divide the model's layers among them."""
     if args.n_gpu < 2:
         return []
     return [
-        f"this process sees {args.n_gpu} GPUs and would train on one: set CUDA_VISIBLE_DEVICES=0, or start a process on each "
-        "with `accelerate launch --config_file accelerate_configs/ddp.yaml`."
+        f"this process sees {args.n_gpu} GPUs and trains on one: set CUDA_VISIBLE_DEVICES=0, or start a process on each with "
+        "`accelerate launch --config_file accelerate_configs/ddp.yaml`."
     ]
 
 

@@ -210,7 +210,9 @@ def make_trainer(args: SftArguments, training_args: SFTConfig) -> tuple[SFTTrain
         dtype, tokenizer = load_config(model_args, offline).dtype or dtype, load_tokenizer(model_args, offline)
     else:
         tokenizer = tiny_tokenizer()
-    if not (tokenizer and (tokenizer.chat_template or training_args.chat_template_path)):
+    if tokenizer is None:
+        raise ValueError(f"model_name_or_path {name!r} has no tokenizer that can be loaded.")
+    if not (tokenizer.chat_template or training_args.chat_template_path):
         raise ValueError(f"model_name_or_path {name!r} has no chat template: use a chat model, or set chat_template_path.")
     rows = read_or_make_rows(args, training_args)
     if name:  # in float32: most updates are too small to change a 16-bit weight

@@ -277,6 +277,7 @@ def run_grpo(args, folder: Path, *options: str) -> list[dict]:
     small = "--num_train_puzzles 32 --num_eval_puzzles 16 --num_generations_eval 1 --per_device_eval_batch_size 16"
     small += " --per_device_train_batch_size 64"
     launch = ("-m", "accelerate.commands.launch", "--config_file", f"accelerate_configs/{'single_gpu' if gpu else 'cpu'}.yaml")
+    launch += ("--gpu_ids", "all") if gpu else ()  # the one in CUDA_VISIBLE_DEVICES
     command = [sys.executable, *launch, "recipes/grpo.py", "--config", "recipes/tiny-cpu.yaml", *small.split(), *gpu, *options]
     done = subprocess.run([*command, "--output_dir", str(folder)], cwd=ROOT, capture_output=True, text=True)
     if done.returncode:

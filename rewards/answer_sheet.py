@@ -125,7 +125,7 @@ def final_sheet(text: str, questions: int) -> dict[int, list[str]]:
 
     An entry is what follows the letter together with the lines below, up to the next letter; below the last letter, up
     to the end of the paragraph and of a list that follows it. A sheet that lacks some letters is completed by the sheet before
-    it if that has these, and the same for any letter that both have ("Bonus answers first: F. …", "In short: A. …").
+    it if that has exactly those ("Bonus answers first: F. …").
     """
     size = TAIL_CHARS
     while True:  # the end of the text first, since that is usually enough
@@ -145,21 +145,12 @@ def final_sheet(text: str, questions: int) -> dict[int, list[str]]:
                     if len(sheet) < questions and i:
                         if first and i == 1:
                             break
-                        before = _entries(tail, sheets[i - 1], stop, questions)
-                        if len(before | sheet) == questions and _agree(before, sheet):
-                            sheet = before | sheet
+                        missing = _entries(tail, sheets[i - 1], stop, questions)
+                        if len(missing) + len(sheet) == questions and not missing.keys() & sheet.keys():
+                            sheet |= missing
                     return sheet
             if not first:
                 return best
-
-
-def _agree(one: dict[int, list[str]], other: dict[int, list[str]]) -> bool:
-    """Whether two sheets have the same text after each letter that both have, up to the end of a line."""
-    lines = [
-        {n: [entry.strip().partition("\n")[0].rstrip() for entry in sheet[n]] for n in one.keys() & other}
-        for sheet in (one, other)
-    ]
-    return lines[0] == lines[1]
 
 
 def _sheets(text: str, questions: int) -> list[list[AnswerLine]]:
@@ -243,7 +234,8 @@ LEAD_IN = re.compile(
     r"(?:who (?:murdered|killed|is motivated by)|what (?:weapon|motivates)|where was|when did|why did)\b[^?\n]{0,100}?"
     r"(?:\?|:(?!\d)|\s[-–—|→=])|(?:who|what|where|when|why)\?|"
     r"(?:s?he|they|the (?:murderer|killer|culprit|perpetrator)) (?:was|were|used|acted|did it)\b|"
-    r"(?:(?:the )?murderer|(?:[a-z]+\.? )?[a-z]+)'s (?:motive|weapon)(?: (?:is|was)\b|(?=\s*[:=→|–—-]))|"
+    r"(?:the murderer|(?:[a-z]+\.? )?[a-z]+)'s (?:motive|weapon) (?:is|was)\b|"
+    r"(?:the )?murderer's (?:motive|weapon)(?=\s*[:=→|–—-])|"
     r"driven by\b|for\b|because\b(?= (?:s?he|they|the murderer) )|\d{1,2}[.)](?=\s)|"
     rf"(?:the )?(?:{KIND_WORDS})(?: (?:is|was))?(?!\w)|(?:it|this|that) (?:is|was)\b|"
     r"mr\.? boddy was (?:murdered|killed)(?: by)?\b|(?:the )?murder (?:was committed|took place|happened|occurred)\b|"

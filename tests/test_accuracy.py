@@ -320,7 +320,7 @@ def test_reasons_and_sentences_that_leave_no_doubt_are_read(number, line):
         (0, "Murderer¦The murderer is"), (1, "Weapon used¦The weapon used was¦Murder weapon"),
         (2, "Murder location¦Location of murder¦Location of the murder¦Murder scene¦Room of the murder¦Place of the crime"),
         (3, "Time of murder¦Time of the murder¦Murder time"),
-        (4, "Murder motive¦Motivation¦Motive for the murder¦Murderer's motive¦The murderer's motive¦Professor Plum's motive"),
+        (4, "Murder motive¦Motivation¦Motive for the murder¦Murderer's motive¦The murderer's motive"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("form", ["A. ‹S›: ‹X›", "- **A. ‹S›:** ‹X›", "A. ‹S› - ‹X›", "| A. ‹S› | ‹X› |", "A. ‹S› = ‹X›"])
@@ -361,15 +361,6 @@ def test_a_label_may_repeat_what_a_question_is_about(form):
 def test_more_layouts_are_read(text):
     assert grade(text) == 1.0
     assert grade("Then it was clear to me. " * 400 + "\n" + text) == 1.0  # which is longer than the end that is searched first
-
-
-@pytest.mark.parametrize(("first", "last"), [(0, 3), (2, 5), (1, 4)])
-def test_more_than_half_of_a_sheet_once_more_loses_nothing(first, last):
-    lines = GOLD.split("\n")
-    again = "\n".join(lines[first:last])
-    assert grade(f"{GOLD}\n\nIn short:\n{again}") == 1.0
-    other = again.replace(lines[first], f"{lines[first][:3]}Miss Scarlet")
-    assert grade(f"{GOLD}\n\nNo:\n{other}") == 2 / 5  # another sheet, which counts alone: still one guess a question
 
 
 @pytest.mark.parametrize(

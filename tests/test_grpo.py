@@ -80,16 +80,17 @@ def on_two_processes(output_dir, *overrides):
     return logs[0].with_suffix(".out").read_text()
 
 
-def test_what_fails_on_one_node_is_said_there_and_ends_the_run_on_all(tmp_path):
+def test_what_fails_on_one_node_ends_the_run_on_all_and_each_says_why(tmp_path):
     """Two nodes of one process each. The first would otherwise wait for the second until ddp_timeout, half an hour."""
     where = {"LOCAL_RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     nodes = []
     for rank, options in (("0", ()), ("1", ("--dataset", "not/on/this/node"))):
-        nodes.append(forked.start(tmp_path / f"{rank}.log", *command(tmp_path / "run", *options), RANK=rank, **where))
+        options = command(tmp_path / "run", "--num_eval_puzzles", "8", *options)
+        nodes.append(forked.start(tmp_path / f"{rank}.log", *options, RANK=rank, **where))
     for node in nodes:
         node.join(timeout=300)
     assert [node.exitcode for node in nodes] == [1, 1]
-    assert "not/on/this/node" in (tmp_path / "1.err").read_text()
+    assert all("not/on/this/node" in (tmp_path / f"{rank}.err").read_text() for rank in "01")
     assert not (tmp_path / "run").exists()
 
 
@@ -550,7 +551,10 @@ def test_a_missing_gpu_is_named(monkeypatch, capsys):
         (("--model_init_kwargs", '{"trust_remote_code": true}'), "holds trust_remote_code, which from_pretrained does not"),
         (("--model_init_kwargs", '{"token": "hf_secret"}'), "holds token: set HF_TOKEN in the environment instead"),
         (("--data_seed", "1"), "data_seed: 1 has no effect here .the order of the puzzles follows from seed"),
-        (("--best_of_k", "4", "--scale_rewards", "none"), "scale_rewards: none has no effect here .best_of_k 4 does as group"),
+        (
+            ("--best_of_k", "4", "--scale_rewards", "none"),
+            "scale_rewards: none has no effect here .best_of_k 4 always scales by",
+        ),
         (("--trust_remote_code", "true"), "trust_remote_code: True is impossible: use false: code from a model's repository"),
         (("--resume", "outputs/none/checkpoint-7"), "resume: 'outputs/none/checkpoint-7' is neither"),
     ],

@@ -113,7 +113,7 @@ def test_sky(place):
         ),
         ("train-32b RECIPE=qwen2.5-32b-lora", "zero3", [], "qwen2.5-32b-lora"),
         ("train-1.5b", "single_gpu", [], "qwen2.5-1.5b"),
-        ("train-1.5b CUDA_VISIBLE_DEVICES=3", "single_gpu", ["--gpu_ids", "3"], "qwen2.5-1.5b"),
+        ("train-1.5b CUDA_VISIBLE_DEVICES=3,4", "single_gpu", ["--gpu_ids", "3"], "qwen2.5-1.5b"),
         ("train-1.5b CONFIG=ddp GPUS=4", "ddp", ["--num_processes", "4"], "qwen2.5-1.5b"),
         ("train-1.5b CONFIG=ddp GPUS=2 CUDA_VISIBLE_DEVICES=2,3", "ddp", ["--num_processes", "2"], "qwen2.5-1.5b"),
     ],
@@ -192,7 +192,7 @@ def test_the_image_without_a_gpu_is_built_and_makes_a_puzzle():
     assert "Tudor Mansion" in subprocess.run(run, check=True, capture_output=True, text=True).stdout
 
 
-@pytest.mark.parametrize(("typed", "seen"), [("", "0"), ("CUDA_VISIBLE_DEVICES=3", "3")])
+@pytest.mark.parametrize(("typed", "seen"), [("", "0"), ("CUDA_VISIBLE_DEVICES=3,4", "3")])
 def test_make_smoke_gpu_checks_one_gpu(typed, seen):
     said = what_make_runs("smoke-gpu", *typed.split())
     assert f"CUDA_VISIBLE_DEVICES={seen} .venv/bin/python recipes/smoke_gpu.py" in said

@@ -49,6 +49,4 @@ def test_one_process_that_sees_several_gpus_is_refused(monkeypatch, tmp_path, co
     assert not too_many_gpus(args)
     monkeypatch.setattr(args, "_n_gpu", 8)
     (problem,) = too_many_gpus(args)
-    assert problem.startswith(
-        "this process sees 8 GPUs and would train on one: set CUDA_VISIBLE_DEVICES=0, or start a process on"
-    )
+    assert problem.startswith("this process sees 8 GPUs and trains on one: set CUDA_VISIBLE_DEVICES=0, or start a process on")

@@ -30,13 +30,13 @@ class TemporalClueEnvironment(Environment):
 
     def reset(
         self, seed: int | None = None, episode_id: str | None = None, *, difficulty: str | None = None,
-        wording: str = "clear", players: tuple[int, int] = (1, 6), **counts: int,
+        wording: str = "clear", players: tuple[int, int] | int | str = (1, 6), **counts: int,
     ) -> TemporalClueObservation:  # fmt: skip
         """The first puzzle of the series `seed` (by default a random one).
 
         Args:
             difficulty: the first of this band instead: easy, medium or hard.
-            players: the range, within 1 to 6, that the size is drawn for.
+            players: the range, within 1 to 6, that the size is drawn for: 3, "1-6" or [1, 6].
             counts: suspects, weapons, rooms, times and motives (see `puzzles.Size`), instead of a drawn size.
         """
         seed = random.randrange(2**32) if seed is None else seed

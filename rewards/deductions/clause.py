@@ -169,9 +169,8 @@ class ClauseReader:
                 groups = {name: value for name, value in match.groupdict().items() if value}
                 denied = bool(groups.pop("no", None)) != (kind == "not the murderer")
                 statements = self._statements(kind, groups)
-                if statements is None or (denied and len(statements) > 1):  # not all of it, but which part?
-                    return None
-                if denied and kind == "arrived":  # or was there already
+                # Not all of it, but which part? Did not arrive, or was there already?
+                if statements is None or (denied and (len(statements) > 1 or kind == "arrived")):
                     return None
                 return [Assertion(statement, not denied) for statement in statements]
         if several := forms.NO_MOTIVES.fullmatch(clause):

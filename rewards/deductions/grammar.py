@@ -61,10 +61,10 @@ JOINT = re.compile(  # splits a sentence into clauses
     )
 )
 
-DENIES_ALL = re.compile(r",? ?(?:and|but|while|whereas),? ")  # joints after which a denial may go on, or may not
+DENIES_ALL = re.compile(r"(?:,? ?(?:and|but|while|whereas),?|,) ")  # joints after which a denial may go on, or may not
 QUANTIFIED = re.compile(  # "only one of Plum and Green", "everyone but Plum"
     rf"\b(?:not both|(?:n?either|none|one) of|(?:all|no(?:body| one|thing|ne)|(?:any|every|some)(?:one|body|thing)"
-    rf"|(?:every|no) \w+) (?:but|except(?: for)?|besides|other than|apart from)) {NAME_NEXT}"
+    rf"|(?:every|all|no) \w+) (?:but|except(?: for)?|besides|other than|apart from)) {NAME_NEXT}"
 )
 
 # ---------------------------------------------------------------- a sentence that asserts nothing
@@ -101,10 +101,6 @@ IF = re.compile(r"(?:(?:so|but|and|now|then|also|first|next|again),? )*+(?:even 
 IF_CLAUSE = re.compile(r"(?:(?!, | then\b)[^:])*+")  # what follows "if"
 RESUMES = re.compile(r"(?:but|however|yet|since|because|by|from|clues?|now|still|(?:as )?we|given|in fact)\b")
 
-NEGATES = re.compile(r"\b(?:not|none|never|neither|nor)\b")
-SETS_ASIDE = re.compile(  # as a title of what stands below it
-    rf"^(?!.*\?|[^a-z]*(?:who|what|where|when|why|which|how)\b).*\b(?:{HEDGE}|un(?:proven|verified|confirmed|used))\b"
-)
 HEADS_LIST = re.compile(r"(?::|\bthen|→|⇒|=>|->)$")  # a line that may head a list
 CONTINUES = re.compile(r"(?:,|\bthen|→|⇒|=>|->)$")  # a line whose sentence ends on the next one
 POSSIBILITIES = re.compile(r"\b(?:either|options?|cases?|choices?|alternatives?|one of|two|three|four|could|can)\b")
@@ -155,6 +151,11 @@ REJECTS = re.compile(
 NO_REJECTION = re.compile(  # "no contradiction", "by contradiction"
     r"\b(?:no|any|without|never|avoid\w*|nor|not) (?:a |any |other |further |direct |the )*"
     r"(?:contradict\w*|conflict\w*|violat\w*|inconsisten\w*|fail|clash)|\b(?:for|towards?|by)(?: a)? contradiction"
+)
+NEGATES = re.compile(r"\b(?:(?:none|neither) of|not(?: been| be)? (?:in|at|true|so|possible|there|the case)|not hold|never)\b")
+SETS_ASIDE = re.compile(  # as a title of what stands below it
+    r"^(?!.*\?|[^a-z]*(?:who|what|where|when|why|which|how)\b)"
+    rf".*(?:\b(?:{HEDGE}|un(?:proven|verified|confirmed|used))\b|{REJECTS.pattern})"
 )
 BRACKETED_REJECTION = re.compile(  # after a statement, in brackets
     r"\((?:not|or|no|so not|then)\b"

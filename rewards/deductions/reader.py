@@ -38,7 +38,7 @@ STEP_LEVEL = 9  # of a heading such as "Step 1", below all with number signs
 ASIDE = "aside"  # set aside: it asserts nothing
 SENTENCE = re.compile(r"[^.!?]+(?:[.!?](?=\S)[^.!?]*)*[.!?]*")
 STRUCK_OUT = re.compile(r"~~[^~\n]*~~|<(s|del|strike)>[^<\n]*</\1>", re.IGNORECASE)
-ALL_BOLD = re.compile(r"(?:\*\*|__)[^*_]+(?:\*\*|__):?")  # a line that serves as a title
+ALL_BOLD = re.compile(r"(?:[-•+*>] )?(?:\*{2,3}|__)[^*_]+(?:\*{2,3}|__):?")  # a line that serves as a title
 BULLET = re.compile(r"^\s*\* ")
 MARKDOWN = re.compile(r"[*_`]+|[✅✓✔☑]")
 ITEM_MARK = re.compile(r"(?:[-•+>#]+ |\[[x ]\] |\d+[.)] )+")  # of a list item or a heading
@@ -108,6 +108,7 @@ class _TextReader:
         self.span = (0, 0)  # of the line
         self.context = ""  # of the items of a list: the time that the line above names, or `ASIDE`
         self.context_item: tuple[int, bool] | None = None  # the item that set it, if it was one: its indent, and if numbered
+        self.context_level = 0  # of the heading that set it last, if one did
         self.after_items = False  # items or a blank line have followed since
         self.header: list[str] | None = None  # of a table
         for line in text.splitlines(keepends=True):
@@ -124,13 +125,16 @@ class _TextReader:
     # ---- lines, lists and tables
 
     def _read_line(self, line: str, indent: int, is_title: bool) -> None:
+        level = 0
         if grammar.FINAL_PART.match(line):
             self.suppositions.clear()
         elif heading := grammar.HEADING.match(line):
-            self._open_heading(len(heading["level"] or "") or STEP_LEVEL)
-            if heading["level"]:
+            level = len(heading["level"] or "")
+            self._open_heading(level or STEP_LEVEL)
+            if 0 < level <= self.context_level:  # the part that a heading set aside is over
                 self.context, self.context_item = "", None
-            if (condition := grammar.IF.match(line, heading.end())) and condition[0].endswith("if"):
+            condition = grammar.IF.match(line, heading.end())
+            if condition and condition[0].endswith("if") and "<" in line:
                 line = f"suppose {line[condition.end() :]}"  # for all that stands under the heading
         if line.startswith("|"):
             return self._read_row(line)
@@ -147,7 +151,7 @@ class _TextReader:
             pattern.search(body) for pattern in (grammar.NOT_ASSERTED, grammar.SUPPOSES, grammar.REJECTS, grammar.POSSIBILITIES)
         )
         if "<" not in body:  # "Ruled out", as a title; "None of these holds:"
-            heads_aside |= is_title and bool(grammar.SETS_ASIDE.search(body) or grammar.REJECTS.search(body))
+            heads_aside |= is_title and bool(grammar.SETS_ASIDE.search(grammar.NO_REJECTION.sub("", body)))
             heads_aside |= bool((is_title or grammar.HEADS_LIST.search(body)) and grammar.NEGATES.search(body))
         if re.fullmatch(r"(?:at )?<T\d+>", body) or (
             body.endswith(":") and len(times) == body.count("<") == 1 and not heads_aside
@@ -155,6 +159,7 @@ class _TextReader:
             self.context = times[0]
             return
         self._set_context((indent, mark[0].strip()[0].isdigit()) if mark else None, heads_aside)
+        self.context_level = level if heads_aside else self.context_level
         if self.in_code or self.context == ASIDE or grammar.CROSS_SIGN.search(line) or grammar.LETTERED_CASE.match(line):
             context = ASIDE
         else:
