@@ -94,10 +94,8 @@ class ClauseReader:
         joined = " or " in clause or " if and only if " in clause
         found = self._two_places(clause) if joined else self._places(clause)
         if found is None:
-            found = self._form(forms.TIME_FIRST.sub(r"\2 at \1", clause))
+            found = self._form(forms.TIME_FIRST.sub(r"\2 at \1", clause), denied=bool(denied))
         if denied and found is not None:
-            if forms.ARRIVED.fullmatch(forms.TIME_FIRST.sub(r"\2 at \1", clause)):
-                return None
             return [Assertion(found[0].statement, not found[0].holds)] if len(found) == 1 else None
         return found
 
@@ -160,19 +158,23 @@ class ClauseReader:
         denied = bool(match["no"] or match["neither"])
         return [Assertion(At(who, room, time), not (denied or no)) for who in subjects for no, room, time in items]
 
-    def _form(self, clause: str) -> list[Assertion] | None:
-        """One of `FORMS`, or several denied at once."""
+    def _form(self, clause: str, denied: bool = False) -> list[Assertion] | None:
+        """One of `FORMS`, or several denied at once.
+
+        Args:
+            denied: whether a denial stands before the clause, which the caller applies.
+        """
         if not forms.ANY_FORM.fullmatch(clause):
             return None
         for kind, form in forms.FORMS:
             if match := form.fullmatch(clause):
                 groups = {name: value for name, value in match.groupdict().items() if value}
-                denied = bool(groups.pop("no", None)) != (kind == "not the murderer")
+                holds = bool(groups.pop("no", None)) == (kind == "not the murderer")
                 statements = self._statements(kind, groups)
                 # Not all of it, but which part? Did not arrive, or was there already?
-                if statements is None or (denied and (len(statements) > 1 or kind == "arrived")):
+                if statements is None or ((denied or not holds) and (len(statements) > 1 or kind == "arrived")):
                     return None
-                return [Assertion(statement, not denied) for statement in statements]
+                return [Assertion(statement, holds) for statement in statements]
         if several := forms.NO_MOTIVES.fullmatch(clause):
             suspect = self.names.name(several[1])
             return [Assertion(Motivated(suspect, motive), False) for motive in self.names.names(several[2])]

@@ -115,7 +115,6 @@ EITHER = re.compile(
 )
 NEITHER_NOR = re.compile(rf"neither ({PIECE}) nor ({PIECE}) (?:is|was|were|are) (.+)")
 NO_MOTIVES = re.compile(rf"(<S\d+>) {IS_NOT} motivated by (<M\d+>(?:(?:, | or |, or )<M\d+>)++)")
-ARRIVED = dict(FORMS)["arrived"]
 ANY_FORM = re.compile(  # a quick check: most clauses have none
     "|".join(re.sub(r"\(\?P<\w+>", "(?:", form.pattern) for form in (*(form for _, form in FORMS), NO_MOTIVES, NEITHER_NOR))
 )
