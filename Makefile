@@ -1,4 +1,4 @@
-# Every command. `make` alone lists them; each target installs what it needs, and nothing more.
+# Every command. `make` alone lists them; each target installs what it needs.
 PYTHON ?= python3
 SEED ?= 0
 INDEX ?= 0
@@ -15,6 +15,8 @@ GRPO = $(BIN)/accelerate launch --config_file accelerate_configs/$(or $(CONFIG),
   --config recipes/$(2).yaml $(ARGS)
 # A local folder or a vllm/… model is served with vLLM: the GPU environment if there are GPUs, else the CPU build.
 SERVES = $(if $(or $(wildcard $(MODEL)),$(filter vllm/%,$(MODEL))),$(if $(shell command -v nvidia-smi),.venv/gpu,.venv/dev),.venv/cpu)
+# The dataset of a benchmark, made if the recipe names it and ARGS no other.
+DATASET = $(if $(findstring --dataset,$(ARGS)),,$(shell sed -n 's/^dataset: \(outputs\/temporal-clue\)$$/\1/p' recipes/$(or $(RECIPE),qwen2.5-14b).yaml 2>/dev/null))
 PLAN = $(BIN)/python recipes/planner/plan.py --config recipes/$(2).yaml --machines $(1:%=accelerate_configs/%.yaml) $(3) $(ARGS)
 EXPERIMENTS := $(addprefix experiment-,16 tradeoff diversity refill curriculum excellence learning-rate deductions)
 
@@ -93,7 +95,7 @@ serve-14b: .venv/gpu ## Serve 14B with vLLM on its own node of 8 GPUs, a copy on
 	  --data-parallel-size $(or $(DP),8) --tensor-parallel-size $(or $(TP),1) --max-model-len 16384 --logprobs-mode processed_logprobs \
 	  --weight-transfer-config '{"backend": "nccl"}'
 
-dashboard: .venv/cpu ## Show the curves of all runs in a browser (trackio, read from local disk)
+dashboard: .venv/cpu ## Show the curves of runs with report_to: trackio in a browser (read from local disk)
 	$(BIN)/trackio show --project temporal-clue
 
 rehearse: .venv/dev ## Rehearse the large recipes on two CPU cores: ZeRO-3, vLLM, LoRA, two nodes, KL, kill and resume
@@ -104,14 +106,14 @@ tiny-base: .venv/cpu ## Rebuild from scratch the base checkpoint that train-tiny
 
 ##@ Score and compare models
 
-benchmark: $(SERVES) ## Score any local or API model: accuracy, tokens, dollars (MODEL=… RECIPE=tiny-cpu ARGS="--samples 4")
+benchmark: $(SERVES) | $(DATASET) ## Score any local or API model: accuracy, tokens, dollars (MODEL=… RECIPE=tiny-cpu ARGS="--samples 4")
 	@test -n "$(MODEL)" || { echo "Which model? For example: make benchmark MODEL=recipes/tiny/tiny-base RECIPE=tiny-cpu"; exit 1; }
 	$(BIN)/python recipes/evaluation/benchmark.py $(MODEL) --recipe recipes/$(or $(RECIPE),qwen2.5-14b).yaml $(ARGS)
 
 benchmark-view: .venv/cpu ## Browse every benchmark response in a browser
 	$(BIN)/inspect view --log-dir outputs/benchmark
 
-report: .venv/cpu ## Write tables and plots of training runs and benchmarks to outputs/report, also as one page (RUN=outputs/tiny-cpu/seed-0/grpo)
+report: .venv/cpu ## Write tables and plots of the newest run and all benchmarks to outputs/report, also as one page (RUN="outputs/tiny-cpu/seed-0/grpo …")
 	$(BIN)/python recipes/evaluation/report.py $(RUN:%=--run %) $(ARGS)
 
 ##@ Put a question to the CPU recipe

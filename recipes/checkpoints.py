@@ -40,8 +40,13 @@ class EndsAtLastStep:
         return output
 
 
-def check_same_run(output_dir: Path, arguments: dict) -> None:
+def check_same_run(output_dir: Path, arguments: dict, chosen_by: str = "--output_dir") -> None:
     """Check that a folder is new, or holds a run with these arguments, or one that ended before it wrote anything.
+
+    Args:
+        output_dir: the folder.
+        arguments: those of the run.
+        chosen_by: the option that chooses the folder, for the message.
 
     Raises:
         ValueError: if the folder holds something else, or a run with other arguments.
@@ -64,21 +69,25 @@ def check_same_run(output_dir: Path, arguments: dict) -> None:
             )
         if changed and others:
             changes = ", ".join(f"{k} was {recorded.get(k)!r}, now {arguments.get(k)!r}" for k in changed[:3])
-            raise ValueError(f"{output_dir} holds another run ({changes}). Choose another folder, or delete that one.")
+            raise ValueError(
+                f"{output_dir} holds another run ({changes}). Choose another folder (with {chosen_by}), or delete that one."
+            )
     elif others:
-        raise ValueError(f"{output_dir} is not empty and does not hold a run of this kind. Choose another folder.")
+        raise ValueError(
+            f"{output_dir} is not empty and does not hold a run of this kind. Choose another folder (with {chosen_by})."
+        )
 
 
-def claim_for_run(output_dir: Path, arguments: dict) -> None:
-    """Lock a folder for this process and record in it the arguments of the run that it is for.
+def claim_for_run(output_dir: Path, arguments: dict, chosen_by: str = "--output_dir") -> None:
+    """Lock a folder for this process and record in it the arguments of the run that it is for, which are as in `check_same_run`.
 
     Raises:
         ValueError: as `check_same_run`, or if another process has locked the folder.
     """
-    check_same_run(output_dir, arguments)  # first, so that nothing is written into somebody's folder
+    check_same_run(output_dir, arguments, chosen_by)  # first, so that nothing is written into somebody's folder
     output_dir.mkdir(parents=True, exist_ok=True)
     lock_folder(output_dir)
-    check_same_run(output_dir, arguments)  # another process may have begun it meanwhile
+    check_same_run(output_dir, arguments, chosen_by)  # another process may have begun it meanwhile
     write_json(output_dir / "run.json", arguments)
 
 

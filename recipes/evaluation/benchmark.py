@@ -75,7 +75,7 @@ def main(args: argparse.Namespace) -> int:
     if Path(args.model).is_dir():
         settings["weights"] = weights_digest(Path(args.model))
     is_new = not folder.exists()
-    claim_for_run(folder, settings)
+    claim_for_run(folder, settings, chosen_by="--name")
     responses = len(rows) * args.samples
     try:
         log = complete_log(folder / "logs", responses) or ask_model(args, settings, folder, rows)

@@ -109,7 +109,7 @@ def main() -> None:
         try:
             run = {name: getattr(args, name) for name in ("demonstrations", "players", "puzzles")}
             run |= {"published": args.published and sha256(args.published)}
-            check_same_run(folder, run)
+            check_same_run(folder, run, chosen_by="--seed")
             write_json(folder / "run.json", run)
         except ValueError as error:
             sys.exit(f"recipes/smollm2/train_smol.py: {error}")
