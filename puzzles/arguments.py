@@ -12,9 +12,10 @@ from puzzles.prompts import WORDINGS
 from puzzles.scenario import Size
 
 
-def add_puzzle_arguments(parser: ArgumentParser) -> None:
+def add_puzzle_arguments(parser: ArgumentParser, without_size: str | None = None) -> None:
+    """Add the options to a parser. `without_size` says what is made if no size is given, where that is not a `Size()`."""
     defaults = Size()
-    group = parser.add_argument_group("which puzzles")
+    group = parser.add_argument_group("which puzzles", without_size)
     group.add_argument("--seed", type=int, default=0, help="which series of puzzles (default 0)")
     group.add_argument("--players", metavar="N[-M]", help="draw each size from the published mix for N to M players, 1 to 6")
     for field in fields(Size):

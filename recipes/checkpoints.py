@@ -79,7 +79,7 @@ def check_same_run(output_dir: Path, arguments: dict, chosen_by: str = "--output
 
 
 def claim_for_run(output_dir: Path, arguments: dict, chosen_by: str = "--output_dir") -> None:
-    """Lock a folder for this process and record in it the arguments of the run that it is for, which are as in `check_same_run`.
+    """Lock a folder for this process and record the arguments of the run that it is for. They are those of `check_same_run`.
 
     Raises:
         ValueError: as `check_same_run`, or if another process has locked the folder.

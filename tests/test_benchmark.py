@@ -345,6 +345,9 @@ def test_a_name_is_no_path_and_a_failed_start_deletes_nothing_that_was_there(dat
 
     done = ("guess", "--dataset", dataset, "--puzzles", 2, "--samples", 1, "--output", tmp_path / "out", "--name", "x")
     assert bench(*done).returncode == 0
+    assert (
+        "x holds another run (samples was 1, now 2). Choose another folder (with --name)" in bench(*done, "--samples", 2).stderr
+    )
     (tmp_path / "out" / "x" / "logs").rename(tmp_path / "archive")
     (tmp_path / "out" / "x" / "result.json").write_text("kept")
     base = ["tester", *done[1:], "--base-url", nowhere]

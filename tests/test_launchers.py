@@ -128,6 +128,21 @@ def test_make_train(typed, config, options, recipe):
 
 
 @pytest.mark.parametrize(
+    ("typed", "made"),
+    [
+        ("", True),
+        ("RECIPE=qwen3-8b", True),
+        ("RECIPE=tiny-cpu", False),
+        ("RECIPE=no-such-recipe", False),
+        ("ARGS=--dataset=other", False),
+    ],
+)
+def test_make_benchmark_makes_the_dataset_that_the_recipe_names(typed, made):
+    said = what_make_runs("benchmark", "--always-make", "MODEL=guess", *typed.split())
+    assert ("-m puzzles.dataset" in said, "benchmark.py guess" in said) == (made, True)
+
+
+@pytest.mark.parametrize(
     ("typed", "copies", "gpus_each"), [("", "8", "1"), ("MODEL=Qwen/Qwen2.5-32B-Instruct DP=4 TP=2", "4", "2")]
 )
 def test_make_serve(typed, copies, gpus_each):

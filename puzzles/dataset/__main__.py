@@ -104,7 +104,9 @@ def argument_parser() -> argparse.ArgumentParser:
         help="Parquet with all columns (default), or the published files' JSON lists of num_clues, prompt and solution",
     )
     parser.add_argument("--num-proc", type=int, default=os.cpu_count(), metavar="N", help="processes (default: one per core)")
-    add_puzzle_arguments(parser)
+    without_size = """Each size is drawn from the published mix of 1 to 6 players. If a number of suspects, weapons, … is given,
+  all puzzles have that size, with these defaults for the others. With --format published, the wording is published."""
+    add_puzzle_arguments(parser, without_size)
     parser.set_defaults(wording=None)
     return parser
 
