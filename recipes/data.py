@@ -20,6 +20,7 @@ from puzzles.difficulty import BANDS
 from puzzles.messages import text_of
 from puzzles.scenario import size_of
 from recipes.arguments import PuzzleArguments
+from rewards.accuracy import by_letter
 
 SEARCH_LIMIT = 20  # puzzles to generate for each wanted one of the chosen bands before giving up
 
@@ -220,17 +221,14 @@ def normalize_prompt(prompt: object) -> list[dict[str, str]]:
 
 
 def normalize_solution(solution: object) -> list[str]:
-    """A solution as answers in the order of the questions; letters whose answer is None are skipped, since Arrow adds them.
+    """A solution as answers in the order of the questions.
 
     Raises:
         ValueError: if an answer is missing or is not a text.
     """
     solution = parse_if_json(solution, "[", "{")
     if isinstance(solution, dict):
-        letters = sorted(letter for letter, answer in solution.items() if answer is not None)
-        if letters != [chr(65 + i) for i in range(len(letters))]:
-            raise ValueError(f"its solution has the letters {', '.join(letters)}: use A, B, C and so on, without gaps")
-        solution = [solution[letter] for letter in letters]
+        solution = by_letter(solution)
     if not isinstance(solution, list) or not solution:
         raise ValueError(f"its solution is {solution!r:.80}: use a list of answers, or a dict from letter to answer")
     if wrong := [answer for answer in solution if not isinstance(answer, str) or not answer.strip()]:

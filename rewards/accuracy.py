@@ -104,12 +104,12 @@ def _graded(completions, solution, prompts, unfinished_thought) -> list[list[boo
 
 
 def answers_of(solution: Solution) -> list[str]:
-    """The right answers in order. Arrow fills the letters that a puzzle does not have with None.
+    """The right answers in the order of the questions.
 
     Raises:
-        ValueError: if there are none, or they are not texts.
+        ValueError: if there are none, or they are not texts, or their letters are not A, B, C and so on.
     """
-    answers = solution.values() if isinstance(solution, dict) else solution
+    answers = by_letter(solution) if isinstance(solution, dict) else solution
     if isinstance(answers, str) or not isinstance(answers, Iterable):
         raise ValueError(f"the solution {solution!r:.80} is neither a list of answers nor a mapping of letters to answers.")
     answers = [answer for answer in answers if answer is not None]
@@ -118,6 +118,19 @@ def answers_of(solution: Solution) -> list[str]:
     if not answers:
         raise ValueError("a puzzle has an empty solution: the dataset needs a `solution` column with its answers.")
     return answers
+
+
+def by_letter(solution: dict[str, str | None]) -> list:
+    """The answers of a solution in the order of their letters. Arrow fills those that a puzzle does not have with None.
+
+    Raises:
+        ValueError: if the others are not A, B, C and so on.
+    """
+    answers = {letter: answer for letter, answer in solution.items() if answer is not None}
+    letters = [chr(65 + i) for i in range(len(answers))]
+    if set(letters) != set(answers):
+        raise ValueError(f"its solution has the letters {', '.join(map(str, answers))}: use A, B, C and so on, without gaps")
+    return [answers[letter] for letter in letters]
 
 
 def grade(text: str, answers: list[str], prompt: Prompt | None = None) -> list[bool | None]:

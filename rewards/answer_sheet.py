@@ -84,7 +84,7 @@ KIND_WORDS = (  # what an answer is called
 )
 CLOSING = r"[*_`\"'”’»$}\\]"
 LETTER_END = (
-    r"(?!\.[mM]\b)"  # not "a.m."
+    r"(?!\.[mMgGeE]\b)"  # not "a.m.", "e.g." or "i.e."
     rf"(?:[^\S\n]*+\((?i:(?:the )?(?:{KIND_WORDS})|wh[^()\n]{{0,100}}\?)\))?+{CLOSING}*+"  # "A (SUSPECT):"
     r"(?:[^\S\n]*+(?:[.):\]|=&>。】⟩、→⇒–—−]|->|-(?=[\sA-Z0-9])|,(?=[A-Z0-9\"])|(?=\n|$))"
     r"|[^\S\n]++is\b|(?=\t)|(?<=[*_`\"'”’»])(?=[\s,]))"
@@ -228,22 +228,23 @@ def _transposed(table: re.Match) -> str:
 # ---------------------------------------------------------------- which answer a line gives
 
 FILLER = rf"[^\w{DOUBT_SIGNS}!+/]*"
+IS = "(?:is|was|must (?:be|have been))"
 # What may come before a name: a label, the question, "in the"; and after it: "is the murderer", and a reason.
 LEAD_IN = re.compile(
     rf"{FILLER}(?:(?:"
     r"(?:who (?:murdered|killed|is motivated by)|what (?:weapon|motivates)|where was|when did|why did)\b[^?\n]{0,100}?"
     r"(?:\?|:(?!\d)|\s[-–—|→=])|(?:who|what|where|when|why)\?|"
     r"(?:s?he|they|the (?:murderer|killer|culprit|perpetrator)) (?:was|were|used|acted|did it)\b|"
-    r"(?:the murderer|(?:[a-z]+\.? )?[a-z]+)'s (?:motive|weapon) (?:is|was)\b|"
+    rf"(?:(?:the murderer|(?:[a-z]+\.? )?[a-z]+)'s|his|her|their) (?:motive|weapon) {IS}\b|"
     r"(?:the )?murderer's (?:motive|weapon)(?=\s*[:=→|–—-])|"
-    r"driven by\b|for\b|because\b(?= (?:s?he|they|the murderer) )|\d{1,2}[.)](?=\s)|"
-    rf"(?:the )?(?:{KIND_WORDS})(?: (?:is|was))?(?!\w)|(?:it|this|that) (?:is|was)\b|"
-    r"mr\.? boddy was (?:murdered|killed)(?: by)?\b|(?:the )?murder (?:was committed|took place|happened|occurred)\b|"
+    r"driven by\b|for\b|because\b(?= (?:s?he|they|the murderer) )|(?:room #?)?\d{1,2}[.)](?=\s)|room #?\d{1,2}(?=\s?[(:=–—-])|"
+    rf"(?:the )?(?:correct )?(?:{KIND_WORDS})(?: {IS})?(?!\w)|(?:it|this|that) {IS}\b|"
+    r"(?:mr\.? )?boddy was (?:murdered|killed)(?: by)?\b|(?:the )?murder (?:was committed|took place|happened|occurred)\b|"
     rf"(?:in|at|inside|with|using|motivated by|out of|because of|due to)\b|the\b(?! (?:{'|'.join(TITLES)})\b)|an?\b"
     rf"){FILLER})*+"
 )
 AFTER_NAME = re.compile(
-    rf"(?: (?:did it|committed the murder|(?:killed|murdered) (?:him|mr\.? boddy|the victim)|hours|hrs|sharp|exactly)\b"
+    rf"(?: (?:did it|committed the murder|(?:killed|murdered) (?:him|(?:mr\.? )?boddy|the victim)|hours|hrs|sharp|exactly)\b"
     rf"|(?:'s| is| was) (?:guilty|(?:the )?(?:{KIND_WORDS}))\b(?: (?:drove|motivated) (?:him|her|them|the murderer)\b)?)?"
     r"(?=(?P<reason>\s*(?:[-–—(\[,.;:|→]\s*)*(?:because|since|given|due to|based on|per|according to|"
     r"(?:(?:from|by|as|see|via) )?clues?|by (?:process of )?(?:elimination|exclusion)|"
@@ -259,8 +260,10 @@ HEDGE = re.compile(
     r"tb[dc]|confiden\w+|percent|chance|odds|think|believe|i suspect|feel|assum\w+|hypothe\w+|if|unless|except|but|however|"
     r"al?though|alternativ\w+|otherwise|instead|rather|actually|wait|hmm+|oops|scratch|correction|kidding|joke|versus|vs|wrong|"
     r"false|incorrect|mistake\w*|nope|then again|one of|on second thought|lean\w*|bet|certainty|(?:kind|sort) of|"
-    r"i'd say|pending|subject to|for now|draft|disput\w*|question\w*|doubt\w*|speculat\w*|unproven|candidates?|unresolved|weak|"
+    r"i'd say|pending|subject to|for now|draft|disput\w*|question\w*|doubt\w*|speculat\w*|unproven|unresolved|weak|"
+    r"(?<!only )(?<!only remaining )candidate|candidates|"
     r"inconclusive|approx\w*|roughly|almost|nearly|insufficient|in theory|default|arbitrar\w*|hope\w*|plausib\w*|"
+    r"(?:less|more) than|"
     r"potential\w*|who knows|to be (?:checked|confirmed|determined|verified))\b"
 )
 DENIAL = re.compile(
@@ -274,12 +277,19 @@ LEAVES_OPEN = re.compile(
     r"\W*(?:or|else|maybe|perhaps|possibly|alternatively|otherwise|"
     r"(?:(?:i'm|i am|but|this is|it is|it's|just|only|not|a|an) ){0,4}(?:sure|unsure|(?:un)?certain|guess(?:ing)?))\b"
 )
-# A reason or remark denies nothing by saying only that there is no other answer, or where all the others were.
+# A reason or remark denies nothing by saying only that there is no other answer, or where all the others were; and "100 %"
+# leaves no doubt.
+OPTION_WORDS = f"(?:{KIND_WORDS}|option|possibility|candidate|choice|one)"
 NO_OTHERS = re.compile(
     r"\b(?:(?:nobody|no ?one|anyone|anybody|nothing) else(?: (?:could|can) (?:have )?(?:been|be|done|do)\b)?|"
     r"never (?:left|moved)\b|"
     rf"(?:the|all) other (?:(?:two|three|four|five|\d) )?(?:(?:{KIND_WORDS})s )?(?:were|had)\b"
-    r"(?! (?:also|too|guilty|possible|not)))"
+    r"(?! (?:also|too|guilty|possible|not))|"
+    rf"(?:every(?:one|body|thing) else|(?:all|every|each)(?: of)?(?: the)? others?(?: {OPTION_WORDS}s?| possibilities)?)"
+    r"(?: (?:is|are|was|were|has been|have been|being))? (?:ruled out|eliminated|excluded|impossible)\b|"
+    rf"no others?(?: {OPTION_WORDS}s?)? (?:works?|fits?|is (?:left|possible)|remains?|was (?:there|left|possible))\b|"
+    r"otherwise,? clues? \d+(?: and \d+)? would be (?:violated|contradicted|broken)\b)|"
+    r"(?<![\w.,-])(?<!not )100 ?%(?: (?:certain|sure))?"
 )
 BEFORE_REPEAT = re.compile(r"[\s=,.;:()\[\]|–—-]+(?:(?:in|at|with) )?(?:the )?")
 # Lines below an answer that give another one: a list of names, a label with a name, "or", "also".
@@ -319,10 +329,9 @@ def _answer_of_line(line: str, question: Question) -> str | None:
     rest = text[after.end() :]
     if not WORD.search(rest):
         return None if any(sign in DOUBT_SIGNS for sign in rest) else name
-    reason = after["reason"]
-    if not (reason or SEPARATOR.match(rest)) or any(sign in DOUBT_SIGNS for sign in rest):
+    reason, remark = after["reason"], NO_OTHERS.sub(" ", rest)
+    if not (reason or SEPARATOR.match(rest)) or any(sign in DOUBT_SIGNS for sign in remark):
         return None
-    remark = NO_OTHERS.sub(" ", rest)
     if HEDGE.search(remark) or (not reason and DENIAL.search(remark)):
         return None
     others = [*question.options.others(rest, name)]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 TITLES = {  # and how else each may be written; the surname alone is enough if no other option has it
     "mr": ("mister",), "mrs": ("missus",), "miss": (), "ms": (), "colonel": ("col",), "professor": ("prof",),
-    "sgt": ("sergeant",), "monsieur": (), "madame": ("mme",), "dr": ("doctor",), "captain": ("capt",), "reverend": ("rev",),
+    "sgt": ("sergeant",), "monsieur": ("m",), "madame": ("mme",), "dr": ("doctor",), "captain": ("capt",), "reverend": ("rev",),
 }  # fmt: skip
 TIME = re.compile(
     r"(?P<word>midnight|noon)\b|(?P<hour>\d{1,2})(?:[:.h](?P<minute>\d\d)(?::00)?)?(?:\s*(?P<half>[ap])(?:\.\s?m\b\.?|\s?m\b))?(?![\w:])"

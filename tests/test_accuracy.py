@@ -133,6 +133,9 @@ def test_the_share_solved_is_logged_and_nones_from_arrow_are_ignored():
     assert logged == {"solved": 0.0, "unread_answers": 0.75}
     with pytest.raises(ValueError, match="`solution` column"):
         accuracy([""], [[]])
+    assert accuracy(["A. Hall\nB. Rope"], [{"B": "Rope", "A": "Hall"}]) == [1.0]
+    with pytest.raises(ValueError, match="has the letters A, C: use A, B, C and so on, without gaps"):
+        accuracy([""], [{"A": "Hall", "B": None, "C": "Rope"}])
 
 
 def test_long_and_strange_completions_are_graded_quickly():
@@ -265,7 +268,11 @@ neither ‹X› nor ‹Y›¦between ‹X› and ‹Y›¦‹X› was ruled out�
 ‹X› is wrong¦‹X›, among others¦‹X› et al.¦‹X›, ‹Y› too¦‹X› as well as ‹Y›¦‹X›, as well as ‹Y›¦all of ‹X›, ‹Y›¦‹X› vs ‹Y›
 ‹X› xor ‹Y›¦‹X›… or ‹Y›¦‹X› because ‹Y› is the murderer¦unknown (‹X›)¦‹X› (to be confirmed or not)¦it is not ‹X›
 The answer is not ‹X›¦isn't ‹X›¦‹X› didn't do it¦opposite of ‹X›¦‹X›⏎or ‹Y›¦‹X›⏎‹Y›¦‹X›⏎‹L›. ‹Y›¦["‹X›", "‹Y›"]¦‹X› | ‹Y›
-‹X› (alternatively ‹Y›)¦‹X›, otherwise ‹Y›
+‹X› (alternatively ‹Y›)¦‹X›, otherwise ‹Y›¦‹X› (99%)¦‹X› (not 100% certain)
+‹X› (less than 100%)¦‹X› (100% wrong)¦‹X› (1,100%)
+‹X›. Every other option fits.¦‹X›. All others are possible.¦‹X›. No other option is ruled out.¦‹X› (a remaining candidate)
+‹X›, the only candidates being ‹X› and ‹Y›¦‹X›. No other option works, except ‹Y›
+‹X›. All others eliminated, or ‹Y›¦must be ‹X› or ‹Y›
 """.strip()
 
 
@@ -300,6 +307,15 @@ def test_two_options_before_the_next_letter_are_no_answer_whichever_lines_they_a
         (0, "Mrs. White (Mrs. White)"),
         (0, "Mrs. White's guilty"), (0, "Mrs. White murdered Mr. Boddy."),
         (1, "The murderer used the Lead Pipe."), (1, "He used the Lead Pipe."),
+        (0, "The correct answer is Mrs. White"), (0, "Correct answer: Mrs. White"), (0, "The murderer must be Mrs. White."),
+        (0, "It must have been Mrs. White"), (0, "Mrs. White killed Boddy."), (0, "Boddy was killed by Mrs. White"),
+        (0, "Mrs. White\n   (e.g. clue 3)"), (0, "Mrs. White\n   (i.e. the only one there)"), (0, "Mrs. White (100%)"),
+        (0, "Mrs. White (100 % certain)"), (0, "Mrs. White | 100% |"), (0, "Mrs. White (only remaining candidate)"),
+        (0, "Mrs. White (all others eliminated)"), (0, "Mrs. White – everyone else is ruled out"),
+        (0, "Mrs. White, as no other suspect was there"), (1, "Lead Pipe. No other option works."),
+        (1, "Lead Pipe – every other weapon is impossible"), (1, "Lead Pipe, otherwise clue 4 would be violated."),
+        (2, "Room 10 (Hall)"), (2, "Room 5: Hall"), (2, "Room 5. Hall"),
+        (4, "His motive was Greed"), (4, "Their motive must be Greed"),
         (1, "Lead Pipe – it never left the victim's side."), (1, "Lead Pipe | the other two weapons were elsewhere |"),
         (2, "5. Hall"),
         (1, "What weapon did the murderer use?\nReasoning: the Rope was in the Hall.\nAnswer: Lead Pipe\n"), (2, "Hall = Hall"),
