@@ -8,6 +8,7 @@ import os
 import shlex
 import sys
 from argparse import ArgumentError, ArgumentTypeError, RawDescriptionHelpFormatter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -214,8 +215,8 @@ def puzzles_of(recipe: Path) -> PuzzleArguments:
     return PuzzleArguments(**{f.name: values[f.name] for f in fields(PuzzleArguments) if f.name in values})
 
 
-def parse(types: tuple[type, ...], description: str) -> tuple:
-    """One instance of each dataclass, from the command line and the YAML file that its `--config` names.
+def parse(types: tuple[type, ...], description: str, arguments: Sequence[str] | None = None) -> tuple:
+    """One instance of each dataclass, from `arguments` (the command line) and the YAML file that their `--config` names.
 
     A value in the YAML file means what it means on the command line, which overrides it. An unknown key, an impossible value or
     a file that cannot be read ends the program with a line that names it.
@@ -228,7 +229,7 @@ def parse(types: tuple[type, ...], description: str) -> tuple:
         exit_on_error=False,
     )
     parser.set_defaults(eval_on_start=None)  # so that recipes/checks.py can tell whether it was given
-    arguments = sys.argv[1:]
+    arguments = [*(sys.argv[1:] if arguments is None else arguments)]
     try:
         if "--config" in arguments:
             at = arguments.index("--config")

@@ -9,14 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from datasets import ClassLabel, Dataset, Features, concatenate_datasets, load_dataset, load_dataset_builder
 from datasets.exceptions import DatasetsError
 
-from puzzles.dataset import FEATURES, FRESH, HELD_OUT, build, load_splits
+from puzzles.dataset import FEATURES, FRESH, HELD_OUT, build, load_splits, puzzle_of
 from puzzles.difficulty import BANDS
+from puzzles.fingerprint import split_fingerprint
 from puzzles.messages import text_of
 from puzzles.scenario import size_of
 from recipes.arguments import PuzzleArguments
@@ -50,7 +51,7 @@ def dataset_not_made_yet(args: PuzzleArguments) -> bool:
 
 
 def generate_on_the_spot(args: PuzzleArguments, seed: int) -> tuple[Dataset, Dataset]:
-    """Generated puzzles to train on and held-out ones."""
+    """Generated puzzles to train on and held-out ones, which may be alike up to renaming if they are small."""
     options = build_options(args)
     held_out = build(seed, HELD_OUT, args.num_eval_puzzles, **options)
     wanted = args.num_train_puzzles or 1024
@@ -72,9 +73,31 @@ def generate_on_the_spot(args: PuzzleArguments, seed: int) -> tuple[Dataset, Dat
     return train, held_out
 
 
-def fresh_puzzles(args: PuzzleArguments, seed: int, count: int) -> Dataset:
-    """Generated puzzles that a run with this seed neither trains on nor is evaluated on during training."""
-    return build(seed, FRESH, count, **build_options(args))
+def fresh_puzzles(args: PuzzleArguments, seed: int, count: int, seen: Collection[str] = ()) -> Dataset:
+    """Generated puzzles that a run with this seed neither trains on nor is evaluated on during training.
+
+    Args:
+        seen: fingerprints of clue sets. Puzzles that have one of these, under whatever names, are left out.
+
+    Raises:
+        ValueError: if too few are left.
+    """
+    found: list[Dataset] = []
+    for first in range(FRESH, FRESH + SEARCH_LIMIT * count, count):
+        rows = build(seed, first, count, **build_options(args))
+        found.append(rows.select([i for i, c in enumerate(clue_sets(rows)) if c not in seen]) if seen else rows)
+        if sum(map(len, found)) >= count:
+            return concatenate_datasets(found).take(count)
+    raise ValueError(
+        f"only {sum(map(len, found))} of {SEARCH_LIMIT * count} fresh puzzles differ in more than names from those trained on, "
+        f"not {count}: ask for fewer, or for larger puzzles."
+    )
+
+
+def clue_sets(rows: Dataset) -> list[str]:
+    """The fingerprint of each puzzle's clue set, which no renaming changes."""
+    puzzles = (puzzle_of({"prompt": prompt})[0] for prompt in rows["prompt"])
+    return [split_fingerprint(puzzle.setting, puzzle.clues) for puzzle in puzzles]
 
 
 def build_options(args: PuzzleArguments) -> dict:

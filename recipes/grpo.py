@@ -73,6 +73,7 @@ MAY_CHANGE = (  # when a run is resumed: options that begin like this
     *("activation_checkpointing", "gradient_checkpointing", "vllm_gpu_memory", "vllm_tensor_parallel", "vllm_enable_sleep"),
     *("dataloader", "local_rank", "ddp_", "vllm_server"),  # the machine
 )
+ARGUMENTS = (PuzzleArguments, RunArguments, AlarmArguments, GRPOConfig, ModelConfig)
 OBJECTIVE = ("deduction_weight", "solved_weight", "best_of_k")  # of RunArguments
 OPTIMIZER = ("learning_rate_power", "learning_rate_rows", "muon_learning_rate")  # of RunArguments
 
@@ -345,6 +346,6 @@ def scores(log: dict[str, float]) -> dict[str, float]:
 
 if __name__ == "__main__":
     try:
-        main(*parse((PuzzleArguments, RunArguments, AlarmArguments, GRPOConfig, ModelConfig), __doc__))
+        main(*parse(ARGUMENTS, __doc__))
     except KeyboardInterrupt:
         sys.exit("Interrupted. The same command resumes from the last checkpoint.")

@@ -6,8 +6,10 @@ import shutil
 from pathlib import Path
 
 from huggingface_hub import HfApi, get_token
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub.errors import HfHubHTTPError
 from transformers import Trainer, TrainingArguments
+
+from puzzles.dataset.hub import create_repo
 
 NOT_UPLOADED = ["training_args.bin"]  # a pickle with this machine's paths and the Hub token
 
@@ -33,10 +35,10 @@ def create_repository(args: TrainingArguments) -> str | None:
         return None
     api, name = HfApi(token=args.hub_token), args.hub_model_id or Path(args.output_dir).absolute().name
     try:
-        made = api.create_repo(name, private=args.hub_private_repo, exist_ok=True)
+        made = create_repo(api, name, "model", args.hub_private_repo)
         if args.hub_revision:  # the Hub does not create branches automatically
             api.create_branch(made.repo_id, branch=args.hub_revision, exist_ok=True)
-    except HFValidationError as error:
+    except ValueError as error:
         raise ValueError(f"hub_model_id {name!r}: {error}") from None
     except HfHubHTTPError as error:
         raise ValueError(f"push_to_hub: the Hub refuses {name!r} ({str(error).splitlines()[0]}).") from None

@@ -102,6 +102,9 @@ class SftArguments(SizeArguments):
     )
 
 
+ARGUMENTS = (SftArguments, SFTConfig)
+
+
 def main(args: SftArguments, training_args: SFTConfig) -> None:
     output_dir, is_main_process = Path(training_args.output_dir), training_args.process_index == 0
     unfinished = output_dir.parent / f"{output_dir.name}.partial"
@@ -298,6 +301,6 @@ def check_lengths(lengths: list[int], proofs: bool, max_length: int | None, cont
 
 if __name__ == "__main__":
     try:
-        main(*parse((SftArguments, SFTConfig), __doc__))
+        main(*parse(ARGUMENTS, __doc__))
     except KeyboardInterrupt:
         sys.exit("Interrupted: no model was written. Run the same command to resume from its last checkpoint, if it wrote one.")

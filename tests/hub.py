@@ -26,6 +26,7 @@ class Hub(ThreadingHTTPServer):
         self.blobs: dict[str, bytes] = {}  # LFS
         self.role = "write"
         self.requests: list[str] = []
+        self.breaks_at: str | None = None  # how the path of a request ends that gets no reply
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -48,6 +49,9 @@ class Handler(BaseHTTPRequestHandler):
         hub, path = self.server, unquote(urlsplit(self.path).path)
         hub.requests.append(f"{self.command} {path}")
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if hub.breaks_at and path.endswith(hub.breaks_at):
+            self.close_connection = True
+            return None
         if path == "/api/whoami-v2":
             if self.headers.get("Authorization") != f"Bearer {TOKEN}":
                 return self.reply({"error": "Invalid credentials"}, 401)
@@ -55,10 +59,11 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/api/repos/create":
             asked = json.loads(body)
             repo = f"{asked.get('organization') or 'me'}/{asked['name']}"
-            hub.repos.setdefault(repo, {})
-            hub.private[repo] = asked.get("visibility") == "private"
             place = "datasets/" if asked.get("type") == "dataset" else ""
-            return self.reply({"url": f"{hub.url}/{place}{repo}", "name": repo})
+            status = 409 if repo in hub.repos else 200  # and its visibility stays as it is
+            hub.private.setdefault(repo, asked.get("visibility") == "private")
+            hub.repos.setdefault(repo, {})
+            return self.reply({"url": f"{hub.url}/{place}{repo}", "name": repo}, status)
         if path == "/api/validate-yaml":
             return self.reply({"errors": [], "warnings": []})
         if match := re.fullmatch(r"/lfs/(\w+)", path):

@@ -19,9 +19,16 @@ from puzzles.dataset import build
 from puzzles.scenario import Size
 from recipes import grpo
 from recipes.alarms import AlarmArguments
-from recipes.arguments import PuzzleArguments, RunArguments, parse
+from recipes.arguments import PuzzleArguments, RunArguments, parse, puzzles_of
 from recipes.checks import lost_updates, prompt_lengths
-from recipes.data import load_puzzles, normalize_prompt, normalize_solution
+from recipes.data import (
+    clue_sets,
+    fresh_puzzles,
+    generate_on_the_spot,
+    load_puzzles,
+    normalize_prompt,
+    normalize_solution,
+)
 from recipes.hub import hub_problems
 from recipes.machine import this_machine
 from recipes.pretrained import load_config
@@ -351,6 +358,18 @@ def test_lora_of_a_bfloat16_model_is_trained_in_float32(monkeypatch, tmp_path, t
     )
     assert {dtype for dtype, trained in seen.values() if trained} == {torch.float32}
     assert {dtype for dtype, trained in seen.values() if not trained} == {torch.bfloat16}
+
+
+def test_fresh_puzzles_are_not_those_trained_on_under_other_names():
+    args = puzzles_of(ROOT / "recipes" / "smollm2-135m.yaml")
+    args.num_train_puzzles, args.num_eval_puzzles = 60, 1
+    seen = {*clue_sets(generate_on_the_spot(args, 3)[0])}
+    fresh, unseen = fresh_puzzles(args, 3, 30), fresh_puzzles(args, 3, 30, seen)
+    assert seen & {*clue_sets(fresh)}
+    assert not seen & {*clue_sets(unseen)}
+    assert (len(unseen), unseen[0]) == (30, next(row for row in fresh if not seen & {*clue_sets(Dataset.from_list([row]))}))
+    with pytest.raises(ValueError, match="only 0 of 20 fresh puzzles differ in more than names from those trained on, not 1"):
+        fresh_puzzles(args, 3, 1, {*clue_sets(fresh_puzzles(args, 3, 20))})
 
 
 @pytest.fixture

@@ -191,3 +191,23 @@ def test_obstacles_are_reported_before_any_work(hub, folder, tmp_path):
     assert push(hub, folder, "me/taken", "--replace").returncode == 0
     assert "old.parquet" not in hub.repos["me/taken"]
     assert b"# Temporal Clue" in hub.repos["me/taken"]["README.md"]
+
+
+def test_nothing_private_goes_into_a_public_repository(hub, folder):
+    hub.repos["me/taken"], hub.private["me/taken"] = {}, False
+    done = push(hub, folder, "me/taken", "--private")
+    assert (done.returncode, hub.repos["me/taken"]) == (1, {})
+    assert "the dataset me/taken exists and is public: make it private in its settings on the Hub first" in done.stderr
+    hub.private["me/taken"] = True
+    assert push(hub, folder, "me/taken", "--private").returncode == 0
+
+
+@pytest.mark.parametrize("request_", ["tree/main", "create", "preupload/main"])
+def test_a_connection_that_breaks_is_reported_and_the_same_command_tries_again(hub, folder, request_):
+    hub.breaks_at = request_
+    done = push(hub, folder, "me/clue")
+    assert done.returncode == 1
+    assert f"the connection to {hub.url} broke" in done.stderr
+    assert not hub.repos.get("me/clue")
+    hub.breaks_at = None
+    assert push(hub, folder, "me/clue").returncode == 0

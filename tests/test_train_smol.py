@@ -9,9 +9,13 @@ import pytest
 import torch
 
 from puzzles.files import read_yaml, write_json
+from puzzles.fingerprint import split_fingerprint
+from puzzles.generator import generate
+from puzzles.scenario import Size
+from recipes.demonstrations import FIRST_INDEX
 from recipes.machine import has_bfloat16
 from recipes.smollm2 import train_smol
-from recipes.smollm2.score import SETS, completions_at_once
+from recipes.smollm2.score import SETS, clue_sets_trained_on, completions_at_once
 
 SCORES = {"n": 8, "samples": 2, "chance": 0.35, "sampled": 0.5, "greedy": 0.6, "sampled_interval": 0.1, "greedy_interval": 0.1}
 SCORES |= {"sampled_solved": 0.2, "best_of_2": 0.7, "pass_at_2": 0.3, "sampled_soundness": 0.9, "sampled_tokens": 80.0}
@@ -92,6 +96,26 @@ def test_the_control_takes_no_less_time_than_grpo(tmp_path):
     write_json(tmp_path / "warm_start.json", {"seconds": 60.0})
     assert train_smol.steps_in_time_of_grpo(tmp_path, 80, gpu=False) == 440  # 80 steps a minute, for 330 seconds
     assert train_smol.steps_in_time_of_grpo(tmp_path, 80, gpu=True) == 880  # 80 steps in half a minute
+
+
+def test_the_scores_leave_out_what_the_run_was_trained_on(run, tmp_path):
+    groups = run("--seed", "3", gpu=False)
+    parts = {part: command for group, _ in groups for part, command in group.items()}
+    for part, options in (
+        ("warm_start", ("--stages", "2:0.75:0.75:0")),
+        ("control", ("--stages", "1:0.75:0.75:0")),
+        ("GRPO", ("--num_train_puzzles", "5")),
+    ):
+        write_json(tmp_path / "seed-3" / f"{part}.json", {"command": [*parts[part], *options]})
+    assert parts["score_after"][parts["score_after"].index("--run") + 1] == str(tmp_path / "seed-3")
+    trained_on = [(3, i) for i in range(5)] + [(3, FIRST_INDEX + i) for i in range(16)]
+    trained_on += [(3 + train_smol.SEEDS_APART, FIRST_INDEX + i) for i in range(8)]
+    cases = [generate(seed, i, Size(3, 2, 3, 1, 0), directness=0.75) for seed, i in trained_on]
+    expected = {split_fingerprint(case.puzzle.setting, case.puzzle.clues) for case in cases}
+    assert clue_sets_trained_on(tmp_path / "seed-3") == expected
+    for part in ("warm_start", "control", "GRPO"):
+        (tmp_path / "seed-3" / f"{part}.json").unlink()
+    assert clue_sets_trained_on(tmp_path / "seed-3") == expected  # once is enough
 
 
 def test_what_a_killed_run_left_half_done_is_deleted_and_what_it_finished_is_kept(run, tmp_path):

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, DatasetCard, HfApi, get_token
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, DatasetCard, HfApi, RepoUrl, get_token
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 from huggingface_hub.utils import validate_repo_id
 
@@ -171,15 +171,32 @@ def publish(files: dict[str, bytes | Path], repo: str, kind: str, private: bool,
         kind: "dataset" or "model".
 
     Raises:
-        ValueError: see `check_repo`.
+        ValueError: see `check_repo` and `create_repo`; or the connection breaks.
     """
     api = HfApi()
-    there = check_repo(api, repo, replace, kind)
-    url = api.create_repo(repo, repo_type=kind, private=private, exist_ok=True)
-    operations = [CommitOperationAdd(path_in_repo=path, path_or_fileobj=data) for path, data in files.items()]
-    operations += [CommitOperationDelete(path_in_repo=path) for path in sorted(there - files.keys())]
-    api.create_commit(repo, operations, commit_message=message, repo_type=kind)
+    try:
+        there = check_repo(api, repo, replace, kind)
+        url = create_repo(api, repo, kind, private)
+        operations = [CommitOperationAdd(path_in_repo=path, path_or_fileobj=data) for path, data in files.items()]
+        operations += [CommitOperationDelete(path_in_repo=path) for path in sorted(there - files.keys())]
+        api.create_commit(repo, operations, commit_message=message, repo_type=kind)
+    except (OSError, ValueError, HfHubHTTPError):
+        raise
+    except Exception as error:  # of whichever HTTP library the Hub's client uses
+        raise ValueError(f"the connection to {api.endpoint} broke ({error}): the same command tries again.") from error
     return str(url)
+
+
+def create_repo(api: HfApi, repo: str, kind: str, private: bool | None) -> RepoUrl:
+    """Create a repository on the Hub if it does not exist.
+
+    Raises:
+        ValueError: if it exists and is public, though a private one is asked for.
+    """
+    url = api.create_repo(repo, repo_type=kind, private=private, exist_ok=True)
+    if private and not api.repo_info(url.repo_id, repo_type=kind).private:
+        raise ValueError(f"the {kind} {url.repo_id} exists and is public: make it private in its settings on the Hub first.")
+    return url
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ Each function returns a matplotlib figure; `save` writes it, to the same bytes f
 
 from __future__ import annotations
 
+from itertools import cycle
 from pathlib import Path
 
 import matplotlib
@@ -26,6 +27,7 @@ from recipes.evaluation.power_law import LOWEST_ACCURACY, describe_power_law
 # M. Okabe and K. Ito, "Color universal design" (2008), without the yellow: distinct to colour-blind readers.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vPX*"
+HATCHES = ("", "//", "xx")
 
 plt.rcParams.update(
     {"svg.hashsalt": "temporal-clue", "font.size": 11, "axes.grid": True, "grid.alpha": 0.3, "axes.axisbelow": True}
@@ -46,7 +48,7 @@ def accuracy_plot(runs: list[Run], laws: list[dict | None]) -> Figure:
     """Held-out accuracy over iterations, both axes logarithmic, with the power law of each run and where it breaks."""
     figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
     lowest = min(min(run.accuracy.values()) for run in runs)
-    for run, law, colour, marker in zip(runs, laws, COLOURS, MARKERS, strict=False):
+    for run, law, colour, marker in zip(runs, laws, cycle(COLOURS), cycle(MARKERS), strict=False):
         axes.plot(*zip(*run.training_accuracy.items(), strict=True), color=colour, linewidth=0.8, alpha=0.35)
         label = f"{run.name}: {run.puzzles} held-out puzzles (thin: puzzles of the iteration)"
         axes.plot(*zip(*run.accuracy.items(), strict=True), marker, color=colour, markersize=5, label=label)
@@ -70,7 +72,7 @@ def accuracy_plot(runs: list[Run], laws: list[dict | None]) -> Figure:
 def length_plot(runs: list[Run]) -> Figure:
     """Mean tokens in a completion over iterations."""
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
-    for run, colour, marker in zip(runs, COLOURS, MARKERS, strict=False):
+    for run, colour, marker in zip(runs, cycle(COLOURS), cycle(MARKERS), strict=False):
         axes.plot(*zip(*run.training_length.items(), strict=True), color=colour, linewidth=0.8, alpha=0.5)
         label = f"{run.name}: held-out puzzles (thin: puzzles of the iteration)"
         axes.plot(*zip(*run.length.items(), strict=True), f"{marker}-", color=colour, markersize=5, label=label)
@@ -128,7 +130,7 @@ def difficulty_plot(runs: list[Run], benchmarks: dict[str, list[dict]]) -> Figur
         panels.append((f"{run.name}\n{run.puzzles} held-out puzzles of the run", [s for s in series if s[1]]))
     for name, rows in benchmarks.items():
         series = []
-        for row in rows[: len(COLOURS)]:
+        for row in rows:
             bands = {band: value for band, value in row["by_difficulty"].items() if value["n"]}
             series.append((row["name"], {band: (v["mean"], v["low"], v["high"]) for band, v in bands.items()}))
         panels.append((f"benchmark\n{name}", series))
@@ -145,9 +147,10 @@ def difficulty_plot(runs: list[Run], benchmarks: dict[str, list[dict]]) -> Figur
             for band in values:
                 mean, low, high = values[band]
                 x = shown.index(band) + (i - (len(series) - 1) / 2) * width
-                axes.bar(x, mean, width * 0.92, color=COLOURS[i], label=label if band == next(iter(values)) else None)
+                style = {"color": COLOURS[i % len(COLOURS)], "hatch": HATCHES[i // len(COLOURS) % len(HATCHES)]}
+                axes.bar(x, mean, width * 0.92, label=label if band == next(iter(values)) else None, **style)
                 if low is not None:
-                    axes.errorbar(x, mean, [[mean - low], [high - mean]], color="black", capsize=3, linewidth=1)
+                    axes.errorbar(x, mean, error_bar(mean, low, high), color="black", capsize=3, linewidth=1)
         axes.set_xticks(range(len(shown)), shown)
         axes.set_title(name, fontsize=10, wrap=True)
         axes.set_ylim(0, 1)
@@ -155,6 +158,11 @@ def difficulty_plot(runs: list[Run], benchmarks: dict[str, list[dict]]) -> Figur
     all_axes[0][0].set_ylabel("answers right, 95 %")
     figure.suptitle("Accuracy by difficulty")
     return figure
+
+
+def error_bar(mean: float, low: float, high: float) -> list[list[float]]:
+    """How far an interval extends below and above its mean, which rounding can put just outside it."""
+    return [[max(mean - low, 0.0)], [max(high - mean, 0.0)]]
 
 
 def cost_plot(benchmarks: dict[str, list[dict]], published: dict) -> Figure:
@@ -168,7 +176,7 @@ def cost_plot(benchmarks: dict[str, list[dict]], published: dict) -> Figure:
         1, 1 + len(panels), figsize=(6.5 * (1 + len(panels)), 6), sharey=True, squeeze=False, layout="constrained"
     )
     first, *others = all_axes[0]
-    for row, colour, marker in zip(published["rows"], COLOURS, MARKERS, strict=False):
+    for row, colour, marker in zip(published["rows"], cycle(COLOURS), cycle(MARKERS), strict=False):
         first.plot(
             row["dollars"], row["accuracy"], marker, markersize=9, color=colour, markerfacecolor="none", label=row["name"]
         )
@@ -182,8 +190,7 @@ def cost_plot(benchmarks: dict[str, list[dict]], published: dict) -> Figure:
             dollars, accuracy = row["dollars"], row["accuracy"]
             bars = {}
             if accuracy["low"] is not None:
-                bars["yerr"] = [[accuracy["mean"] - accuracy["low"]], [accuracy["high"] - accuracy["mean"]]]
-                bars["xerr"] = [[dollars["mean"] - dollars["low"]], [dollars["high"] - dollars["mean"]]]
+                bars = {key: error_bar(x["mean"], x["low"], x["high"]) for key, x in (("yerr", accuracy), ("xerr", dollars))}
             axes.errorbar(
                 dollars["mean"], accuracy["mean"], fmt=marker, markersize=9, color=colour, capsize=3, label=row["name"], **bars
             )

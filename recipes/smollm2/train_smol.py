@@ -90,8 +90,8 @@ def main() -> None:
 
     def score(key: str) -> tuple[str, ...]:
         samples = min(args.samples, 2) if key == "before" else args.samples  # as downloaded, all are bad
-        counts = ("--puzzles", f"{args.puzzles}", "--samples", f"{samples}")
-        return "recipes/smollm2/score.py", f"{models[key]}", f"{folder / 'scores' / key}.json", *seed, *counts
+        which = ("--run", f"{folder}", *seed, "--puzzles", f"{args.puzzles}", "--samples", f"{samples}")
+        return "recipes/smollm2/score.py", f"{models[key]}", f"{folder / 'scores' / key}.json", *which
 
     seed, device = ("--seed", f"{args.seed}"), () if gpu else ("--use_cpu", "true", *CPU_PRECISION)
     sft = ("recipes/sft.py", "--config", f"recipes/{args.recipe}-sft.yaml", *device)
