@@ -15,9 +15,13 @@ from __future__ import annotations
 import argparse
 import weakref
 from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NamedTuple
 from unittest.mock import patch
 
 import torch
@@ -32,7 +36,7 @@ from trl.kernels import chunked_logprob
 from trl.trainer import utils as trl_utils
 
 from puzzles.files import read_yaml, write_json
-from recipes import attention, packing
+from recipes import ROOT, attention, packing
 from recipes.machine import GiB
 from recipes.packing import MIN_PADDING_RATIO, PackedGRPOTrainer, RowPacker, SequencePacker, not_shareable
 from recipes.planner.memory import activations
@@ -40,7 +44,6 @@ from recipes.planner.plan import KNOWN_CONFIGS
 from recipes.pretrained import count_parameters, model_class
 
 aten = torch.ops.aten
-ROOT = Path(__file__).resolve().parents[1]
 WITHOUT_ZERO3 = ("qwen2.5-1.5b", "qwen3-4b-lora")
 RECIPES = (*WITHOUT_ZERO3, *(f"qwen2.5-{size}" for size in ("14b", "14b-lora", "32b", "32b-lora")))
 RECIPES += tuple(f"qwen3-{size}" for size in ("8b", "14b", "30b-a3b-lora"))
@@ -302,6 +305,40 @@ def padded_rows(tokens: int) -> list[tuple[int, int, int]]:
     return [(0, width // 5, width - width // 5), (1, width // 5 - 1, width - width // 5)]
 
 
+class Case(NamedTuple):
+    """A shape at which a recipe is measured, and how."""
+
+    name: str
+    row: dict[str, str | int | bool]  # of the table, without what is measured
+    planned: float  # bytes
+    simulate: Callable[[], LiveBytes]
+
+
+def cases(recipe: str) -> Iterator[Case]:
+    """The shapes of a recipe, and what the planner expects of each."""
+    options = read_yaml(ROOT / "recipes" / f"{recipe}.yaml")
+    config, zero3 = KNOWN_CONFIGS[options["model_name_or_path"]], recipe not in WITHOUT_ZERO3
+    lora_r, packed_tokens = options.get("lora_r", 0), options["packed_tokens"]
+    names, targets = ("use_peft", "lora_r", "lora_dropout", "lora_target_modules"), options.get("lora_target_modules")
+    parameters = count_parameters(config, ModelConfig(**{name: options[name] for name in names if name in options}))
+    settings = GRPOConfig("none", use_cpu=True, activation_checkpointing=options["activation_checkpointing"])
+    experts, checkpointing = parameters.trains_experts, settings.activation_checkpointing
+    text, apart = config.get_text_config(), bool(not_shareable(config, WITHOUT_ROUTER_LOSS))
+    about = {"recipe": recipe, "parameters": parameters.total, "trained": parameters.trained, "zero3": zero3}
+    for padded, tokens in (
+        (False, packed_tokens),
+        (True, packed_tokens if apart else round(MIN_PADDING_RATIO * packed_tokens)),
+    ):
+        unpadded = [(0, PROMPT, tokens - PROMPT)] if apart else packed_rows(tokens)
+        rows, longest = (padded_rows(tokens), tokens // 2) if padded else (unpadded, tokens)
+        yield Case(
+            "2 padded rows" if padded else "a row" if apart else "packed",
+            about | {"padded": padded, "tokens": tokens},
+            activations(text, settings, tokens, longest, lora_r > 0, not zero3, padded, experts),
+            partial(simulate, config, rows, lora_r, zero3, checkpointing, targets=targets),
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=RECIPES, help="which recipes (all)")
@@ -310,36 +347,16 @@ def main() -> None:
     args = parser.parse_args()
     rows = []
     print(f"{'recipe':20}{'':15}{'tokens':>8}{'planned GiB':>13}{'measured':>10}{'ratio':>7}")
-    for recipe in args.recipes:
-        options = read_yaml(ROOT / "recipes" / f"{recipe}.yaml")
-        config, zero3 = KNOWN_CONFIGS[options["model_name_or_path"]], recipe not in WITHOUT_ZERO3
-        lora_r, packed_tokens = options.get("lora_r", 0), options["packed_tokens"]
-        names, targets = ("use_peft", "lora_r", "lora_dropout", "lora_target_modules"), options.get("lora_target_modules")
-        parameters = count_parameters(config, ModelConfig(**{name: options[name] for name in names if name in options}))
-        settings = GRPOConfig("none", use_cpu=True, activation_checkpointing=options["activation_checkpointing"])
-        experts = parameters.trains_experts
-        text, apart = config.get_text_config(), bool(not_shareable(config, WITHOUT_ROUTER_LOSS))
-        for padded, tokens in (
-            (False, packed_tokens),
-            (True, packed_tokens if apart else round(MIN_PADDING_RATIO * packed_tokens)),
-        ):
-            unpadded = [(0, PROMPT, tokens - PROMPT)] if apart else packed_rows(tokens)
-            shape, longest = (padded_rows(tokens), tokens // 2) if padded else (unpadded, tokens)
-            live = simulate(config, shape, lora_r, zero3, settings.activation_checkpointing, targets=targets)
-            planned = activations(text, settings, tokens, longest, lora_r > 0, not zero3, padded, experts)
-            name = f"{recipe:20}{'2 padded rows' if padded else 'a row' if apart else 'packed':15}{tokens:8,}"
-            print(f"{name}{planned / GiB:13.2f}{live.peak / GiB:10.2f}{planned / live.peak:7.2f}", flush=True)
-            rows.append(
-                {"recipe": recipe, "parameters": parameters.total, "trained": parameters.trained, "zero3": zero3}
-                | {"padded": padded, "tokens": tokens}
-                | {"planned_gib": round(planned / GiB, 2), "measured_gib": round(live.peak / GiB, 2)}
-            )
-            if args.parts:
-                sizes = Counter()
-                for size, what in live.at_peak:
-                    sizes[what] += size
-                print("\n".join(f"    {size / GiB:7.3f} GiB  {what}" for what, size in sizes.most_common(20)))
-    args.output.parent.mkdir(parents=True, exist_ok=True)
+    for case in chain.from_iterable(map(cases, args.recipes)):
+        live = case.simulate()
+        name = f"{case.row['recipe']:20}{case.name:15}{case.row['tokens']:8,}"
+        print(f"{name}{case.planned / GiB:13.2f}{live.peak / GiB:10.2f}{case.planned / live.peak:7.2f}", flush=True)
+        rows.append(case.row | {"measured_gib": round(live.peak / GiB, 2)})
+        if args.parts:
+            sizes = Counter()
+            for size, what in live.at_peak:
+                sizes[what] += size
+            print("\n".join(f"    {size / GiB:7.3f} GiB  {what}" for what, size in sizes.most_common(20)))
     write_json(args.output, {"rows": rows})
     print(f"rows: {args.output}")
 
