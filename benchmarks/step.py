@@ -20,7 +20,6 @@ gain, and where vLLM is installed, how many of a rollout's prompt tokens it comp
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import math
 import os
@@ -35,26 +34,27 @@ from pathlib import Path
 import torch
 from datasets import Dataset
 from tqdm import tqdm
-from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM, TrainerCallback, set_seed
+from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM, set_seed
 from trl import GRPOConfig
 
+from puzzles.files import write_json
 from recipes import packing
 from recipes.packing import MIN_PADDING_RATIO, PackedGRPOTrainer
+from recipes.timed_step import (
+    HALF_BILLION,
+    TOKENIZER,
+    flops,
+    largest_micro_batch,
+    least_flops,
+    lengths,
+    new_trainer,
+    timed_steps,
+)
 
 GPU = torch.cuda.is_available()
-SHAPE = {"hidden_size": 256, "num_attention_heads": 8, "num_key_value_heads": 2, "intermediate_size": 1024}
-SHAPE |= {"num_hidden_layers": 2, "vocab_size": 1024}
-if GPU:
-    SHAPE = {"hidden_size": 896, "num_attention_heads": 14, "num_key_value_heads": 2, "intermediate_size": 4864}
-    SHAPE |= {"num_hidden_layers": 24, "vocab_size": 151936}
-TOKENIZER = Path(__file__).resolve().parents[1] / "recipes" / "tiny" / "tiny-base"
-LONGEST = 8192  # tokens of a completion
-
-
-def lengths(group: int, mean: int) -> list[int]:
-    """Tokens of each completion: log-normal, sigma 0.8."""
-    draw, sigma = random.Random(f"{group} {mean}"), 0.8
-    return [min(LONGEST, max(1, round(draw.lognormvariate(math.log(mean) - sigma**2 / 2, sigma)))) for _ in range(group)]
+TINY = {"hidden_size": 256, "num_attention_heads": 8, "num_key_value_heads": 2, "intermediate_size": 1024}
+TINY |= {"num_hidden_layers": 2, "vocab_size": 1024}
+SHAPE = HALF_BILLION if GPU else TINY
 
 
 def rewards(group: int, dropped: float) -> list[float]:
@@ -63,49 +63,14 @@ def rewards(group: int, dropped: float) -> list[float]:
     return [kept.index(place) % 2 if place in kept else 0.5 for place in range(group)]
 
 
-def flops(prompt: int, completions: list[int], padded: bool) -> float:
-    """FLOPs of a forward, to which a backward is in proportion: as stock TRL computes it, or the least (see above)."""
+def ratio_of_flops(prompt: int, completions: list[int], kept: list[int]) -> float:
+    """Of what stock TRL computes for all completions to the least that those with an advantage need (see above)."""
     config = Qwen2Config(**SHAPE)
     hidden, kv = config.hidden_size, config.hidden_size * config.num_key_value_heads // config.num_attention_heads
-    layer = 2 * hidden * (hidden + kv) + 3 * hidden * config.intermediate_size
-    tokens, scored = prompt + sum(completions), sum(completions)
-    pairs = prompt**2 / 2 + sum(n * prompt + n**2 / 2 for n in completions)
-    if padded:
-        width = prompt + max(completions)
-        tokens, pairs = len(completions) * width, len(completions) * width**2
-        scored = scored if GPU else tokens  # on a CPU, TRL's fused head scores every position
-    attention = 4 * hidden * pairs
-    return config.num_hidden_layers * (2 * layer * tokens + attention) + 2 * hidden * config.vocab_size * scored
-
-
-class Meter(TrainerCallback):
-    """Seconds of each step up to the optimizer. For the last one also the tokens and the peak memory above what was used
-    before: the GPU's, or else resident memory (Linux).
-    """
-
-    def __init__(self):
-        self.seconds, self.before, self.bytes, self.tokens = [], 0, 0, 0
-
-    def resident(self, what: str) -> int:
-        return int(next(line for line in Path("/proc/self/status").open() if line.startswith(what)).split()[1]) * 1024
-
-    def on_step_begin(self, args, state, control, **kwargs):
-        self.tokens = 0
-        if GPU:
-            torch.cuda.reset_peak_memory_stats()
-            self.before = torch.cuda.memory_allocated()
-        elif sys.platform == "linux":
-            ctypes.CDLL(None).malloc_trim(0)
-            Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts over
-            self.before = self.resident("VmRSS")
-        torch.cuda.synchronize() if GPU else None
-        self.start = time.perf_counter()
-
-    def on_pre_optimizer_step(self, args, state, control, **kwargs):
-        torch.cuda.synchronize() if GPU else None
-        self.seconds.append(time.perf_counter() - self.start)
-        if GPU or sys.platform == "linux":
-            self.bytes = (torch.cuda.max_memory_allocated() if GPU else self.resident("VmHWM")) - self.before
+    weights = config.num_hidden_layers * (2 * hidden * (hidden + kv) + 3 * hidden * config.intermediate_size)
+    rows, width = len(completions), prompt + max(completions)
+    scored = sum(completions) if GPU else rows * width  # on a CPU, TRL's fused head scores every position
+    return flops(config, weights, rows * width, rows * width**2, scored) / least_flops(config, weights, prompt, kept)
 
 
 def new_model() -> Qwen2ForCausalLM:
@@ -116,45 +81,20 @@ def new_model() -> Qwen2ForCausalLM:
 
 def step(prompt: int, completions: list[int], scores: list[float], micro_batch: int, packed_tokens: int | None, steps: int):
     """Seconds, bytes and tokens of an optimizer step: stock TRL's if `packed_tokens` is None."""
-    group, draw = len(completions), random.Random(1)
-    ids = [draw.choices(range(2, SHAPE["vocab_size"]), k=n) for n in (prompt, *completions)]
-    rollout = {"prompt_ids": [ids[0]] * group, "completion_ids": ids[1:], "logprobs": [[0.0] * n for n in completions]}
+    config = {"max_steps": 1 + steps, "learning_rate": 0.0, "use_cpu": not GPU, "bf16": GPU, "activation_checkpointing": GPU}
     with tempfile.TemporaryDirectory() as folder:
-        args = GRPOConfig(
-            folder, num_generations=group, per_device_train_batch_size=micro_batch, max_completion_length=LONGEST,
-            gradient_accumulation_steps=group // micro_batch, loss_type="grpo", beta=0.0, learning_rate=0.0, bf16=GPU,
-            max_steps=1 + steps, use_cpu=not GPU, activation_checkpointing=GPU, dataloader_pin_memory=False, logging_steps=1,
-            save_strategy="no", report_to="none", disable_tqdm=True,
-        )  # fmt: skip
-        trainer = PackedGRPOTrainer(
-            new_model(),
-            lambda completion_ids, **_: scores,
-            args=args,
-            train_dataset=Dataset.from_dict({"prompt": ["a puzzle"] * (1 + steps)}),
-            processing_class=AutoTokenizer.from_pretrained(TOKENIZER),
-            rollout_func=lambda prompts, trainer: {**rollout},
-            packed_tokens=packed_tokens,
-            callbacks=[meter := Meter()],
-        )
-
-        def count(module, args, kwargs):
-            meter.tokens += kwargs["input_ids"].numel()
-
-        trainer.model.model.register_forward_pre_hook(count, with_kwargs=True)
-        trainer.train()
+        meter, _ = timed_steps(new_model(), folder, prompt, completions, scores, micro_batch, packed_tokens, **config)
     return {"seconds": min(meter.seconds[1:]), "bytes": meter.bytes, "tokens": meter.tokens}
 
 
 def worst(rows: int, prompt: int, completion: int) -> dict:
     """Seconds of the forward and backward of rows that share nothing and have no padding: stock, packed, and as chosen."""
     seconds = {"stock": math.inf, "packed": math.inf, "chosen": math.inf}
+    config = {"use_cpu": not GPU, "bf16": GPU, "activation_checkpointing": GPU}
     with tempfile.TemporaryDirectory() as folder:
-        args = GRPOConfig(folder, bf16=GPU, use_cpu=not GPU, activation_checkpointing=GPU, report_to="none")
-        data, tokenizer = Dataset.from_dict({"prompt": ["a puzzle"]}), AutoTokenizer.from_pretrained(TOKENIZER)
-        common = {"args": args, "train_dataset": data, "processing_class": tokenizer}
         stock, packed = (
-            PackedGRPOTrainer(new_model(), lambda **_: None, packed_tokens=n, **common)
-            for n in (None, rows * (prompt + completion))
+            new_trainer(new_model(), folder, {}, [0, 1], packed_tokens, **config)
+            for packed_tokens in (None, rows * (prompt + completion))
         )
     ids = torch.randint(2, SHAPE["vocab_size"], (rows, prompt + completion), device=stock.accelerator.device)
     for _ in range(12):
@@ -234,7 +174,7 @@ def main() -> None:
     for group, mean in tqdm(shapes, unit="shape"):
         completions = lengths(group, mean)
         width = args.prompt + max(completions)
-        micro_batch = max(n for n in range(1, group + 1) if group % n == 0 and (n == 1 or n * width <= args.packed_tokens))
+        micro_batch = largest_micro_batch(group, width, args.packed_tokens)
         common = {"prompt": args.prompt, "completions": completions, "micro_batch": micro_batch, "steps": args.steps}
         stock = in_a_process_of_its_own("step", **common, scores=rewards(group, 0), packed_tokens=None)
         for dropped in args.dropped:
@@ -243,7 +183,7 @@ def main() -> None:
             kept = [n for n, score in zip(completions, scores, strict=True) if score != 0.5]
             rows.append({"prompt": args.prompt, "group": group, "mean_length": mean, "dropped": dropped} | {
                 "stock_s": stock["seconds"], "packed_s": packed["seconds"], "ratio": stock["seconds"] / packed["seconds"],
-                "bound": flops(args.prompt, completions, True) / flops(args.prompt, kept, False),
+                "bound": ratio_of_flops(args.prompt, completions, kept),
                 "stock_tokens": stock["tokens"], "packed_tokens": packed["tokens"],
                 "memory_ratio": packed["bytes"] / stock["bytes"] if stock["bytes"] else None,
             })  # fmt: skip
@@ -279,8 +219,7 @@ def main() -> None:
                 f"rollout of 4 prompts × {r['group']} by vLLM: {r['naive'] - r['cached']:,} prompt tokens computed, not "
                 f"{r['naive']:,}; of the repeats {r['cached'] / (r['naive'] - 4 * args.prompt):.1%} were in its prefix cache"
             )
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text(json.dumps(result, indent=2) + "\n")
+    write_json(args.output, result)
     print(f"rows: {args.output}")
 
 

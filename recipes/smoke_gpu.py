@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import random
 import shutil
 import subprocess
 import sys
@@ -27,19 +26,19 @@ from unittest.mock import patch
 import torch
 import transformers
 import trl
-from datasets import Dataset
-from transformers import AttentionInterface, AutoModelForCausalLM, AutoTokenizer, PrinterCallback, Qwen2Config, TrainerCallback
+from transformers import AttentionInterface, AutoModelForCausalLM, Qwen2Config
 
 from puzzles.files import write_json
 from recipes import ROOT, attention, packing
 from recipes.checkpoints import read_log_history
 from recipes.machine import GiB
-from recipes.packing import PackedGRPOTrainer
 from recipes.planner.memory import activations
 from recipes.pretrained import hub_is_unreachable, load_config
+from recipes.timed_step import HALF_BILLION, largest_micro_batch, least_flops, lengths, new_trainer, timed_steps
 
-SHAPE = ("hidden_size", "num_attention_heads", "num_key_value_heads", "intermediate_size", "num_hidden_layers", "vocab_size")
-RANDOM = {"cuda": (896, 14, 2, 4864, 24, 151936), "cpu": (128, 4, 2, 256, 2, 512)}  # Qwen2.5-0.5B's shape; a tiny one
+TINY = {"hidden_size": 128, "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 256}
+TINY |= {"num_hidden_layers": 2, "vocab_size": 512}
+RANDOM = {"cuda": HALF_BILLION, "cpu": TINY}  # shapes
 TOKENS = {"cuda": (1000, 600), "cpu": (40, 20)}  # of the prompt, and of a completion on average
 GROUP = 16  # samples of the prompt
 PACKED_TOKENS = 16384  # the recipes' setting
@@ -86,26 +85,11 @@ def new_model(args):
     torch.manual_seed(0)
     if args.model:
         return AutoModelForCausalLM.from_pretrained(args.model, dtype=torch.bfloat16, trust_remote_code=False).to(args.device)
-    shape = dict(zip(SHAPE, RANDOM[args.device], strict=True))
-    config = Qwen2Config(**shape, tie_word_embeddings=True, initializer_range=0.04, eos_token_id=0, pad_token_id=1)
+    config = Qwen2Config(
+        **RANDOM[args.device], tie_word_embeddings=True, initializer_range=0.04, eos_token_id=0, pad_token_id=1
+    )
     with torch.device(args.device):
         return AutoModelForCausalLM.from_config(config).bfloat16()
-
-
-def new_trainer(model, args, rollout: dict, scores: list[float], packed_tokens: int | None, **config):
-    """A trainer whose "generation" returns the completions of `rollout`, all of one prompt, rewarded with `scores`."""
-    config = trl.GRPOConfig(
-        runs(args), num_generations=len(scores), max_completion_length=8192, loss_type="grpo", beta=0.0,
-        use_cpu=args.device == "cpu", report_to="none", save_strategy="no", dataloader_pin_memory=False, disable_tqdm=True,
-        logging_steps=1, **config,
-    )  # fmt: skip
-    trainer = PackedGRPOTrainer(
-        model, lambda completion_ids, **_: scores, args=config, packed_tokens=packed_tokens,
-        train_dataset=Dataset.from_dict({"prompt": ["a puzzle"] * 16}), rollout_func=lambda prompts, trainer: {**rollout},
-        processing_class=AutoTokenizer.from_pretrained(ROOT / "recipes" / "tiny" / "tiny-base"),
-    )  # fmt: skip
-    trainer.remove_callback(PrinterCallback)
-    return trainer
 
 
 def exactness(report: Report, args) -> None:
@@ -119,7 +103,7 @@ def exactness(report: Report, args) -> None:
         mask[row, left - prompt : left + completion] = 1
     scored = mask[:, left:].bool()
     weight = torch.randn(scored.shape, generator=torch.Generator().manual_seed(1)).to(args.device) * scored / scored.sum()
-    trainer = new_trainer(model, args, {}, [0, 1], 10**6, bf16=False)
+    trainer = new_trainer(model, runs(args), {}, [0, 1], 10**6, use_cpu=args.device == "cpu", bf16=False)
     model.train().gradient_checkpointing_enable()
 
     def compute(dtype: torch.dtype, packed_tokens: int | None, kernel=attention.has_varlen_kernel):
@@ -162,68 +146,26 @@ def exactness(report: Report, args) -> None:
     add("a leak between completions is noticed", e["max_logp"] > 1e-2, e)
 
 
-class Meter(TrainerCallback):
-    """Seconds of each step up to the optimizer; of the last one the peak memory above what was in use before, and tokens.
-    The most tokens of a forward, of all steps.
-    """
-
-    def __init__(self):
-        self.seconds, self.bytes, self.tokens, self.most, self.gpu = [], 0, 0, 0, torch.cuda.is_available()
-
-    def on_step_begin(self, args, state, control, **kwargs):
-        self.tokens = 0
-        if self.gpu:
-            torch.cuda.synchronize()
-            torch.cuda.reset_peak_memory_stats()
-            self.before = torch.cuda.memory_allocated()
-        self.start = time.perf_counter()
-
-    def on_pre_optimizer_step(self, args, state, control, **kwargs):
-        if self.gpu:
-            torch.cuda.synchronize()
-            self.bytes = torch.cuda.max_memory_allocated() - self.before
-        self.seconds.append(time.perf_counter() - self.start)
-
-    def count(self, module, args, kwargs):
-        self.tokens += kwargs["input_ids"].numel()
-        self.most = max(self.most, kwargs["input_ids"].numel())
-
-
-def flops(model, prompt: int, completions: list[int]) -> float:
-    """FLOPs of the forward and backward that give a step's gradient: each token once, nothing recomputed."""
-    config, scored = model.config, sum(completions)
-    weights = sum(p.numel() for p in model.model.layers.parameters()) * (prompt + scored)
-    pairs = prompt**2 / 2 + sum(n * prompt + n**2 / 2 for n in completions)
-    scores = 2 * config.num_hidden_layers * config.hidden_size * pairs
-    return 6 * (weights + scores + config.hidden_size * config.vocab_size * scored)
-
-
 def training(report: Report, args) -> None:
     """An optimizer step of one prompt's samples: stock TRL, packed, and packed where half the samples have no advantage."""
     gpu = "" if args.device == "cpu" else torch.cuda.get_device_name()
     peak = next((tflops for name, tflops in PEAK_TFLOPS.items() if name in gpu), None)
     prompt, mean = TOKENS[args.device]
-    draw = random.Random(f"{GROUP} {mean}")
-    completions = [max(1, round(draw.lognormvariate(math.log(mean) - 0.8**2 / 2, 0.8))) for _ in range(GROUP)]
+    completions = lengths(GROUP, mean)
     width = prompt + max(completions)
-    micro = max(n for n in range(1, GROUP + 1) if GROUP % n == 0 and (n == 1 or n * width <= PACKED_TOKENS))
+    micro_batch = largest_micro_batch(GROUP, width, PACKED_TOKENS)
+    config = {"max_steps": 3, "use_cpu": not gpu, "bf16": bool(gpu), "activation_checkpointing": True}
     every = [i % 2 for i in range(GROUP)]
     half = [i % 2 if i < GROUP // 2 else 0.5 for i in range(GROUP)]  # 0.5 is the mean: no advantage
     kinds = {"stock": (None, every), "packed": (PACKED_TOKENS, every), "packed, half dropped": (PACKED_TOKENS, half)}
     seconds = {}
     for kind, (packed_tokens, scores) in kinds.items():
-        model, draw, meter = new_model(args), random.Random(1), Meter()
-        ids = [draw.choices(range(2, model.config.vocab_size), k=n) for n in (prompt, *completions)]
-        rollout = {"prompt_ids": [ids[0]] * GROUP, "completion_ids": ids[1:], "logprobs": [[0.0] * n for n in completions]}
-        config = {"per_device_train_batch_size": micro, "gradient_accumulation_steps": GROUP // micro, "max_steps": 3}
-        config |= {"bf16": bool(gpu), "activation_checkpointing": True}
-        trainer = new_trainer(model, args, rollout, scores, packed_tokens, **config)
-        trainer.add_callback(meter)
-        model.model.register_forward_pre_hook(meter.count, with_kwargs=True)
-        trainer.train()
+        model = new_model(args)
+        meter, settings = timed_steps(model, runs(args), prompt, completions, scores, micro_batch, packed_tokens, **config)
         fastest = seconds[kind] = min(meter.seconds[1:])  # the first warms up
         kept = [n for n, score in zip(completions, scores, strict=True) if score != 0.5]
-        tflops = flops(model, prompt, kept) / fastest / 1e12
+        weights = sum(p.numel() for p in model.model.layers.parameters())
+        tflops = 3 * least_flops(model.config, weights, prompt, kept) / fastest / 1e12  # a backward has twice as many
         mfu = tflops / peak if peak else None
         found = f"{fastest:.2f} s, {sum(completions) / fastest:,.0f} completion tokens/s, {meter.tokens:,} tokens computed"
         found += f", MFU {mfu:.1%}" if mfu else ""
@@ -231,11 +173,11 @@ def training(report: Report, args) -> None:
         report.add("training", f"a step, {kind}", result, found, seconds=fastest, mfu=mfu, tflops=tflops, tokens=meter.tokens)
         if gpu:
             gradients = 2 * sum(p.numel() for p in model.parameters())
-            planned = gradients + activations(model.config, trainer.args, meter.most, width, padded=not packed_tokens)
+            planned = gradients + activations(model.config, settings, meter.most, width, padded=not packed_tokens)
             found = f"{meter.bytes / GiB:.2f} GiB beyond weights and optimizer, {planned / GiB:.2f} planned"
             sizes = {"bytes": meter.bytes, "planned": planned, "gradients": gradients}
             report.add("memory", f"a step, {kind}", meter.bytes < 1.1 * planned, found, **sizes)
-        del trainer, model
+        del model
         torch.cuda.empty_cache()
 
 
