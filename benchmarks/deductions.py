@@ -5,8 +5,8 @@
 The completions have 6,000 characters, about 1,500 tokens, and state facts of the night, some of them false, among other
 prose. There are 50 for each puzzle, as in a GRPO group, on puzzles of the default size and of the published mix. "First"
 includes making the judge of each puzzle and reaching every verdict; "again" is the next 50. Precision and recall are those of
-tests/test_reader.py, which also has the texts of 100,000 characters that repeat and nest the grammar's forms; the slowest is
-timed.
+tests/test_reader.py, on the sentences of tests/deduction_sentences.json; beside them are the texts of 100,000 characters that
+repeat and nest the grammar's forms, of which the slowest is timed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import random
 import time
-from pathlib import Path
 
 from puzzles.clues import At, facts
 from puzzles.files import write_json
@@ -22,11 +21,11 @@ from puzzles.generator import Case, generate
 from puzzles.prompts import prompt
 from puzzles.scenario import Size
 from puzzles.sentences import render
+from recipes import ROOT
 from rewards.deductions import cached_judge, deductions, read
 from rewards.deductions.reader import sentence_reader
-from tests.test_reader import CLUES, REPEATED, SET, SETTING, precision_and_recall
+from tests.deduction_sentences import CLUES, REPEATED, SET, SETTING, precision_and_recall
 
-ROOT = Path(__file__).resolve().parents[1]
 LENGTH = 6_000
 LEADS = ("So ", "Therefore, ", "From clue 3, ", "It follows that ", "")
 ENDS = (".", ". That is worth a note, given how people moved around that night.", ", because nothing else is left.")
