@@ -9,7 +9,6 @@ Everything runs on one thread of one process. `fewest` counts proofs whose only 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from collections import Counter
@@ -19,6 +18,7 @@ from tqdm import tqdm
 
 from benchmarks.generate import LARGEST, growth
 from puzzles.clues import with_answer
+from puzzles.files import write_json
 from puzzles.generator import DETERMINE, Case, generate
 from puzzles.proof import check_proof, prove
 
@@ -87,8 +87,7 @@ def main() -> None:
         print(f"| {' | '.join(map(str, [*cells, format(r['fewest'], '.0%'), *shares, format(r['premises'], '.0f')]))} |")
     power = growth([*mix, *runs["largest"]], "all_s")
     print(f"Cost grows with (pieces × times) to the power of {power:.2f}.")
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text(json.dumps({"rows": rows, "power": power}, indent=2) + "\n")
+    write_json(args.output, {"rows": rows, "power": power})
     print(f"rows: {args.output}")
 
 

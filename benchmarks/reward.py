@@ -13,22 +13,21 @@ import argparse
 import random
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from tqdm import tqdm
 
 from puzzles.files import write_json
 from puzzles.generator import Case, generate
-from puzzles.prompts import prompt
+from puzzles.prompts import lettered, prompt
 from puzzles.sentences import render
+from recipes import ROOT
 from rewards.accuracy import accuracy, published_accuracy
 
-ROOT = Path(__file__).resolve().parents[1]
 LENGTH = 32_000
 
 
 def sheet(case: Case) -> str:
-    return "\n".join(f"{letter}. {answer}" for letter, answer in case.solution.items())
+    return lettered(case.solution.values())
 
 
 def prose(case: Case, rng: random.Random, length: int) -> str:

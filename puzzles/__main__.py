@@ -12,7 +12,7 @@ import sys
 from puzzles.arguments import add_puzzle_arguments, generator_options
 from puzzles.difficulty import band
 from puzzles.generator import generate
-from puzzles.prompts import prompt
+from puzzles.prompts import lettered, prompt
 from puzzles.proof import explain, prove, summarize
 from puzzles.scenario import Size
 
@@ -34,7 +34,7 @@ def main() -> None:
     if args.proof:
         print(f"\nProof, with the clues numbered in order:\n\n{explain(case.puzzle, steps)}\n\n{summarize(steps)}")
     print(f"\nSolution ({band(case.depths)}, depths {', '.join(map(str, case.depths))}):\n")
-    print("\n".join(f"{letter}. {answer}" for letter, answer in case.solution.items()))
+    print(lettered(case.solution.values()))
 
 
 if __name__ == "__main__":

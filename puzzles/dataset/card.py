@@ -8,7 +8,7 @@ from collections import Counter
 
 from puzzles.difficulty import BANDS, band
 from puzzles.generator import Case
-from puzzles.prompts import prompt
+from puzzles.prompts import lettered, prompt
 from puzzles.proof import explain, prove
 from puzzles.tables import markdown_table
 
@@ -223,7 +223,7 @@ def _statistics(counts: dict[str, dict[str, Counter]]) -> str:
 
 def _example(case: Case) -> str:
     proof = explain(case.puzzle, prove(case.puzzle, case.night))
-    answers = "\n".join(f"{letter}. {answer}" for letter, answer in case.solution.items())
+    answers = lettered(case.solution.values())
     return f"""```
 {prompt(case.puzzle, "compact")}
 ```

@@ -19,7 +19,7 @@ from puzzles.clues import Clue, answer_options, question_about, with_answer
 from puzzles.difficulty import BANDS, DEPTHS, band
 from puzzles.files import write_text
 from puzzles.generator import Case, generate
-from puzzles.prompts import prompt
+from puzzles.prompts import lettered, prompt
 from puzzles.proof import BECAUSE, premises, prove
 from puzzles.scenario import Night, Size
 from puzzles.sentences import render
@@ -117,7 +117,7 @@ def reasoning(case: Case) -> str:
             else:
                 lines.append(f"So {false}.")
         lines.append(f"{i + 1}. From {premises(step)} it follows that {render(step.statement, s, capital=False)}.")
-    return "\n".join([*lines, "", *(f"{letter}. {answer}" for letter, answer in case.solution.items())])
+    return "\n".join([*lines, "", lettered(case.solution.values())])
 
 
 def false_alternative(statement: Clue, night: Night) -> Clue:
