@@ -15,7 +15,7 @@ from puzzles.dataset import build
 from puzzles.dataset.folder import write_published_format
 from puzzles.dataset.load import SPLITS
 from puzzles.generator import generate
-from puzzles.prompts import WORDINGS, prompt
+from puzzles.prompts import WORDINGS, lettered, prompt
 from puzzles.scenario import Size
 from puzzles.sentences import render
 from rewards.accuracy import accuracy, answers_of, published_accuracy
@@ -54,10 +54,9 @@ def test_every_row_accepts_its_own_answers_in_both_formats(tmp_path, wording):
     published = Dataset.from_list(json.loads(file.read_bytes()))  # Arrow adds a None for each letter that a row lacks
     assert len({len(row["solution"]) for row in ours}) > 1
     for rows in (ours, published):
-        sheets = ["\n".join(f"{chr(65 + i)}. {answer}" for i, answer in enumerate(answers_of(row["solution"]))) for row in rows]
+        sheets = [lettered(answers_of(row["solution"])) for row in rows]
         for completions in (sheets, [[{"role": "assistant", "content": f"<think>Hm.</think>\n\n{sheet}"}] for sheet in sheets]):
-            scores = accuracy(completions, rows["solution"], prompts=rows["prompt"])
-            assert scores == accuracy(completions, rows["solution"], prompts=rows["prompt"]) == [1.0] * len(rows)
+            assert accuracy(completions, rows["solution"], prompts=rows["prompt"]) == [1.0] * len(rows)
             assert accuracy(completions, rows["solution"]) == [1.0] * len(rows)
         for nothing in (None, "", [], "I do not know."):
             assert accuracy([nothing] * len(rows), rows["solution"], prompts=rows["prompt"]) == [0.0] * len(rows)
@@ -209,11 +208,12 @@ SPACES = ("\ufeff", "\u00a0", "\u200b", "\u3000", "\u2009", "\u202f", "\u2060", 
 FORMS += [f"{space}‹L›.{space}‹X›{space}" for space in SPACES]
 
 
+def test_the_questions_tried_are_of_every_kind():
+    assert set(KINDS) == {"SUSPECT", "WEAPON", "ROOM", "TIME", "MOTIVE"}
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_an_honest_sheet_is_read_in_every_form_and_for_every_kind_of_question(form):
-    assert len(set(FORMS)) >= 87
-    assert {"SUSPECT", "WEAPON", "ROOM", "TIME", "MOTIVE"} == set(KINDS)
-    assert dict(zip(KINDS, read(written(form)), strict=True)) == dict.fromkeys(KINDS, True)
     assert read(written(form)) == [True] * len(KINDS)
 
 

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 
 def test_a_folder_is_used_by_one_process_at_a_time(tmp_path):
     lock_folder(tmp_path)
-    other = f"from pathlib import Path; from puzzles.files import lock_folder, write_json; lock_folder(Path({str(tmp_path)!r}))"
+    other = f"from pathlib import Path; from puzzles.files import lock_folder; lock_folder(Path({str(tmp_path)!r}))"
     second = subprocess.run([sys.executable, "-c", other], cwd=ROOT, capture_output=True, text=True)
     assert second.returncode != 0
     assert f"is in use by process {os.getpid()}" in second.stderr

@@ -369,9 +369,8 @@ def parsed(monkeypatch, *args):
 
 
 def test_every_recipe_parses(monkeypatch):
-    others = {ROOT / "recipes" / f"{name}.yaml" for name in ("sky", "prices", "published")}
-    recipes = sorted({*(ROOT / "recipes").glob("*.yaml")} - others)
-    assert len(recipes) >= 8
+    recipes = sorted({*(ROOT / "recipes").glob("*.yaml")} - {ROOT / "recipes" / "sky.yaml"})
+    assert {"tiny-base", "tiny-cpu", "qwen2.5-14b", "smollm2-135m-sft"} <= {recipe.stem for recipe in recipes}
     for recipe in recipes:
         if "\nstages:" in recipe.read_text() or recipe.stem.endswith("-sft"):  # imitation, not GRPO
             args, training_args = TrlParser((sft.SftArguments, SFTConfig)).parse_args_and_config(

@@ -17,7 +17,7 @@ def test_an_interval_is_over_puzzles_and_covers_the_truth_19_times_in_20():
     held = 0
     for _ in range(200):
         ability = rng.beta(2, 2, size=40)  # of the model, on each puzzle
-        right = rng.binomial(4, ability) / 4 * 4
+        right = rng.binomial(4, ability)
         found = ratio(list(right), [4] * 40)
         held += found["low"] <= 0.5 <= found["high"]
     assert 0.88 <= held / 200 <= 0.99

@@ -27,7 +27,4 @@ def test_grpo_beats_the_base_its_greedy_answers_and_more_imitation():
     assert after["sampled"] - base["sampled"] >= 0.08
     assert after["sampled"] > base["greedy"]
     assert after["sampled"] - control["sampled"] >= 0.05
-    for scores in (base, after, control):
-        assert scores["best_of_16"] >= scores["sampled"]
-        assert scores["pass_at_16"] >= scores["sampled_solved"]
     assert (folder / "learning-curve.png").stat().st_size > 10_000

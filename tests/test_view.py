@@ -146,7 +146,8 @@ def test_the_clues_of_any_kind_of_statement_decide_it():
         for statement in some:
             for holds in (True, False):
                 why = judge.deciding_clues(Assertion(statement, holds))
-                assert decided(s, why, Assertion(statement, statement.holds(case.night)))
+                assert decided(s, why, true := Assertion(statement, statement.holds(case.night)))
+                assert not any(decided(s, [other for other in why if other != clue], true) for clue in why)
 
 
 def candidates_of(case):
