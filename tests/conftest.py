@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from tests.hub import hub  # noqa: F401 - a fixture for all
+
 FIRST = (
     "test_smollm2.py",
     "test_rehearsal.py",

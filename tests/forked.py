@@ -9,6 +9,7 @@ import os
 import resource
 import runpy
 import signal
+import socket
 import sys
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -40,6 +41,28 @@ def start(log: Path, *argv: str, file_size: int = resource.RLIM_INFINITY, **envi
     process = FORKS.Process(target=_script, args=(tuple(map(str, argv)), log, file_size, environment))
     process.start()
     return process
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def two_processes() -> dict[str, str]:
+    """The environment in which torchrun starts each of two processes, without the rank."""
+    return {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+
+
+def run_on_two_processes(log: Path, *argv: str) -> str:
+    """Run a script on two processes, which both have to succeed; returns what the first one printed."""
+    logs, where = [log.with_suffix(f".{rank}.log") for rank in "01"], two_processes()
+    ranks = [start(log, *argv, RANK=rank, LOCAL_RANK=rank, **where) for rank, log in zip("01", logs, strict=True)]
+    for rank in ranks:
+        rank.join()
+    failed = [log for rank, log in zip(ranks, logs, strict=True) if rank.exitcode]
+    assert not failed, failed[0].with_suffix(".err").read_text()[-4000:]
+    return logs[0].with_suffix(".out").read_text()
 
 
 def run(log: Path, *argv: str, **options) -> CompletedProcess:

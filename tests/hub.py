@@ -2,12 +2,15 @@
 
 import hashlib
 import json
+import os
 import re
 import threading
 from base64 import b64decode
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
+
+import pytest
 
 PATH = r"(?:/api/models|(?:/api)?/datasets|(?!/api))/(\w+/[\w-]+?)(?:\.git)?"  # a model's pages have no /models
 PATH += r"(?:/(info/lfs/objects/batch|\w[\w-]*)(?:/([^/]+))?(?:/(.*))?)?"
@@ -157,3 +160,18 @@ def local_hub():
     finally:
         hub.shutdown()
         hub.server_close()
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A local Hub, with this process set up and logged in to use it; `hub.env` is the environment that sets up another one."""
+    with local_hub() as hub:
+        offline = {"HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(tmp_path / "home")}
+        hub.env = {k: v for k, v in os.environ.items() if not k.startswith("HF_")} | offline
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+        monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "home" / "token"))
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        hub.set = monkeypatch.setenv
+        hub.go_to = lambda url: monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", url)
+        yield hub

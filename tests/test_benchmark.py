@@ -23,6 +23,7 @@ from puzzles.cpsat import find_night
 from puzzles.dataset import build, chance, puzzle_of
 from puzzles.scenario import Size
 from puzzles.sentences import render
+from recipes import ROOT
 from recipes.arguments import puzzles_of
 from recipes.data import fresh_puzzles
 from recipes.evaluation import benchmark
@@ -33,7 +34,6 @@ from rewards.accuracy import accuracy, published_accuracy
 from tests.openai_server import USAGE, claude, openai_server, refusal, reply
 from tests.test_rehearsal import needs_vllm
 
-ROOT = Path(__file__).parents[1]
 COUNT, SAMPLES = 8, 3
 
 

@@ -3,11 +3,11 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from puzzles.files import lock_folder, write_json
+from recipes import ROOT
 from recipes.checkpoints import (
     check_same_run,
     checkpoint_to_resume,
@@ -15,8 +15,6 @@ from recipes.checkpoints import (
     delete_checkpoints_except,
     mark_complete,
 )
-
-ROOT = Path(__file__).parents[1]
 
 
 def test_a_folder_is_used_by_one_process_at_a_time(tmp_path):

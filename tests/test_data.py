@@ -5,7 +5,6 @@ and what is uploaded to the Hub. The recipe runs in this process, for a step or 
 import json
 import shutil
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -17,7 +16,7 @@ from trl import GRPOConfig, ModelConfig
 
 from puzzles.dataset import build
 from puzzles.scenario import Size
-from recipes import grpo
+from recipes import ROOT, grpo
 from recipes.alarms import AlarmArguments
 from recipes.arguments import PuzzleArguments, RunArguments, parse, puzzles_of
 from recipes.checks import lost_updates, prompt_lengths
@@ -32,9 +31,8 @@ from recipes.data import (
 from recipes.hub import hub_problems
 from recipes.machine import this_machine
 from recipes.pretrained import load_config
-from tests.hub import TOKEN, local_hub
+from tests.hub import TOKEN
 
-ROOT = Path(__file__).parents[1]
 TINY = ROOT / "recipes" / "tiny" / "tiny-base"
 CLASHES = {"completions": "x", "prompts": "x", "completion_ids": 1, "trainer_state": 1, "log_metric": "x", "image": "x"}
 CLASHES |= {"images": "x", "tools": "x", "environment": "x", "completion": "x", "seed": 4}
@@ -372,15 +370,6 @@ def test_fresh_puzzles_are_not_those_trained_on_under_other_names():
         fresh_puzzles(args, 3, 1, {*clue_sets(fresh_puzzles(args, 3, 20))})
 
 
-@pytest.fixture
-def hub(monkeypatch):
-    with local_hub() as hub:
-        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
-        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
-        monkeypatch.setenv("HF_TOKEN", TOKEN)
-        yield hub
-
-
 def test_the_model_is_uploaded_once(tmp_path, train, hub):
     printed = train(
         "--push_to_hub",
@@ -418,7 +407,7 @@ def test_the_model_is_uploaded_once(tmp_path, train, hub):
 )
 def test_what_prevents_an_upload_is_reported_before_training(monkeypatch, tmp_path, train, hub, how, complaint):
     monkeypatch.setattr("recipes.hub.get_token", lambda: how.get("token", TOKEN))
-    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", how.get("endpoint", hub.url))
+    hub.go_to(how.get("endpoint", hub.url))
     monkeypatch.setattr(grpo, "PuzzleTrainer", lambda *_, **__: pytest.fail("a model was loaded"))
     more = ("--hub_model_id", how.get("id", "me/detective"), "--hub_strategy", how.get("strategy", "every_save"))
     with pytest.raises(SystemExit, match=complaint):

@@ -17,11 +17,11 @@ from puzzles.clues import answer
 from puzzles.cpsat import find_night
 from puzzles.dataset import puzzle_of
 from puzzles.scenario import Size
+from tests.forked import free_port
 from tests.fresh_venv import make_venv, run
 from tests.hub import TOKEN, local_hub
 from tests.openai_server import openai_server, reply
 from tests.test_dataset import make
-from tests.test_rehearsal import free_port
 
 ROOT = Path(__file__).parents[1]
 

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import pyarrow.parquet as pq
@@ -20,7 +19,7 @@ from puzzles.dataset import FEATURES, HELD_OUT, build
 from puzzles.generator import generate
 from puzzles.prompts import prompt
 from puzzles.scenario import Size
-from recipes import grpo, sft
+from recipes import ROOT, grpo, sft
 from recipes.advantages import best_of_k_advantages
 from recipes.alarms import AlarmArguments
 from recipes.arguments import PuzzleArguments, RunArguments, parse
@@ -37,9 +36,7 @@ from recipes.tiny.model import tiny_tokenizer
 from recipes.trainer import PuzzleTrainer
 from tests import forked
 from tests.test_dataset import make
-from tests.test_rehearsal import free_port
 
-ROOT = Path(__file__).parents[1]
 ADAMW = ("--muon_learning_rate", "null")  # instead of the tiny recipe's Muon
 BASE = ROOT / "recipes" / "tiny" / "tiny-base"
 SMALL = {"suspects": 2, "weapons": 2, "rooms": 2, "times": 1, "motives": 0}
@@ -70,23 +67,15 @@ def run(output_dir, *overrides, recipe="recipes/tiny-cpu.yaml", **options):
 
 
 def on_two_processes(output_dir, *overrides):
-    """Run on two processes, as a launcher starts them; returns what the first one printed."""
-    where = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    logs, options = [output_dir.with_suffix(f".{rank}.log") for rank in "01"], command(output_dir, *overrides)
-    ranks = [forked.start(log, *options, RANK=rank, LOCAL_RANK=rank, **where) for rank, log in zip("01", logs, strict=True)]
-    for rank in ranks:
-        rank.join()
-    assert [rank.exitcode for rank in ranks] == [0, 0], logs[0].with_suffix(".err").read_text()[-4000:]
-    return logs[0].with_suffix(".out").read_text()
+    return forked.run_on_two_processes(output_dir.with_suffix(".log"), *command(output_dir, *overrides))
 
 
 def test_what_fails_on_one_node_ends_the_run_on_all_and_each_says_why(tmp_path):
     """Two nodes of one process each. The first would otherwise wait for the second until ddp_timeout, half an hour."""
-    where = {"LOCAL_RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    nodes = []
+    nodes, where = [], forked.two_processes()
     for rank, options in (("0", ()), ("1", ("--dataset", "not/on/this/node"))):
         options = command(tmp_path / "run", "--num_eval_puzzles", "8", *options)
-        nodes.append(forked.start(tmp_path / f"{rank}.log", *options, RANK=rank, **where))
+        nodes.append(forked.start(tmp_path / f"{rank}.log", *options, RANK=rank, LOCAL_RANK="0", **where))
     for node in nodes:
         node.join(timeout=300)
     assert [node.exitcode for node in nodes] == [1, 1]

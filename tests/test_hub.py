@@ -1,7 +1,6 @@
 """Publishing a dataset, to a local Hub over real HTTP."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -11,7 +10,6 @@ from string import ascii_uppercase
 
 import pyarrow.parquet as pq
 import pytest
-from huggingface_hub import constants
 
 from puzzles.dataset import chance
 from puzzles.dataset import hub as publishing
@@ -20,7 +18,7 @@ from puzzles.dataset.folder import published_row
 from puzzles.dataset.hub import verl_row
 from puzzles.dataset.load import SPLITS
 from puzzles.difficulty import BANDS
-from tests.hub import TOKEN, local_hub
+from tests.hub import TOKEN
 from tests.in_process import run
 from tests.test_dataset import make, rows
 
@@ -35,20 +33,6 @@ def folder(tmp_path_factory):
     made = make(folder, "--train", "6", "--validation", "2", "--test", "2", "--players", "1-2")
     assert made.returncode == 0, made.stderr
     return folder
-
-
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    """A local Hub, with this process set up to use it; `hub.env` is the environment that sets up another process."""
-    with local_hub() as hub:
-        offline = {"HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(tmp_path / "home")}
-        hub.env = {k: v for k, v in os.environ.items() if not k.startswith("HF_")} | offline
-        monkeypatch.setattr(constants, "ENDPOINT", hub.url)
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "home" / "token"))
-        hub.set = monkeypatch.setenv
-        hub.go_to = lambda url: monkeypatch.setattr(constants, "ENDPOINT", url)
-        yield hub
 
 
 def push(hub, folder, *args, token=TOKEN, url=None):

@@ -1,15 +1,12 @@
 """The numbers of a benchmark: 95 % intervals and prices."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import yaml
 
+from recipes import ROOT
 from recipes.evaluation.intervals import ratio
 from recipes.evaluation.measures import price_of
-
-ROOT = Path(__file__).parents[1]
 
 
 def test_an_interval_is_over_puzzles_and_covers_the_truth_19_times_in_20():

@@ -4,22 +4,20 @@ import json
 import random
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 from transformers import CONFIG_MAPPING, AttentionInterface, AutoModelForCausalLM
 from trl import GRPOConfig
 
-from recipes import attention, packing
+from recipes import ROOT, attention, packing
 from recipes.attention import packed_attention
 from recipes.batch_geometry import can_regroup_rows
 from recipes.packing import SequencePacker, packing_problems
 from tests import forked
 from tests.packed_and_stock import make, train
-from tests.test_rehearsal import ENVIRONMENT, free_port, needs_deepspeed, objectives
+from tests.test_rehearsal import ENVIRONMENT, needs_deepspeed, objectives
 
-ROOT = Path(__file__).parents[1]
 TIGHT, WIDE = 45, 10**6  # tokens of a packed sequence: many in a step, or one
 TOLERANCE = 1e-5  # relative, in float32
 LOSSES = ["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo"]
@@ -327,20 +325,15 @@ def test_a_saved_model_does_not_ask_for_packed_attention(tmp_path):
 
 
 def on_two_processes(tmp_path, runs):
-    """What `packed_and_stock.train` returns for each set of keywords, on two processes started as torchrun does."""
-    where = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    script = ("tests/packed_and_stock.py", tmp_path, json.dumps(runs))
-    ranks = [forked.start(tmp_path / f"rank-{rank}.log", *script, RANK=rank, LOCAL_RANK=rank, **where) for rank in "01"]
-    for rank in ranks:
-        rank.join()
-    assert [rank.exitcode for rank in ranks] == [0, 0], (tmp_path / "rank-0.err").read_text()[-4000:]
+    """What `packed_and_stock.train` returns for each set of keywords, on two processes."""
+    forked.run_on_two_processes(tmp_path / "rank.log", "tests/packed_and_stock.py", tmp_path, json.dumps(runs))
     return [torch.load(tmp_path / f"{name}.pt") for name in runs]
 
 
 def with_zero3(tmp_path, keywords):
     """The same with the launcher and ZeRO-3, for one run only, since DeepSpeed keeps the batch sizes of the first."""
     launcher = ["-m", "accelerate.commands.launch", "--config_file", "accelerate_configs/zero3_cpu.yaml"]
-    launcher += ["--main_process_port", str(free_port())]
+    launcher += ["--main_process_port", str(forked.free_port())]
     command = [sys.executable, *launcher, "tests/packed_and_stock.py", str(tmp_path), json.dumps({"run": keywords})]
     done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr[-4000:]

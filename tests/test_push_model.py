@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,18 +10,16 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import CONFIG_MAPPING
 
-from recipes import push_model
+from recipes import ROOT, push_model
 from recipes.pretrained import model_class
-from tests.hub import TOKEN
 from tests.in_process import run
-from tests.test_hub import hub, loading  # noqa: F401 - a fixture
+from tests.test_hub import loading
 from tests.test_plan import EYES, HEADS, LINEAR
 from tests.test_rehearsal import needs_vllm
 from tests.test_report import write_row, write_run
 from tests.test_serving import adapter_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-ROOT = Path(__file__).parents[1]
 BASE = ROOT / "recipes" / "tiny" / "tiny-base"
 
 
@@ -44,8 +41,7 @@ def finished(tmp_path):
     return folder
 
 
-def test_what_is_published_loads_as_the_same_model_and_its_card_has_the_scores(hub, finished, tmp_path):  # noqa: F811
-    hub.set("HF_TOKEN", TOKEN)
+def test_what_is_published_loads_as_the_same_model_and_its_card_has_the_scores(hub, finished, tmp_path):
     for name, accuracy in (("base", 0.28), ("mine", 0.61)):
         write_row(tmp_path / "benchmark", name, accuracy, None)
     rows = [part for name in ("base", "mine") for part in ("--benchmark", tmp_path / "benchmark" / name)]
@@ -75,8 +71,7 @@ def test_what_is_published_loads_as_the_same_model_and_its_card_has_the_scores(h
     assert b"library_name: peft" in hub.repos["me/detective"]["README.md"]
 
 
-def test_an_adapter_is_published_as_it_is_or_merged_into_its_base(hub, finished, tmp_path):  # noqa: F811
-    hub.set("HF_TOKEN", TOKEN)
+def test_an_adapter_is_published_as_it_is_or_merged_into_its_base(hub, finished, tmp_path):
     assert "no adapter: leave out --merge" in run(push_model.main, finished, "me/merged", "--merge").stderr
     shutil.rmtree(finished / "model")
     merged = adapter_of(finished / "model").merge_and_unload().state_dict()
@@ -124,8 +119,7 @@ def test_the_adapter_of_a_model_with_a_vision_tower_is_merged_into_what_was_trai
 
 @pytest.mark.slow
 @needs_vllm
-def test_a_published_model_scores_on_the_benchmark_as_it_did_in_its_folder(hub, finished, tmp_path):  # noqa: F811
-    hub.set("HF_TOKEN", TOKEN)
+def test_a_published_model_scores_on_the_benchmark_as_it_did_in_its_folder(hub, finished, tmp_path):
     assert run(push_model.main, finished, "me/detective").returncode == 0
     results = {}
     for name, model in (("folder", finished / "model"), ("hub", "vllm/me/detective")):
@@ -140,7 +134,7 @@ def test_a_published_model_scores_on_the_benchmark_as_it_did_in_its_folder(hub, 
     assert any("me/detective/resolve" in request for request in hub.requests)
 
 
-def test_a_dry_run_asks_nobody_and_an_unfinished_run_is_refused(hub, finished):  # noqa: F811
+def test_a_dry_run_asks_nobody_and_an_unfinished_run_is_refused(hub, finished):
     done = run(push_model.main, finished, "--dry-run")
     assert done.returncode == 0, done.stderr
     assert "model.safetensors" in done.stdout

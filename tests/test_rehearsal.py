@@ -9,7 +9,6 @@ import os
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -27,12 +26,13 @@ from trl import GRPOConfig
 from puzzles.dataset import build
 from puzzles.files import read_json
 from puzzles.scenario import Size
+from recipes import ROOT
 from recipes.alarms import AlarmArguments
 from recipes.checks import unreachable_server
 from recipes.planner.memory import CHECKPOINT
+from tests.forked import free_port
 from tests.test_launchers import what_make_runs
 
-ROOT = Path(__file__).parents[1]
 ENVIRONMENT = {
     **os.environ,
     **dict.fromkeys(("HF_HUB_OFFLINE", "OMP_NUM_THREADS", "TORCH_COMPILE_DISABLE", "VLLM_CPU_KVCACHE_SPACE"), "1"),
@@ -96,12 +96,6 @@ def rehearse(*args, **kwargs):
     run = subprocess.run(command(*args, **kwargs), cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=900)
     assert run.returncode == 0, run.stderr[-4000:]
     return run
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def history(output_dir):

@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +17,7 @@ from puzzles.generator import generate
 from puzzles.prompts import prompt
 from puzzles.scenario import Size
 from puzzles.sentences import render
+from recipes import ROOT
 from recipes.checkpoints import COMPLETE
 from recipes.demonstrations import small_steps
 from recipes.evaluation.logs import Run, benchmarks_by_puzzles
@@ -25,7 +25,6 @@ from recipes.evaluation.plots import frontier
 from recipes.evaluation.power_law import fit_power_law
 from recipes.evaluation.report import benchmark_tables, describe_scores, describe_soundness, describe_unread, main
 
-ROOT = Path(__file__).parents[1]
 PUBLISHED = yaml.safe_load((ROOT / "recipes" / "evaluation" / "published.yaml").read_text())
 
 

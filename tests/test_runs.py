@@ -5,18 +5,17 @@ import os
 import subprocess
 import sys
 from functools import partial
-from pathlib import Path
 
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from puzzles.files import lock_folder
+from recipes import ROOT
 from recipes.arguments import puzzles_of
 from recipes.data import fresh_puzzles
 from recipes.runs import generate_with_transformers, run_parts, score, seconds_of
 from tests.test_rehearsal import needs_vllm
 
-ROOT = Path(__file__).parents[1]
 BASE = ROOT / "recipes" / "tiny" / "tiny-base"
 
 

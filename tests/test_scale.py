@@ -1,14 +1,11 @@
 """An iteration on many GPUs, on paper: the arithmetic by hand, and the tables in the documentation."""
 
-from pathlib import Path
-
 import pytest
 
+from recipes import ROOT
 from recipes.planner import scale
 from recipes.planner.scale import Scale, quantile_lengths
 from tests import in_process
-
-ROOT = Path(__file__).parents[1]
 
 
 def test_lengths_are_log_normal_with_a_tail():

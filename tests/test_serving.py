@@ -17,13 +17,13 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from recipes import ROOT
 from recipes.evaluation import serving
 from recipes.evaluation.serving import RANKS, base_and_rank, failure_reason, reach_without_proxy, serve, with_uniform_scale
 from recipes.machine import VLLM_CPU_ENVIRONMENT
 from tests.hub import local_hub
 from tests.test_rehearsal import needs_vllm
 
-ROOT = Path(__file__).parents[1]
 BASE = ROOT / "recipes" / "tiny" / "tiny-base"
 PATTERNS = {
     "rank_pattern": {"q_proj": 40, "layers.1.mlp.up_proj": 3},

@@ -17,17 +17,14 @@ from trl.trainer import utils
 
 from puzzles.dataset import __main__ as dataset_command
 from puzzles.dataset import read_rows
-from recipes import lm_head, sft
+from recipes import ROOT, lm_head, sft
 from recipes.arguments import parse
 from recipes.demonstrations import from_datasets
 from recipes.optimizer import MuonAdamW
 from rewards.accuracy import accuracy
 from rewards.deductions import Judge
 from tests import forked
-from tests.hub import TOKEN, local_hub
-from tests.test_rehearsal import free_port
 
-ROOT = Path(__file__).parents[1]
 BASE = ROOT / "recipes" / "tiny" / "tiny-base"
 
 
@@ -179,16 +176,12 @@ def test_a_killed_run_starts_again_and_a_running_one_is_left_alone(tmp_path, imi
     assert not partial.exists()
 
 
-def test_the_model_is_uploaded_to_the_hub_once(monkeypatch, tmp_path, imitate):
-    with local_hub() as hub:
-        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
-        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
-        monkeypatch.setenv("HF_TOKEN", TOKEN)
-        monkeypatch.setattr("recipes.sft.hub_is_unreachable", lambda: True)
-        imitate("--push_to_hub", "true", "--save_strategy", "steps", "--save_steps", "1")
-        assert {*hub.repos} == {"me/new"}
-        assert {*hub.repos["me/new"]} == {path.name for path in (tmp_path / "new").iterdir()} - {"training_args.bin"}
-        assert sum("/commit/" in request for request in hub.requests) == 1
+def test_the_model_is_uploaded_to_the_hub_once(monkeypatch, tmp_path, imitate, hub):
+    monkeypatch.setattr("recipes.sft.hub_is_unreachable", lambda: True)
+    imitate("--push_to_hub", "true", "--save_strategy", "steps", "--save_steps", "1")
+    assert {*hub.repos} == {"me/new"}
+    assert {*hub.repos["me/new"]} == {path.name for path in (tmp_path / "new").iterdir()} - {"training_args.bin"}
+    assert sum("/commit/" in request for request in hub.requests) == 1
 
 
 def test_a_full_disk_is_reported(monkeypatch, tmp_path, imitate):
@@ -355,14 +348,7 @@ def test_a_run_that_was_killed_resumes_from_its_last_checkpoint(monkeypatch, tmp
 def test_on_two_processes_one_model_is_written(tmp_path):
     short = "--stages 2:0.75:0.75:0 --per_device_train_batch_size 2 --warmup_steps 0"
     recipe = ("--config", "recipes/tiny-base.yaml", "--output_dir", tmp_path / "new", "--model_name_or_path", BASE)
-    where = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    ranks = [
-        forked.start(tmp_path / f"{rank}.log", "recipes/sft.py", *recipe, *short.split(), RANK=rank, LOCAL_RANK=rank, **where)
-        for rank in "01"
-    ]
-    for rank in ranks:
-        rank.join()
-    assert [rank.exitcode for rank in ranks] == [0, 0], (tmp_path / "1.err").read_text()[-4000:]
+    forked.run_on_two_processes(tmp_path / "rank.log", "recipes/sft.py", *recipe, *short.split())
     new, base = (load_file(folder / "model.safetensors") for folder in (tmp_path / "new", BASE))
     assert new.keys() == base.keys()
     assert not all(new[name].equal(base[name]) for name in base)

@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -20,11 +19,11 @@ from puzzles.generator import candidate_clues, generate
 from puzzles.prompts import prompt
 from puzzles.scenario import Size
 from puzzles.sentences import read_sentence, render
+from recipes import ROOT
 from recipes.demonstrations import small_steps
 from rewards.deductions import Assertion, Judge, view
 from tests.entailment import entailed
 
-ROOT = Path(__file__).parents[1]
 SIZE = Size(suspects=3, weapons=2, rooms=4, times=2, motives=3)
 
 
