@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from puzzles.fingerprint import split_fingerprint
 from puzzles.messages import text_of
 from puzzles.scenario import size_of
 from recipes.arguments import PuzzleArguments
+from recipes.machine import print_once
 from rewards.accuracy import by_letter
 
 SEARCH_LIMIT = 20  # puzzles to generate for each wanted one of the chosen bands before giving up
@@ -271,9 +271,3 @@ def parse_if_json(value: object, *prefixes: str) -> object:
         return json.loads(value)
     except ValueError:
         raise ValueError(f"a list or dict as text, {value!r:.80}, is not JSON: write it with json.dumps") from None
-
-
-def print_once(message: str) -> None:
-    """Print on one process of a run."""
-    if os.environ.get("RANK", "0") == "0":
-        print(message)

@@ -57,10 +57,10 @@ from recipes.checkpoints import (
     step_of,
 )
 from recipes.checks import as_text, check_run
-from recipes.data import load_puzzles, print_once, puzzles_digest
+from recipes.data import load_puzzles, puzzles_digest
 from recipes.hub import create_repository, upload, upload_command
 from recipes.lm_head import fast_lm_head
-from recipes.machine import this_machine, warn_of_slow_bfloat16
+from recipes.machine import print_once, this_machine, warn_of_slow_bfloat16
 from recipes.packing import packing_note
 from recipes.trainer import PuzzleTrainer
 from rewards.accuracy import accuracy, complete_sheet, published_accuracy, solved

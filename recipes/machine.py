@@ -13,7 +13,6 @@ from transformers import TrainingArguments
 from trl import GRPOConfig
 
 from puzzles.files import read_yaml
-from recipes.data import print_once
 
 GiB = 2**30
 VLLM_CPU_ENVIRONMENT = {  # what vLLM's CPU build reads when it starts
@@ -44,6 +43,12 @@ class Machine:
     cpu: float
     disk: float | None
     float32_masters: bool = False
+
+
+def print_once(message: str) -> None:
+    """Print on one process of a run."""
+    if os.environ.get("RANK", "0") == "0":
+        print(message)
 
 
 def has_bfloat16() -> bool:

@@ -43,11 +43,10 @@ from recipes.checkpoints import (
     mark_complete,
     step_of,
 )
-from recipes.data import print_once
 from recipes.demonstrations import demonstrations, from_datasets
 from recipes.hub import create_repository, hub_problems, upload
 from recipes.lm_head import fast_lm_head
-from recipes.machine import too_many_gpus, warn_of_slow_bfloat16
+from recipes.machine import print_once, too_many_gpus, warn_of_slow_bfloat16
 from recipes.optimizer import MuonAdamW, optimizer_problems
 from recipes.option_values import missing_trackers, trainer_problems
 from recipes.pretrained import hub_is_unreachable, load_config, load_tokenizer
