@@ -37,7 +37,7 @@ def largest_micro_batch(group: int, width: int, tokens: int) -> int:
     return max(n for n in range(1, group + 1) if group % n == 0 and (n == 1 or n * width <= tokens))
 
 
-def flops(config: PreTrainedConfig, weights: int, tokens: float, pairs: float, scored: int) -> float:
+def flops(config: PreTrainedConfig, weights: int, tokens: int, pairs: float, scored: int) -> float:
     """FLOPs of a forward, to which a backward is in proportion.
 
     Args:
