@@ -28,6 +28,7 @@ import torch
 from accelerate import PartialState
 from datasets import Dataset
 from safetensors import SafetensorError
+from torch.utils.data import Sampler
 from transformers import AutoModelForCausalLM, TrainerCallback
 from trl import ModelConfig, SFTConfig, SFTTrainer
 
@@ -157,12 +158,15 @@ def main(args: SftArguments, training_args: SFTConfig) -> None:
 def identity(args: SftArguments, training_args: SFTConfig) -> dict:
     """The arguments that define a run, all but those that MAY_CHANGE, and the checksums of its datasets.
 
+    And its number of processes: with another one, its steps so far would stand for more or fewer demonstrations than it saw.
+
     Raises:
         ValueError: if a folder holds no finished dataset.
     """
     training = {k: v for k, v in training_args.to_dict().items() if not k.startswith(MAY_CHANGE)}
     sums = {folder: check_complete(Path(folder))["sha256"] for folder in args.dataset or []}
-    return json.loads(json.dumps({**asdict(args), **training, "sha256": sums}, default=str))
+    rest = {"processes": training_args.world_size, "sha256": sums}
+    return json.loads(json.dumps({**asdict(args), **training, **rest}, default=str))
 
 
 def check_options(args: SftArguments, training_args: SFTConfig) -> None:
@@ -185,8 +189,34 @@ def check_options(args: SftArguments, training_args: SFTConfig) -> None:
         raise ValueError(f"dataset: its puzzles have their own sizes and wording: leave out {', '.join(sorted(others))}.")
 
 
+class EpochOrder(Sampler):
+    """A random sampler of Transformers, except that the order of an epoch depends only on the seed and the epoch.
+
+    Transformers 5.23.0 draws the orders of group_by_length from the global generator, and accelerate's `set_epoch` does not
+    reach a sampler on several processes once batches are skipped: a run resumed in epoch 1 would see epoch 0's order again.
+    """
+
+    def __init__(self, trainer: SFTTrainer, sampler: Sampler):
+        self.trainer, self.sampler = trainer, sampler
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def __iter__(self):
+        args, epoch = self.trainer.args, int(self.trainer.state.epoch or 0)
+        seed = args.seed if args.data_seed is None else args.data_seed
+        self.sampler.generator = torch.Generator().manual_seed(seed + epoch)
+        return iter(self.sampler)
+
+
 class ResumableSFTTrainer(EndsAtLastStep, SFTTrainer):
-    """SFTTrainer, except that a run that is resumed from a checkpoint of its last step takes no further step."""
+    """SFTTrainer, except that a run that is resumed from a checkpoint sees the order that it would have seen, and takes no
+    further step from the checkpoint of its last one.
+    """
+
+    def _get_train_sampler(self, train_dataset=None) -> Sampler:
+        sampler = super()._get_train_sampler(train_dataset)
+        return EpochOrder(self, sampler) if hasattr(sampler, "generator") else sampler
 
 
 class CheckpointCallback(TrainerCallback):

@@ -345,6 +345,31 @@ def test_a_run_that_was_killed_resumes_from_its_last_checkpoint(monkeypatch, tmp
     assert not (tmp_path / "new.partial").exists()
 
 
+def test_another_number_of_processes_is_another_run(monkeypatch):
+    """Half as many would count the steps of all, and so train on half of the demonstrations."""
+    args, training_args = sft.SftArguments(), SFTConfig("never", use_cpu=True, bf16=False)
+    alone = sft.identity(args, training_args)
+    assert sft.identity(args, training_args) == alone
+    monkeypatch.setattr(SFTConfig, "world_size", 2)
+    assert sft.identity(args, training_args) != alone
+
+
+@pytest.mark.parametrize("strategy", ["group_by_length", "random"])
+def test_an_epoch_has_the_same_order_in_a_resumed_run(monkeypatch, tmp_path, imitate_proofs, strategy):
+    trainers = []
+    monkeypatch.setattr(sft.SFTTrainer, "train", lambda trainer, **_: trainers.append(trainer))
+    for name in ("whole", "resumed"):
+        imitate_proofs("--output_dir", tmp_path / name, "--train_sampling_strategy", strategy)
+    whole, resumed = (trainer.get_train_dataloader() for trainer in trainers)
+    orders = []
+    for trainers[0].state.epoch in (None, 1.0, 2.0):
+        orders.append([i for batch in whole.batch_sampler for i in batch])
+    assert sorted(orders[0]) == list(range(12))
+    assert orders[0] != orders[1] != orders[2]
+    for trainers[1].state.epoch in (2.5, 1.25):
+        assert [i for batch in resumed.batch_sampler for i in batch] == orders[int(trainers[1].state.epoch)]
+
+
 def test_on_two_processes_one_model_is_written(tmp_path):
     short = "--stages 2:0.75:0.75:0 --per_device_train_batch_size 2 --warmup_steps 0"
     recipe = ("--config", "recipes/tiny-base.yaml", "--output_dir", tmp_path / "new", "--model_name_or_path", BASE)
