@@ -21,11 +21,17 @@ STATE = "trainer_state.json"  # what a run logged: in each checkpoint and, once 
 
 
 class EndsAtLastStep:
-    """Mixin of a Trainer: a run that is resumed from a checkpoint of its last step takes no further step.
+    """Mixin of a Trainer: a run that is resumed saves, scores and logs as often as it is told to now, and takes no further step
+    from the checkpoint of its last one.
 
     Transformers 5.23.0 looks for the end only after a step, so a run killed between its last checkpoint and its result would
-    be trained further when it is resumed.
+    be trained further when it is resumed. It also goes on with the checkpoint's save_steps, eval_steps and logging_steps.
     """
+
+    def _init_training_state(self, max_steps: int, *args):
+        trained = super()._init_training_state(max_steps, *args)
+        self.state.compute_steps(self.args, max_steps)
+        return trained
 
     def _run_epoch(self, *args, **kwargs) -> None:
         if self.state.global_step >= self.state.max_steps:

@@ -5,10 +5,13 @@ import subprocess
 import sys
 
 import pytest
+import torch
+from transformers import Trainer, TrainerState, TrainingArguments
 
 from puzzles.files import lock_folder, write_json
 from recipes import ROOT
 from recipes.checkpoints import (
+    EndsAtLastStep,
     check_same_run,
     checkpoint_to_resume,
     complete_checkpoints,
@@ -84,6 +87,17 @@ def test_an_earlier_checkpoint_is_resumed_only_if_later_ones_may_be_deleted(tmp_
     assert checkpoint_to_resume(tmp_path, earlier, delete_later=True) == earlier
     assert checkpoint_to_resume(tmp_path, str(tmp_path / "checkpoint-100")) == str(tmp_path / "checkpoint-100")
     assert checkpoint_to_resume(tmp_path / "elsewhere", earlier) == earlier
+
+
+def test_a_resumed_run_saves_scores_and_logs_as_often_as_it_is_told_to_now(tmp_path):
+    (tmp_path / "checkpoint-4").mkdir()
+    before = TrainerState(global_step=4, max_steps=8, train_batch_size=8, save_steps=2, eval_steps=2, logging_steps=1)
+    before.save_to_json(str(tmp_path / "checkpoint-4" / "trainer_state.json"))
+    args = TrainingArguments(str(tmp_path), use_cpu=True, save_steps=4, eval_steps=0.5, logging_steps=10, report_to=[])
+    trainer = type("Resumed", (EndsAtLastStep, Trainer), {})(torch.nn.Linear(1, 1), args)
+    assert trainer._init_training_state(16, 16, 1, str(tmp_path / "checkpoint-4"), None) == (0, 4)
+    state = trainer.state
+    assert (state.global_step, state.save_steps, state.eval_steps, state.logging_steps) == (4, 4, 8, 10)
 
 
 @pytest.mark.parametrize(
