@@ -18,6 +18,7 @@ BEST = "best"  # the folder with the weights of the best held-out accuracy so fa
 HELD_OUT_ACCURACY = "eval_rewards/accuracy/mean"  # in the log of an evaluation
 RESUMED_FROM = "resumed_from"  # a file in a run's folder: the checkpoint that its `resume` named
 STATE = "trainer_state.json"  # what a run logged: in each checkpoint and, once it is finished, in its folder
+RECORDED_LATER = ("dataset_digest", "processes", "vllm_tensor_parallel_size")  # run.json of earlier versions lacks them
 
 
 class EndsAtLastStep:
@@ -61,8 +62,7 @@ def check_same_run(output_dir: Path, arguments: dict, chosen_by: str = "--output
     others = contents(output_dir)
     if record.exists():
         recorded = read_json(record)
-        if "dataset_digest" not in recorded:  # an earlier version's
-            arguments = {k: v for k, v in arguments.items() if k != "dataset_digest"}
+        arguments = {k: v for k, v in arguments.items() if k in recorded or k not in RECORDED_LATER}
         changed = [k for k in {**recorded, **arguments} if recorded.get(k) != arguments.get(k)]
         if "zero3_processes" in changed and others:
             was, now = (

@@ -70,7 +70,7 @@ MAY_CHANGE = (  # when a run is resumed: options that begin like this
     *("output_dir", "max_steps", "num_train_epochs", "resume"),  # where it writes and how long it lasts
     *("logging", "log_", "eval_", "save_", "report", "run_name", "project", "trackio", "disable_tqdm", "hub", "push"),
     *("per_device_", "gradient_accumulation", "steps_per_generation"),  # memory
-    *("activation_checkpointing", "gradient_checkpointing", "vllm_gpu_memory", "vllm_tensor_parallel", "vllm_enable_sleep"),
+    *("activation_checkpointing", "gradient_checkpointing", "vllm_gpu_memory", "vllm_enable_sleep"),
     *("dataloader", "local_rank", "ddp_", "vllm_server"),  # the machine
 )
 ARGUMENTS = (PuzzleArguments, RunArguments, AlarmArguments, GRPOConfig, ModelConfig)
@@ -185,16 +185,22 @@ def identity(
 ) -> dict:
     """The arguments that define a run: all but those that MAY_CHANGE. ZeRO-3's checkpoints fit only one number of processes.
 
+    Processes that share a colocated vLLM draw the same random numbers, all others different ones. A checkpoint holds each one's
+    generator, so with another vllm_tensor_parallel_size some that share it would sample different tokens, or some that do not
+    the same completions.
+
     Args:
         dataset: the digest of its puzzles, if they come from one: another may be in its place when the run is resumed.
     """
     machine = this_machine(training_args)
     training = {k: v for k, v in training_args.to_dict().items() if not k.startswith(MAY_CHANGE)}
     steps_per_generation = training_args.steps_per_generation / training_args.gradient_accumulation_steps
+    colocated = training_args.use_vllm and training_args.vllm_mode == "colocate"
     rest = {
         **{name: getattr(run_args, name) for name in OBJECTIVE + OPTIMIZER},
         "dataset_digest": dataset,
         "zero3_processes": machine.processes if machine.zero3 else None,
+        "vllm_tensor_parallel_size": training_args.vllm_tensor_parallel_size if colocated else None,
         # None: also what runs recorded before there was such an option
         **{name: getattr(run_args, name) or None for name in ("refill_groups", "format_weight", "overlong_buffer")},
         "steps_per_iteration": training_args.num_iterations * steps_per_generation,  # optimizer steps

@@ -41,6 +41,11 @@ def test_a_folder_belongs_to_one_run(tmp_path):
         (tmp_path / "run" / "run.json").write_text(damaged)
         with pytest.raises(ValueError, match=r"run\.json (is not JSON|holds)"):
             check_same_run(tmp_path / "run", {"seed": 1})
+    write_json(tmp_path / "run" / "run.json", {"seed": 1})
+    check_same_run(tmp_path / "run", {"seed": 1, "processes": 2})  # an earlier version did not record it
+    write_json(tmp_path / "run" / "run.json", {"seed": 1, "processes": 1})
+    with pytest.raises(ValueError, match="processes was 1, now 2"):
+        check_same_run(tmp_path / "run", {"seed": 1, "processes": 2})
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").touch()
     with pytest.raises(ValueError, match="is not empty and does not hold a run"):

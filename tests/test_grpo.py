@@ -221,6 +221,9 @@ def test_what_changes_nothing_of_a_run_may_change_when_it_is_resumed(monkeypatch
     assert identity("--overlong_buffer", "20") != run
     assert {run[option] for option in ("refill_groups", "format_weight", "overlong_buffer")} == {None}  # as in earlier records
     assert identity("--vllm_max_model_length", "99") != run
+    vllm = ("--use_vllm", "true", "--vllm_tensor_parallel_size")  # processes that share a copy draw the same random numbers
+    assert identity(*vllm, "1") != identity(*vllm, "2")
+    assert identity(*vllm, "1", "--vllm_mode", "server") == identity(*vllm, "2", "--vllm_mode", "server")
 
 
 def test_to_resume_an_earlier_checkpoint_the_later_ones_are_deleted_if_allowed(monkeypatch, tmp_path):
