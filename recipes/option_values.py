@@ -29,8 +29,12 @@ NOT_TAKEN = (  # in generation_kwargs: they would override an option, or change 
 def trainer_problems(args: GRPOConfig | SFTConfig) -> list[str]:
     """Impossible values of options that GRPO and imitation share."""
     workers, noise = args.dataloader_num_workers, args.neftune_noise_alpha
-    saves = args.save_strategy == "steps"
+    saves, precision = args.save_strategy == "steps", args.mixed_precision
     possible = {
+        "bf16": (
+            args.bf16 or args.fp16 or precision == "no",
+            f"true, or launch with --mixed_precision no: the launch configuration says {precision}, which would count",
+        ),
         "max_steps": (args.max_steps != 0, "1 or more, or -1 for num_train_epochs"),
         "num_train_epochs": (args.max_steps > 0 or args.num_train_epochs > 0, "more than 0"),
         "save_steps": (not saves or args.save_steps > 0, "more than 0, or save_strategy: no"),

@@ -4,7 +4,7 @@ from dataclasses import fields
 from typing import get_type_hints
 
 import pytest
-from trl import GRPOConfig, ModelConfig
+from trl import GRPOConfig, ModelConfig, SFTConfig
 
 from recipes.checks import sampling_problems
 from recipes.optimizer import optimizer_problems
@@ -85,6 +85,16 @@ def test_nonsense_for_any_option_is_refused_before_the_model_is_loaded():
 )
 def test_the_value_and_the_fix_are_named(options, complaint):
     assert any(problem.startswith(complaint) for problem in problems(**options)), problems(**options)
+
+
+@pytest.mark.parametrize("kind", [GRPOConfig, SFTConfig])
+def test_a_launch_configuration_that_would_overrule_bf16_false_is_refused(monkeypatch, kind):
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    (problem,) = trainer_problems(kind("never", use_cpu=True, bf16=False))
+    assert problem.startswith("bf16: False is impossible: use true, or launch with --mixed_precision no: the launch")
+    assert trainer_problems(kind("never", use_cpu=True, bf16=True)) == []
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
+    assert trainer_problems(kind("never", use_cpu=True, bf16=False)) == []
 
 
 def test_what_is_possible_is_accepted():
