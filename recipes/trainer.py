@@ -9,6 +9,7 @@ import math
 import os
 import random
 import shutil
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -277,7 +278,18 @@ class PuzzleTrainer(EndsAtLastStep, PackedGRPOTrainer):
         self.held_out_scores.clear()
         metrics = self._metrics["train" if self.model.training else "eval"]
         self.log_completions = self.args.log_completions and "frac_reward_zero_std" in metrics  # once a generation
+        if not (self.log_completions and not self.model.training and self.accelerator.is_main_process):
+            super().log(logs, start_time)
+            return
+        # TRL names the file after the step: what was trained on at this step may be in it.
+        file = Path(self.args.output_dir) / "completions" / f"completions_{self.state.global_step:05d}.parquet"
+        trained_on = file.with_suffix(".aside")
+        if file.exists():
+            os.replace(file, trained_on)
         super().log(logs, start_time)
+        os.replace(file, file.with_stem(f"{file.stem}_eval"))
+        if trained_on.exists():
+            os.replace(trained_on, file)
 
     def prediction_step(self, model, inputs, prediction_loss_only, ignore_keys=None) -> tuple[None, None, None]:
         """Generate and grade. Stock TRL also computes the loss, another forward of all samples, which says nothing here."""
@@ -285,8 +297,13 @@ class PuzzleTrainer(EndsAtLastStep, PackedGRPOTrainer):
         return None, None, None
 
     def evaluate(self, *args, **kwargs) -> dict[str, float]:
-        """As stock TRL's. After the first optimizer step, the weights with the best held-out accuracy are kept."""
+        """As stock TRL's, with its completions logged apart. After the first optimizer step, the weights with the best held-out
+        accuracy are kept.
+        """
+        trained_on = self._logs
+        self._logs = {name: deque() if isinstance(rows, deque) else defaultdict(deque) for name, rows in trained_on.items()}
         metrics = super().evaluate(*args, **kwargs)
+        self._logs = trained_on
         step, accuracy = self.state.global_step, metrics[HELD_OUT_ACCURACY]
         if step and accuracy > self.best_accuracy:
             self.best_accuracy = accuracy

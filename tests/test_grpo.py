@@ -286,7 +286,7 @@ def test_the_best_of_several_samples_on_two_processes(tmp_path):
     """Against the accuracy of each completion, as logged by TRL: 8 puzzles of 2 samples, of which a process generates one."""
     several = "--num_eval_puzzles 8 --num_generations_eval 2 --per_device_eval_batch_size 1 --max_steps 1 --save_steps 1"
     on_two_processes(tmp_path / "run", *several.split(), "--log_completions", "true", "--model_name_or_path", BASE)
-    completions = pq.read_table(tmp_path / "run" / "completions" / "completions_00000.parquet").to_pylist()
+    completions = pq.read_table(tmp_path / "run" / "completions" / "completions_00000_eval.parquet").to_pylist()
     by_prompt = {}
     for row in completions:
         by_prompt.setdefault(str(row["prompt"]), []).append(row["accuracy"])

@@ -2,6 +2,7 @@
 evaluation logs.
 """
 
+from collections import defaultdict, deque
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -30,7 +31,7 @@ def trainer(epoch=None, curriculum=None, history=()):
     this = PuzzleTrainer.__new__(PuzzleTrainer)
     this.num_generations, this.curriculum = 2, curriculum
     this.args, this.reward_weights = SimpleNamespace(seed=42, log_completions=True), torch.tensor([1.0, 0.0])
-    this._metrics = {"train": {}, "eval": {}}
+    this._metrics, this._logs = {"train": {}, "eval": {}}, {"prompt": deque(), "rewards": defaultdict(deque)}
     this.state = SimpleNamespace(epoch=epoch, log_history=list(history))
     return this
 
@@ -141,6 +142,39 @@ def test_completions_are_logged_once_a_generation(monkeypatch):
     ):
         this.log({})
     assert logged == [True, False, True, False]
+
+
+def test_an_evaluation_logs_its_own_completions_to_its_own_file(monkeypatch, tmp_path):
+    """TRL 1.16.0 would write them, and what was trained on before, over the file of the same step."""
+    this = trainer()
+    this.args.output_dir, this.state.global_step, this.best_accuracy, this.held_out_scores = tmp_path, 5, 1.0, []
+    this.accelerator, this.model = SimpleNamespace(is_main_process=True), SimpleNamespace(training=True)
+    (tmp_path / "completions").mkdir()
+
+    def generate(mode, *prompts):
+        this.model.training = mode == "train"
+        this._metrics[mode] = {"frac_reward_zero_std": [0.5]}
+        this._logs["prompt"].extend(prompts)
+        this._logs["rewards"]["accuracy"].extend(1.0 for _ in prompts)
+        this.log({})
+
+    def write(self, *_):
+        rows = [*self._logs["prompt"], len(self._logs["rewards"]["accuracy"])]
+        (tmp_path / "completions" / f"completions_{self.state.global_step:05d}.parquet").write_text(str(rows))
+
+    monkeypatch.setattr(PackedGRPOTrainer, "log", write)
+    monkeypatch.setattr(
+        PackedGRPOTrainer, "evaluate", lambda self: (generate("eval", "c", "d", "e"), {HELD_OUT_ACCURACY: 0.5})[1]
+    )
+    generate("train", "a", "b")
+    this.evaluate()
+    this.state.global_step = 10  # without training logged at that step
+    this.evaluate()
+    written = {file.name: file.read_text() for file in (tmp_path / "completions").iterdir()}
+    of_evaluation = "['c', 'd', 'e', 3]"
+    assert written.pop("completions_00005.parquet") == "['a', 'b', 2]"
+    assert written == {f"completions_{step}_eval.parquet": of_evaluation for step in ("00005", "00010")}
+    assert this._logs["prompt"] == deque(["a", "b"])
 
 
 def test_a_checkpoint_that_is_written_again_is_not_complete_until_it_is_written(monkeypatch, tmp_path):
