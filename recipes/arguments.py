@@ -174,7 +174,8 @@ class RunArguments:
     delete_later: bool = field(
         default=False,
         metadata={
-            "help": "Where `resume` names a checkpoint: delete later ones in output_dir. false: refuse if there are any."
+            "help": "Where `resume` names a checkpoint: delete later ones in output_dir, and the best model if it is later. "
+            "false: refuse if there are any."
         },
     )
     final: str = field(

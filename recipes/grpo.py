@@ -45,6 +45,7 @@ from puzzles.files import write_json, write_text
 from recipes.alarms import AlarmArguments, AlarmCallback
 from recipes.arguments import PuzzleArguments, RunArguments, parse
 from recipes.checkpoints import (
+    BEST,
     HELD_OUT_ACCURACY,
     RESUMED_FROM,
     STATE,
@@ -172,6 +173,8 @@ def claim_folder(output_dir: Path, run: dict, run_args: RunArguments, training_a
             earlier = {step for step in complete_checkpoints(output_dir) if step <= step_of(checkpoint)}
             delete_checkpoints_except(earlier, output_dir)
             if checkpoint == run_args.resume:
+                if run_args.delete_later and best_model(output_dir).get("step", 0) > step_of(checkpoint):
+                    shutil.rmtree(output_dir / BEST)
                 write_text(output_dir / RESUMED_FROM, checkpoint)
     return checkpoint
 

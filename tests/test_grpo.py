@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2Tokenizer
 from trl import GRPOConfig, ModelConfig, SFTConfig, TrlParser
 
 from puzzles.dataset import FEATURES, HELD_OUT, build
+from puzzles.files import write_json
 from puzzles.generator import generate
 from puzzles.prompts import prompt
 from puzzles.scenario import Size
@@ -25,6 +26,7 @@ from recipes.alarms import AlarmArguments
 from recipes.arguments import PuzzleArguments, RunArguments, parse
 from recipes.checkpoints import (
     HELD_OUT_ACCURACY,
+    best_model,
     checkpoint_to_resume,
     complete_checkpoints,
     mark_complete,
@@ -231,9 +233,11 @@ def test_to_resume_an_earlier_checkpoint_the_later_ones_are_deleted_if_allowed(m
     for step in (5, 10, 15):
         mark_complete(tmp_path / f"checkpoint-{step}")
     (tmp_path / "checkpoint-7").mkdir()  # unfinished
+    write_json(tmp_path / "best" / "held_out.json", {"step": 12, "accuracy": 0.9})
     for file in ("run.json", "trainer_state.json"):  # of a finished run whose result was deleted, to train it further
         (tmp_path / file).write_text("{}")
     monkeypatch.setattr("recipes.checkpoints.check_same_run", lambda *_: None)
+    monkeypatch.setattr("recipes.checkpoints.lock_folder", lambda folder: None)  # which this process still holds
 
     def claim(*options):
         _, run_args, _, training_args, _ = parsed(monkeypatch, *recipe, "--resume", tmp_path / "checkpoint-10", *options)
@@ -242,10 +246,15 @@ def test_to_resume_an_earlier_checkpoint_the_later_ones_are_deleted_if_allowed(m
     with pytest.raises(ValueError, match="also holds checkpoint-15"):
         claim()
     assert complete_checkpoints(tmp_path).keys() == {5, 10, 15}
+    assert best_model(tmp_path)["step"] == 12
     assert claim("--delete_later", "true") == str(tmp_path / "checkpoint-10")
     assert complete_checkpoints(tmp_path).keys() == {5, 10}
     assert not (tmp_path / "checkpoint-7").exists()
+    assert not (tmp_path / "best").exists()  # of the attempt that was given up
     assert not (tmp_path / "trainer_state.json").exists()
+    write_json(tmp_path / "best" / "held_out.json", {"step": 10, "accuracy": 0.5})
+    assert claim("--delete_later", "true") == str(tmp_path / "checkpoint-10")
+    assert best_model(tmp_path)["step"] == 10
     mark_complete(tmp_path / "checkpoint-20")  # the run goes on, keeps the newest, and is interrupted
     for step in (5, 10):
         shutil.rmtree(tmp_path / f"checkpoint-{step}")
