@@ -6,6 +6,8 @@ refused although a run with them can't learn or can't be resumed.
 
 from __future__ import annotations
 
+from inspect import signature
+
 from transformers import GenerationConfig, TrainingArguments
 from transformers.generation.configuration_utils import ALL_CACHE_IMPLEMENTATIONS
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
@@ -23,6 +25,8 @@ CHOICES = {  # of GRPOConfig, as in TRL 1.16.0
 NOT_TAKEN = (  # in generation_kwargs: they would override an option, or change how many samples there are
     *("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "max_tokens", "max_new_tokens"),
     *("do_sample", "num_beams", "n", "num_return_sequences"),
+    "seed",  # all samples of a puzzle would be the same
+    *("logprobs", "prompt_logprobs", "logprob_token_ids", "flat_logprobs"),  # TRL reads those of the sampled tokens
 )
 
 
@@ -114,7 +118,17 @@ def grpo_problems(args: GRPOConfig) -> list[str]:
             )
         elif not args.use_vllm and not hasattr(GenerationConfig(), name) and name != "repetition_detection":  # which is vLLM's
             problems.append(f"generation_kwargs holds {name}, which Transformers' generation does not know: leave it out.")
+        elif args.use_vllm and not is_sampling_parameter(name):
+            problems.append(f"generation_kwargs holds {name}, which vLLM's SamplingParams does not know: leave it out.")
     return problems
+
+
+def is_sampling_parameter(name: str) -> bool:
+    """Whether vLLM's SamplingParams takes it; where vLLM is not installed, that is not known, and it counts as one."""
+    from trl.generation import vllm_generation  # imports vLLM, where it is installed
+
+    known = getattr(vllm_generation, "SamplingParams", None)
+    return known is None or (name in signature(known).parameters and not name.startswith("_"))
 
 
 def lora_problems(args: ModelConfig) -> list[str]:

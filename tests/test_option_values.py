@@ -1,6 +1,7 @@
 """Values of options that would be refused only late, or never: every option of GRPOConfig is given nonsense."""
 
 from dataclasses import fields
+from importlib.util import find_spec
 from typing import get_type_hints
 
 import pytest
@@ -78,6 +79,15 @@ def test_nonsense_for_any_option_is_refused_before_the_model_is_loaded():
             {"generation_kwargs": {"temperature": 0.1}},
             "generation_kwargs holds temperature, which is not supported there",
         ),
+        (
+            {"use_vllm": True, "generation_kwargs": {"logprobs": 5}},
+            "generation_kwargs holds logprobs, which is not supported there: leave it out",
+        ),
+        ({"use_vllm": True, "generation_kwargs": {"seed": 7}}, "generation_kwargs holds seed, which is not supported there"),
+        (
+            {"use_vllm": True, "generation_kwargs": {"prompt_logprobs": 1}},
+            "generation_kwargs holds prompt_logprobs, which is not supported there",
+        ),
         ({"generation_kwargs": {"foo": 1}}, "generation_kwargs holds foo, which Transformers' generation does not know"),
         ({"top_k": -1}, "`top_k` has to be a strictly positive integer, but is -1"),
         ({"repetition_penalty": 0.0}, "`penalty` has to be a strictly positive float"),
@@ -95,6 +105,15 @@ def test_a_launch_configuration_that_would_overrule_bf16_false_is_refused(monkey
     assert trainer_problems(kind("never", use_cpu=True, bf16=True)) == []
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
     assert trainer_problems(kind("never", use_cpu=True, bf16=False)) == []
+
+
+def test_what_vllm_does_not_know_is_refused_where_it_is_installed():
+    known = {"repetition_detection": {"max_pattern_size": 128, "min_count": 24}, "stop": ["?"], "min_tokens": 2}
+    assert problems(use_vllm=True, generation_kwargs=known) == []
+    unknown = {"foo": 1, "_eos_token_id": 2}
+    found = problems(use_vllm=True, generation_kwargs=unknown)
+    refused = [f"generation_kwargs holds {name}, which vLLM's SamplingParams does not know: leave it out." for name in unknown]
+    assert found == (refused if find_spec("vllm") else [])
 
 
 def test_what_is_possible_is_accepted():
