@@ -72,7 +72,9 @@ class PuzzleArguments(SizeArguments):
     )
     players: list[int] = field(
         default_factory=lambda: [1, 6],
-        metadata={"help": "Range of players of the published size mix, within 1 to 6, unless a size is given below."},
+        metadata={
+            "help": "Range of players of the published size mix, such as 1 6, or one number, unless a size is given below."
+        },
     )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from datasets import ClassLabel, Dataset, Features, concatenate_datasets, load_dataset, load_dataset_builder
 from datasets.exceptions import DatasetsError
 
+from puzzles.arguments import players_range
 from puzzles.dataset import FEATURES, FRESH, HELD_OUT, build, load_splits, puzzle_of
 from puzzles.difficulty import BANDS
 from puzzles.fingerprint import split_fingerprint
@@ -101,8 +102,16 @@ def clue_sets(rows: Dataset) -> list[str]:
 
 
 def build_options(args: PuzzleArguments) -> dict:
-    """The keyword arguments of `build` that say what kind of puzzles to generate."""
-    options = {"size": size_of(**args.given()), "players": tuple(args.players)}
+    """The keyword arguments of `build` that say what kind of puzzles to generate.
+
+    Raises:
+        ValueError: if a size is impossible.
+    """
+    try:
+        players = players_range(args.players)
+    except ValueError:
+        raise ValueError(f"players={args.players} is not a range: give 3, or [1, 6] (--players 3, --players 1 6).") from None
+    options = {"size": size_of(**args.given()), "players": players}
     return options | {"directness": args.directness, "wording": args.wording}
 
 

@@ -32,7 +32,7 @@ from recipes.checkpoints import (
     mark_complete,
     read_log_history,
 )
-from recipes.data import load_puzzles
+from recipes.data import build_options, load_puzzles
 from recipes.machine import this_machine
 from recipes.tiny.model import tiny_tokenizer
 from recipes.trainer import PuzzleTrainer
@@ -615,6 +615,12 @@ def test_puzzles_on_the_spot_are_disjoint_and_repeatable():
     assert not {str(row["prompt"]) for row in train} & {str(row["prompt"]) for row in held_out}
     assert train.to_list() == build(4, 0, 20, Size(**SMALL), num_proc=2).to_list()
     assert train[0]["solution"] == list(generate(4, 0, Size(**SMALL)).solution.values())
+    for players, expected in ([3], (3, 3)), (3, (3, 3)), ([2, 4], (2, 4)):
+        assert build_options(PuzzleArguments(players=players))["players"] == expected
+    with pytest.raises(
+        ValueError, match=r"players=\[1, 2, 3\] is not a range: give 3, or \[1, 6\] \(--players 3, --players 1 6\)"
+    ):
+        load_puzzles(PuzzleArguments(players=[1, 2, 3]), seed=0)
     with pytest.raises(ValueError, match="rooms=1 is impossible"):
         load_puzzles(PuzzleArguments(rooms=1), seed=0)
 
