@@ -232,7 +232,8 @@ def parse(types: tuple[type, ...], description: str, arguments: Sequence[str] | 
         exit_on_error=False,
     )
     parser.set_defaults(eval_on_start=None)  # so that recipes/checks.py can tell whether it was given
-    arguments = [*(sys.argv[1:] if arguments is None else arguments)]
+    arguments = sys.argv[1:] if arguments is None else arguments
+    arguments = [x for word in arguments for x in (word.split("=", 1) if word.startswith("--config=") else [word])]
     try:
         if "--config" in arguments:
             at = arguments.index("--config")

@@ -430,6 +430,15 @@ def test_config_without_a_recipe_is_refused(monkeypatch, capsys, rest):
     assert "--config lacks the recipe: name its YAML file" in capsys.readouterr().err.splitlines()[-1]
 
 
+def test_config_may_be_joined_to_its_recipe(monkeypatch, tmp_path, capsys):
+    (recipe := tmp_path / "a=b.yaml").write_text("learning_rate: 1e-5\n")
+    *_, training_args, _ = parsed(monkeypatch, "--use_cpu", "true", f"--config={recipe}", "--seed", "3")
+    assert (training_args.learning_rate, training_args.seed) == (1e-5, 3)
+    with pytest.raises(SystemExit):
+        parsed(monkeypatch, "--config=recipes/none.yaml")
+    assert "there is no recipe recipes/none.yaml. There are recipes/" in capsys.readouterr().err
+
+
 def test_a_value_in_a_recipe_means_what_it_means_on_the_command_line(monkeypatch, tmp_path):
     (recipe := tmp_path / "recipe.yaml").write_text(
         "difficulty: easy\nplayers: [2, 3]\nseed: 5\npacking: false\nlearning_rate: 1e-5\ncurriculum: null\n"
