@@ -10,7 +10,8 @@ NODES = $(if $(HEAD),--machine_rank $(RANK) --main_process_ip $(HEAD)) $(if $(GP
 # single_gpu.yaml names GPU 0, and accelerate then ignores CUDA_VISIBLE_DEVICES, so its first GPU is named here.
 COMMA := ,
 ONE_GPU := $(firstword $(subst $(COMMA), ,$(CUDA_VISIBLE_DEVICES)))
-GPU = $(if $(filter single_gpu,$(or $(CONFIG),$(1))),$(ONE_GPU:%=--gpu_ids %))
+GPU = $(if $(filter single_gpu,$(or $(CONFIG),$(1))),$(ONE_GPU:%=--gpu_ids %)$(if $(filter-out 1,$(GPUS)),$(error \
+  single_gpu.yaml trains on one GPU, not on GPUS=$(GPUS): use CONFIG=ddp, which starts a process on each)))
 GRPO = $(BIN)/accelerate launch --config_file accelerate_configs/$(or $(CONFIG),$(1)).yaml $(GPU) $(NODES) recipes/grpo.py \
   --config recipes/$(2).yaml $(ARGS)
 # A local folder or a vllm/… model is served with vLLM: the GPU environment if there are GPUs, else the CPU build.
@@ -81,8 +82,8 @@ plan-scale: .venv/cpu ## Plan an iteration of 14B and 32B on 8 to 1,024 GPUs, on
 smoke-gpu: .venv/gpu ## Check one GPU before paying for eight: exactness, speed, memory, GRPO, resume, vLLM (minutes; ARGS="--model …")
 	CUDA_VISIBLE_DEVICES=$(or $(ONE_GPU),0) $(BIN)/python recipes/smoke_gpu.py $(ARGS)
 
-train-1.5b: .venv/gpu | outputs/temporal-clue ## Train 1.5B with LoRA on one 24 GB GPU, or on several (CONFIG=ddp GPUS=4)
-	$(call GRPO,single_gpu,$(1.5B))
+train-1.5b: .venv/gpu | outputs/temporal-clue ## Train 1.5B with LoRA on one 24 GB GPU, or on several (GPUS=4)
+	$(call GRPO,$(if $(filter-out 1,$(GPUS)),ddp,single_gpu),$(1.5B))
 
 train-14b: .venv/gpu | outputs/temporal-clue ## Train 14B on one node of 8 × 80 GB (RECIPE=qwen3-14b GPUS=4 CONFIG=zero3_offload ARGS="--max_steps 50")
 	$(call GRPO,zero3,$(14B))

@@ -114,6 +114,8 @@ def test_sky(place):
         ("train-32b RECIPE=qwen2.5-32b-lora", "zero3", [], "qwen2.5-32b-lora"),
         ("train-1.5b", "single_gpu", [], "qwen2.5-1.5b"),
         ("train-1.5b CUDA_VISIBLE_DEVICES=3,4", "single_gpu", ["--gpu_ids", "3"], "qwen2.5-1.5b"),
+        ("train-1.5b GPUS=1", "single_gpu", ["--num_processes", "1"], "qwen2.5-1.5b"),
+        ("train-1.5b GPUS=4", "ddp", ["--num_processes", "4"], "qwen2.5-1.5b"),
         ("train-1.5b CONFIG=ddp GPUS=4", "ddp", ["--num_processes", "4"], "qwen2.5-1.5b"),
         ("train-1.5b CONFIG=ddp GPUS=2 CUDA_VISIBLE_DEVICES=2,3", "ddp", ["--num_processes", "2"], "qwen2.5-1.5b"),
     ],
@@ -125,6 +127,14 @@ def test_make_train(typed, config, options, recipe):
     assert launch[1:] == [*accelerate, "recipes/grpo.py", "--config", f"recipes/{recipe}.yaml", "--max_steps", "5"]
     assert (ROOT / launch[3]).exists()
     assert (ROOT / "recipes" / f"{recipe}.yaml").exists()
+
+
+@pytest.mark.parametrize("typed", ["train-1.5b CONFIG=single_gpu GPUS=4", "train-14b CONFIG=single_gpu GPUS=2"])
+def test_make_train_on_several_gpus_refuses_the_config_of_one(typed):
+    run = subprocess.run(["make", "-n", *typed.split()], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode != 0
+    assert f"single_gpu.yaml trains on one GPU, not on {typed.split()[-1]}: use CONFIG=ddp" in run.stderr
+    assert "accelerate launch" not in run.stdout
 
 
 @pytest.mark.parametrize(
