@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -79,10 +78,16 @@ def sha256(path: Path) -> str:
 def lock_folder(folder: Path) -> int:
     """Lock a folder against all other processes until this one ends, however it ends, or closes the returned file.
 
+    On Windows, and on a network disk that has no locks, nothing is locked: see to it that one process works in the folder.
+
     Raises:
         ValueError: if another process has locked it.
     """
     lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR)
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return lock
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,6 +1,7 @@
 """A run's folder: locked by one process, owned by one run, resumed from complete checkpoints only."""
 
 import os
+import runpy
 import subprocess
 import sys
 
@@ -26,6 +27,13 @@ def test_a_folder_is_used_by_one_process_at_a_time(tmp_path):
     second = subprocess.run([sys.executable, "-c", other], cwd=ROOT, capture_output=True, text=True)
     assert second.returncode != 0
     assert f"is in use by process {os.getpid()}" in second.stderr
+
+
+def test_on_windows_nothing_is_locked(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "fcntl", None)  # importing it fails
+    files = runpy.run_path(str(ROOT / "puzzles" / "files.py"))
+    for _ in range(2):
+        os.close(files["lock_folder"](tmp_path))
 
 
 def test_a_folder_belongs_to_one_run(tmp_path):
