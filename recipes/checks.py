@@ -34,6 +34,7 @@ from recipes.option_values import grpo_problems, lora_problems, missing_trackers
 from recipes.packing import packing_problems, set_router_loss
 from recipes.planner.memory import disk, memory
 from recipes.pretrained import (
+    context_length,
     count_parameters,
     hub_is_unreachable,
     load_config,
@@ -309,7 +310,7 @@ def row_name(row: int, train: int) -> str:
 
 def too_long_prompts(args: GRPOConfig, config: PreTrainedConfig, lengths: list[int], held_out: int = 0) -> list[str]:
     """The problem of a prompt that leaves no room for a completion. The last `held_out` lengths are of held-out puzzles."""
-    window, name = config.get_text_config().max_position_embeddings, "the model's context"
+    window, name = context_length(config), "the model's context"
     if args.use_vllm and args.vllm_max_model_length:
         if args.vllm_max_model_length > window:
             return [f"vllm_max_model_length {args.vllm_max_model_length} is more than {name} of {window}: lower it."]

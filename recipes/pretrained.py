@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,11 @@ def hub_is_unreachable() -> bool:
         return False
     except Exception:  # from whichever HTTP library the Hub's client uses
         return True
+
+
+def context_length(config: PreTrainedConfig) -> float:
+    """The most tokens that the text model can process; infinite if its config names no limit, as Mamba's, Bloom's and MPT's."""
+    return getattr(config.get_text_config(), "max_position_embeddings", None) or math.inf
 
 
 def load_config(model_args: ModelConfig, offline: bool) -> PreTrainedConfig:

@@ -16,6 +16,7 @@ are left out. After an interruption, the same command resumes from the last chec
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import sys
@@ -50,7 +51,7 @@ from recipes.lm_head import fast_lm_head
 from recipes.machine import print_once, too_many_gpus, warn_of_slow_bfloat16
 from recipes.optimizer import MuonAdamW, optimizer_problems
 from recipes.option_values import missing_trackers, trainer_problems
-from recipes.pretrained import hub_is_unreachable, load_config, load_tokenizer
+from recipes.pretrained import context_length, hub_is_unreachable, load_config, load_tokenizer
 from recipes.tiny.model import TINY_SIZE, tiny_model, tiny_tokenizer
 
 MAY_CHANGE = (  # when a run is resumed: options that begin like this
@@ -137,7 +138,7 @@ def main(args: SftArguments, training_args: SFTConfig) -> None:
         delete_checkpoints_except({step_of(checkpoint)}, unfinished)
         write_json(unfinished / "run.json", run)
     try:
-        with fast_lm_head(trainer.model.config.vocab_size):
+        with fast_lm_head(trainer.model.config.get_text_config().vocab_size):
             trainer.train(resume_from_checkpoint=checkpoint)
         trainer.model.to(dtype)
         if is_main_process:
@@ -259,7 +260,7 @@ def make_trainer(args: SftArguments, training_args: SFTConfig) -> tuple[SFTTrain
         model=model, args=training_args, train_dataset=rows, processing_class=tokenizer, optimizers=(optimizer, None),
         callbacks=[CheckpointCallback()],
     )  # fmt: skip
-    lengths, context = token_counts(trainer.train_dataset), model.config.max_position_embeddings
+    lengths, context = token_counts(trainer.train_dataset), context_length(model.config)
     if args.dataset:
         limit = context if max_length is None else min(max_length, context)
         trainer.train_dataset = trainer.train_dataset.select(those_that_fit(lengths, limit))
@@ -287,7 +288,7 @@ def token_counts(rows: Dataset) -> np.ndarray:
     return np.concatenate([pc.list_value_length(batch["input_ids"]).to_numpy() for batch in batches])
 
 
-def those_that_fit(lengths: np.ndarray, limit: int) -> np.ndarray:
+def those_that_fit(lengths: np.ndarray, limit: float) -> np.ndarray:
     """The indices of the demonstrations of at most `limit` tokens. Prints how many are left out.
 
     Raises:
@@ -299,20 +300,20 @@ def those_that_fit(lengths: np.ndarray, limit: int) -> np.ndarray:
             f"each of the {len(lengths):,} demonstrations has more than {limit:,} tokens, the shortest {lengths.min():,}: "
             f"use --max_length {lengths.max()}, a model with as long a context, or smaller puzzles."
         )
-    left_out = len(lengths) - len(fitting)
+    left_out, why = len(lengths) - len(fitting), "" if limit == math.inf else f", as longer than {limit:,} tokens"
     print_once(
-        f"{len(fitting):,} demonstrations, {lengths[fitting].sum():,} tokens. Left out, as longer than {limit:,} tokens: "
+        f"{len(fitting):,} demonstrations, {lengths[fitting].sum():,} tokens. Left out{why}: "
         f"{left_out:,} ({left_out / len(lengths):.1%})."
     )
     return fitting
 
 
-def check_lengths(lengths: list[int], proofs: bool, max_length: int | None, context: int) -> None:
+def check_lengths(lengths: list[int], proofs: bool, max_length: int | None, context: float) -> None:
     """Check that every demonstration fits, since SFTTrainer would truncate its answers or drop it.
 
     Args:
         lengths: tokens in each demonstration, prompt included.
-        context: the most tokens the model can process.
+        context: the most tokens the model can process, infinite if it has no limit.
 
     Raises:
         ValueError: if one is longer than `max_length` or the model's context.

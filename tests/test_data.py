@@ -11,7 +11,7 @@ import pytest
 import torch
 from datasets import ClassLabel, Dataset
 from safetensors.torch import load_file
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, MambaConfig
 from trl import GRPOConfig, ModelConfig
 
 from puzzles.dataset import build
@@ -19,7 +19,7 @@ from puzzles.scenario import Size
 from recipes import ROOT, grpo
 from recipes.alarms import AlarmArguments
 from recipes.arguments import PuzzleArguments, RunArguments, parse, puzzles_of
-from recipes.checks import lost_updates, prompt_lengths
+from recipes.checks import lost_updates, prompt_lengths, too_long_prompts
 from recipes.data import (
     clue_sets,
     fresh_puzzles,
@@ -152,6 +152,13 @@ def test_prompt_lengths_are_those_of_the_trainer(rows):
         ours = Dataset.from_dict({"prompt": chats})
         made = tokenizer.apply_chat_template(chats, add_generation_prompt=True, tokenize=True, return_dict=True)["input_ids"]
         assert prompt_lengths(args, tokenizer, ours.take(2), ours.skip(2)) == [len(ids) for ids in made]
+
+
+def test_no_prompt_is_too_long_for_a_model_without_a_limit():
+    args = GRPOConfig("outputs/none", use_cpu=True, bf16=False)
+    assert too_long_prompts(args, MambaConfig(), [10**6]) == []
+    args.use_vllm, args.vllm_max_model_length = True, 4096
+    assert "vllm_max_model_length 4,096 less" in too_long_prompts(args, MambaConfig(), [10**6])[0]
 
 
 @pytest.mark.parametrize("shape", SHAPES)

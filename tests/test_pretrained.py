@@ -1,15 +1,17 @@
 """Whether the Hub can be reached, also through a proxy; what is said of a damaged model, and of one with its own code."""
 
 import json
+import math
 import re
 import shutil
 from pathlib import Path
 
 import pytest
 from huggingface_hub import close_session, constants
+from transformers import BloomConfig, Gemma3Config, MambaConfig, MptConfig
 from trl import ModelConfig
 
-from recipes.pretrained import hub_is_unreachable, load_config, load_tokenizer
+from recipes.pretrained import context_length, hub_is_unreachable, load_config, load_tokenizer
 from tests.hub import local_hub
 
 
@@ -19,6 +21,11 @@ def new_session():
     close_session()
     yield
     close_session()
+
+
+def test_the_context_is_the_text_models_and_infinite_where_none_is_named():
+    assert context_length(Gemma3Config(text_config={"max_position_embeddings": 4096})) == 4096
+    assert {context_length(kind()) for kind in (MambaConfig, BloomConfig, MptConfig)} == {math.inf}
 
 
 def test_the_hub_is_asked_through_the_proxy(monkeypatch):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, BloomConfig, BloomForCausalLM
 from trl import SFTConfig
 from trl.trainer import utils
 
@@ -83,6 +83,14 @@ def test_a_demonstration_longer_than_the_models_context_is_refused(monkeypatch, 
     (tmp_path / "short" / "chat_template.jinja").unlink()
     with pytest.raises(SystemExit, match="/short' has no chat template: use a chat model, or set chat_template_path"):
         imitate("--model_name_or_path", tmp_path / "short")
+
+
+def test_a_model_without_a_limit_of_its_context_is_taught(tmp_path, imitate):
+    shutil.copytree(BASE, tmp_path / "bloom")
+    config = BloomConfig(vocab_size=AutoConfig.from_pretrained(BASE).vocab_size, hidden_size=8, n_layer=1, n_head=1)
+    BloomForCausalLM(config).save_pretrained(tmp_path / "bloom")
+    imitate("--model_name_or_path", tmp_path / "bloom", "--muon_learning_rate", "null")
+    assert (tmp_path / "new" / "model.safetensors").exists()
 
 
 def test_weights_train_in_float32_and_are_saved_in_their_own_dtype(tmp_path, imitate):
