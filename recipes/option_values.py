@@ -90,7 +90,12 @@ def grpo_problems(args: GRPOConfig) -> list[str]:
         "entropy_coef_delta": (not adaptive or args.entropy_coef_delta > 0, "more than 0"),
         "entropy_coef_max": (not adaptive or args.entropy_coef_min <= args.entropy_coef_max, "entropy_coef_min or more"),
         "label_smoothing_factor": (args.label_smoothing_factor == 0, "0: this loss has no labels to smooth"),
-        "sync_ref_model": (not args.sync_ref_model or args.beta > 0, "false without a KL term (beta: 0)"),
+        "sync_ref_model": (
+            not args.sync_ref_model,
+            "false: no checkpoint holds the reference, so a resumed run would measure KL from the first model again"
+            if args.beta
+            else "false without a KL term (beta: 0)",
+        ),
         "ref_model_sync_steps": (args.ref_model_sync_steps >= 1, "1 or more"),
         "ref_model_mixup_alpha": (0 <= args.ref_model_mixup_alpha <= 1, "a share, from 0 to 1"),
         "router_aux_loss_coef": (aux is None or aux >= 0, "0 or more"),
