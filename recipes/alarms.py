@@ -114,14 +114,19 @@ def first_without_gradient(history: list[dict]) -> bool:
 
 
 class AlarmCallback(TrainerCallback):
-    """Prints each alarm once while it lasts, and ends the run if `stop_on_alarm` is set.
+    """Prints each alarm once while it lasts, and ends the run if `stop_on_alarm` is set: at the end of a generation, since it
+    could not be resumed exactly within one.
+
+    Args:
+        generation_steps: the optimizer steps of a generation.
 
     Attributes:
         active: the alarms at the latest log, see `alarms`.
     """
 
-    def __init__(self, args: AlarmArguments):
-        self.args = args
+    def __init__(self, args: AlarmArguments, generation_steps: int = 1):
+        self.args, self.generation_steps = args, generation_steps
+        self.last_step: int | None = None  # once an alarm ends the run
         self.active: dict[str, str] = {}
 
     def on_log(self, args, state, control, **_):
@@ -134,9 +139,14 @@ class AlarmCallback(TrainerCallback):
                 f"{self.args.alarm_window} generations in a row an alarm is raised."
             )
         self.active = found
-        if found and self.args.stop_on_alarm and not control.should_training_stop:
-            control.should_training_stop = control.should_save = True
-            messages.append(f"stop_on_alarm: the run ends at step {state.global_step}.")
+        if found and self.args.stop_on_alarm and self.last_step is None and not control.should_training_stop:
+            self.last_step = math.ceil(state.global_step / self.generation_steps) * self.generation_steps
+            self.on_step_end(args, state, control)
+            messages.append(f"stop_on_alarm: the run ends at step {self.last_step}.")
         if state.is_world_process_zero:
             for message in messages:
                 tqdm.write(message, file=sys.stderr)
+
+    def on_step_end(self, args, state, control, **_):
+        if state.global_step == self.last_step:
+            control.should_training_stop = control.should_save = True

@@ -150,6 +150,11 @@ def geometry_problems(geometry: BatchGeometry, run_args: RunArguments, args: GRP
                 f"{name}={value:g} falls in the middle of a generation, where a run cannot be resumed exactly: set it to a "
                 f"multiple of its {steps} optimizer steps."
             )
+        elif value and value < 1 and steps > 1 and strategy == "steps":  # of how many steps, the puzzles decide
+            problems.append(
+                f"{name}={value:g} is a share of num_train_epochs, which may end in the middle of a generation, where a run "
+                f"cannot be resumed exactly: set it to a multiple of its {steps} optimizer steps, or set max_steps."
+            )
     if args.use_vllm and args.vllm_mode == "colocate" and processes % args.vllm_tensor_parallel_size:
         fitting = ", ".join(str(n) for n in range(1, processes + 1) if processes % n == 0)
         problems.append(

@@ -108,7 +108,7 @@ def main(
     if first:
         print_start(checkpoint, run_args, output_dir, repo)
     warn_of_slow_bfloat16(training_args)
-    alarm = AlarmCallback(alarm_args)
+    alarm = AlarmCallback(alarm_args, max(1, int(run["steps_per_iteration"])))
     try:
         trainer = make_trainer(puzzle_args, run_args, training_args, model_args, train, held_out, checkpoint, alarm)
     except (ValueError, ImportError, OSError, SafetensorError) as error:

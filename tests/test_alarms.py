@@ -107,6 +107,21 @@ def test_an_alarm_is_printed_once_and_ends_the_run_only_if_asked(capsys):
     assert control.should_save
 
 
+def test_an_alarm_ends_the_run_at_the_end_of_a_generation(capsys):
+    """Of five optimizer steps, the first of which logs what was generated."""
+    callback = AlarmCallback(AlarmArguments(alarm_window=3, stop_on_alarm=True), generation_steps=5)
+    history = [{"step": step} | ({"frac_reward_zero_std": 1.0} if step % 5 == 1 else {}) for step in range(1, 12)]
+    assert not log(callback, history).should_training_stop
+    stopped = []
+    for step in range(12, 17):
+        control = TrainerControl()
+        callback.on_step_end(None, SimpleNamespace(global_step=step), control)
+        assert control.should_save == control.should_training_stop
+        stopped += [step] if control.should_training_stop else []
+    assert stopped == [15]
+    assert "stop_on_alarm: the run ends at step 15." in capsys.readouterr().err
+
+
 def test_the_first_generation_in_which_nothing_teaches_is_reported_at_once(capsys):
     callback, equal = AlarmCallback(ARGS), {"frac_reward_zero_std": 1.0}
     history = steps({}, equal, {}, equal)

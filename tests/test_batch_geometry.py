@@ -45,6 +45,7 @@ def test_an_evaluation_is_one_generation_if_a_batch_may_be_that_large(at_most, p
         ({"vllm_tensor_parallel_size": 3}, 8, "vllm_tensor_parallel_size 3 does not divide 8 processes: use 1, 2, 4, 8."),
         ({"save_steps": 24}, 8, "save_steps=24 falls in the middle of a generation"),
         ({"num_iterations": 2, "eval_strategy": "no"}, 8, "exactly: set it to a multiple of its 10 optimizer steps."),
+        ({"save_steps": 0.3, "max_steps": -1}, 8, "save_steps=0.3 is a share of num_train_epochs, which may end in the middle"),
         ({"eval_steps": 1}, 8, "eval_steps=1 falls in the middle of a generation"),
         ({"vllm_tensor_parallel_size": 1}, 5, "128 held-out completions are not a multiple"),
         (
