@@ -84,7 +84,9 @@ class ClauseReader:
         clause = without_lead_ins(clause)
         if denied := DENIAL.match(clause):
             clause = clause[denied.end() :]
-        clause = " ".join(ADVERB.sub("", clause).split()).strip(" .!,;:")
+        if forms.ORDERED.search(clause):
+            return None
+        both, clause = " both " in f" {clause} ", " ".join(ADVERB.sub("", clause).split()).strip(" .!,;:")
         if so := forms.SO_WAS.fullmatch(clause):  # and so was the Rope
             found = self._places(so["first"])
             if not found or len({(a.statement.room, a.statement.time, a.holds) for a in found}) > 1:
@@ -95,6 +97,8 @@ class ClauseReader:
         found = self._two_places(clause) if joined else self._places(clause)
         if found is None:
             found = self._form(forms.TIME_FIRST.sub(r"\2 at \1", clause), denied=bool(denied))
+        if both and found and not all(a.holds for a in found):  # not both: then which?
+            return None
         if denied and found is not None:
             return [Assertion(found[0].statement, not found[0].holds)] if len(found) == 1 else None
         return found
@@ -139,15 +143,21 @@ class ClauseReader:
         return [Assertion(kind(a, b))] if a != b else []
 
     def _places(self, clause: str) -> list[Assertion] | None:
-        """Where pieces were: a statement for each subject, place and time."""
+        """Where pieces were: a statement for each subject, place and time.
+
+        Unread if nothing could be in all of these places at once, and if only some of what is denied may be false.
+        """
         match = forms.SUBJECT.match(clause)
         if not match:
             return None
         only_time = self.setting.times if len(self.setting.times) == 1 else []
         ahead = self.names.names(match["first"] or match["middle"] or match["late"]) or only_time
-        items, waiting, end = [], [], match.end()  # a place without a time has that of the next one
+        items, waiting, places, end = [], [], 0, match.end()  # a place without a time has that of the next one
         while item := forms.PLACE.match(clause, end):
             end = item.end()
+            if waiting and item["ahead"]:  # "in the Hall, and at 12:00 AM in the Study"
+                return None
+            places += not item["not"]
             waiting.append((bool(item["not"]), self.names.name(item["room"])))
             if times := self.names.names(item["times"]) or self.names.names(item["ahead"]) or ahead:
                 items += [(no, room, time) for no, room in waiting for time in times]
@@ -155,7 +165,15 @@ class ClauseReader:
         subjects = self.names.pieces(match["pieces"])
         if end < len(clause) or waiting or not items or len(items) * len(subjects) > MAX_STATEMENTS:
             return None
+        if (" and " if match["neither"] else " nor ") in match["pieces"]:
+            return None
+        there = [(room, time) for no, room, time in items if not no]
         denied = bool(match["no"] or match["neither"])
+        modal = forms.MODAL.match(match["no"] or "")
+        if denied and (places > 1 or (modal and len(items) * len(subjects) > 1)):
+            return None
+        if not denied and len({time for _, time in there}) < len(set(there)):
+            return None
         return [Assertion(At(who, room, time), not (denied or no)) for who in subjects for no, room, time in items]
 
     def _form(self, clause: str, denied: bool = False) -> list[Assertion] | None:

@@ -108,6 +108,8 @@ PLACE = re.compile(
     r",? ?(?:and then |and |but then |but also |but |then )?(?P<not>not )?(?:at (?P<ahead><T\d+>),? )?"
     rf"(?:in|at|inside) (?:the )?(?P<room><R\d+>)(?P<times>,?{TIMES})?"
 )
+ORDERED = re.compile(r"<R\d+>,? (?:and |but )?(?:then|now) ")  # "in the Hall, then …": at which time?
+MODAL = re.compile("cannot|(?:could|must) not")
 TIME_FIRST = re.compile(r"^at (<T\d+>),? ((?:(?!<T).)+)$")
 EITHER = re.compile(
     r"(?P<subject>.+ )(?:either )?(?P<first>(?:in|at) (?:the )?<R\d+>) or (?P<second>(?:in "
