@@ -13,7 +13,7 @@ from itertools import chain
 from puzzles.clues import At, Beside, Carried, Clue, Iff, Motivated, Moved, Murder, Or, SameRoom, Together
 from puzzles.scenario import MURDER_WEAPON, Setting
 from rewards.deductions import forms
-from rewards.deductions.grammar import ADVERB, DENIAL, LEAD_IN
+from rewards.deductions.grammar import ADVERB, DENIAL, LEAD_IN, NOT_THAT
 from rewards.deductions.names import Names
 
 MAX_CHARS_PER_NAME = 150  # a clause with fewer names is about something else
@@ -67,8 +67,8 @@ def without_lead_ins(clause: str) -> str:
 
 
 def denies(clause: str) -> bool:
-    """Whether a clause begins with a denial ("So it is impossible that …")."""
-    return bool(DENIAL.match(without_lead_ins(clause)))
+    """Whether a clause begins with a denial ("So it is impossible that …", "It does not follow that …")."""
+    return bool(DENIAL.match(without_lead_ins(clause)) or NOT_THAT.match(clause))
 
 
 class ClauseReader:

@@ -61,9 +61,19 @@ JOINT = re.compile(  # splits a sentence into clauses
     )
 )
 
+LISTS = re.compile(",? (?:and )?")  # joints that may stand between the names of one clause ("two of Plum, Green and White")
+PIECE_LAST = re.compile(r"(?:<[SWB]\d+>|murderer|murder weapon) ?$")
+VERB = re.compile(  # in a whole clause, unlike "two of Plum", "the one who met Plum"
+    r"(?:(?!\bwho| (?:that|which|where) ).)*?\b(?:is|was|are|were|being|has|have|had|must|can|cannot|could|did|does|do|will"
+    r"|moved?|went|walked|took|carried|brought|met|shared|stay(?:s|ed)|remain(?:s|ed)|lies|stands|start(?:s|ed)|end(?:s|ed)"
+    r"|left|gets?|needs?|fits?|takes?|ma[dk]es?|gives|leaves|puts|places|forces|means|implies|shows|proves|tells|says|requires"
+    r"|rules|know|follows|happened|occurred|died|killed|murdered|s?he's)\b"
+)
+
+NOT_THAT = re.compile(r"(?>[^<]*?\b(?:no|not|cannot|never|nothing|nobody)\b)[^<]*\bthat\b")  # "it does not follow that"
 DENIES_ALL = re.compile(r"(?:,? ?(?:and|but|while|whereas),?|,) ")  # joints after which a denial may go on, or may not
-QUANTIFIED = re.compile(  # "only one of Plum and Green", "everyone but Plum"
-    rf"\b(?:not both|(?:n?either|none|one) of|(?:all|no(?:body| one|thing|ne)|(?:any|every|some)(?:one|body|thing)"
+QUANTIFIED = re.compile(  # "everyone but Plum"
+    rf"\b(?:(?:all|no(?:body| one|thing|ne)|(?:any|every|some)(?:one|body|thing)"
     rf"|(?:every|all|no) \w+) (?:but|except(?: for)?|besides|other than|apart from)) {NAME_NEXT}"
 )
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from puzzles.clues import Clue
 from puzzles.scenario import Setting
 from rewards.deductions import forms, grammar
-from rewards.deductions.clause import Assertion, ClauseReader, denies, may_be_read
+from rewards.deductions.clause import Assertion, ClauseReader, denies, may_be_read, without_lead_ins
 from rewards.deductions.names import Names
 
 MAX_SENTENCE_CHARS = 1_000  # of a longer one only the beginning and the end are examined, and it asserts nothing
@@ -156,12 +156,12 @@ class SentenceReader:
                 return tuple(found), True
         found, complete = [], True
         time_of_all = forms.TIME_OF_ALL.match(sentence) if " and " in sentence else None
-        if len(parts := grammar.JOINT.split(sentence)) == 1 and not time_of_all:
+        parts = self._split(sentence)
+        if len(parts) == 1 and not time_of_all:
             return (), False
-        joints = [joint[0] for joint in grammar.JOINT.finditer(sentence)]
-        if any(denies(part) and grammar.DENIES_ALL.fullmatch(joint) for part, joint in zip(parts, joints, strict=False)):
+        if any(denies(part) and grammar.DENIES_ALL.fullmatch(joint) for part, joint in parts):
             return (), False  # "It is impossible that X and Y"
-        for clause in filter(None, parts):
+        for clause, _ in parts:
             if "<" in clause:
                 if time_of_all and "<T" not in clause:
                     clause = f"{clause.rstrip(' .!')} at {time_of_all[1]}"
@@ -169,6 +169,22 @@ class SentenceReader:
                 complete &= part is not None
                 found += part or []
         return tuple(found), complete
+
+    def _split(self, sentence: str) -> list[tuple[str, str]]:
+        """The clauses of a sentence, each with the joint after it; the names of a list stay together."""
+        parts, start = [], 0
+        for joint in grammar.JOINT.finditer(sentence):
+            clause = sentence[start : joint.start()]
+            if not (grammar.LISTS.fullmatch(joint[0]) and "<" in clause and self._is_cut(clause, joint[0])):
+                parts.append((clause, joint[0]))
+                start = joint.end()
+        return [*parts, (sentence[start:], "")]
+
+    def _is_cut(self, clause: str, joint: str) -> bool:
+        """Whether what seems to be a clause ends within a list of names: "two of Plum", before "and Green were in the Hall"."""
+        if not grammar.VERB.match(without_lead_ins(clause)):
+            return True
+        return joint == " and " and bool(grammar.PIECE_LAST.search(clause)) and self.clauses.read(clause) is None
 
 
 def _split_rejection(sentence: str) -> tuple[str, bool, bool]:
