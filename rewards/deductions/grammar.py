@@ -70,6 +70,11 @@ VERB = re.compile(  # in a whole clause, unlike "two of Plum", "the one who met 
     r"|rules|know|follows|happened|occurred|died|killed|murdered|s?he's)\b"
 )
 
+EITHER = r"(?:^|\b(?:so|that|have|means) )either"
+OR = re.compile(r"[^\w<]*(?:(?:and|but)[ /])?(?:x?or|else)\b")  # begins a clause or a line that is an alternative to others
+ENDS_IN_OR = re.compile(rf"(?:\bx?or|{EITHER})[^\w>]*+$|^either\b(?!.* or )")  # one to which the next is an alternative
+TWO_CLAUSES = re.compile(r" if and only if | or (?!(?:(?:in|at|by) )?(?:the )?<[RMT])")
+
 NOT_THAT = re.compile(r"(?>[^<]*?\b(?:no|not|cannot|never|nothing|nobody)\b)[^<]*\bthat\b")  # "it does not follow that"
 DENIES_ALL = re.compile(r"(?:,? ?(?:and|but|while|whereas),?|,) ")  # joints after which a denial may go on, or may not
 QUANTIFIED = re.compile(  # "everyone but Plum"
@@ -111,9 +116,11 @@ IF = re.compile(r"(?:(?:so|but|and|now|then|also|first|next|again),? )*+(?:even 
 IF_CLAUSE = re.compile(r"(?:(?!, | then\b)[^:])*+")  # what follows "if"
 RESUMES = re.compile(r"(?:but|however|yet|since|because|by|from|clues?|now|still|(?:as )?we|given|in fact)\b")
 
-HEADS_LIST = re.compile(r"(?::|\bthen|→|⇒|=>|->)$")  # a line that may head a list
+HEADS_LIST = re.compile(rf"(?::|\bthen|{EITHER}|→|⇒|=>|->)$")  # a line that may head a list
 CONTINUES = re.compile(r"(?:,|\bthen|→|⇒|=>|->)$")  # a line whose sentence ends on the next one
-POSSIBILITIES = re.compile(r"\b(?:either|options?|cases?|choices?|alternatives?|one of|two|three|four|could|can)\b")
+POSSIBILITIES = re.compile(
+    r"\b(?:either|options?|cases?|choices?|alternatives?|one (?:of|must|has|is|holds)|two|three|four|could|can)\b"
+)
 ANNOUNCES_CASES = re.compile(
     r"\b(?:two|three|four|several|following|these|possible) (?:cases|options|possibilities|scenarios|alternatives|choices)\b"
 )
@@ -193,6 +200,7 @@ WITHDRAWS = re.compile(
     r"|\b(?:that|this|it) (?:works|is (?:still |at least )?(?:possible|plausible|conceivable|feasible))\b"
     r"|(?:^|[,;—–-] ?)(?:\w+,? ){0,4}so,? no[.,;!]*$"
     r"|^(?:(?:hmm|but|and|well|oh),? )*+(?:that|this|which|it|then [^.]{0,60}) would\b"  # what a supposition would lead to
+    r"|^(?:and |but )?x?or\b"
     r"|^(?=[^<]*+$)(?:but|yet|however|hmm),? .{0,80}\b(?:nobody|no one|none|nothing|cannot|could not|not|no|never|two|three)\b"
 )
 

@@ -203,6 +203,8 @@ for now
 for (?:instance|example)
 e\.g
 not necessarily
+or vice versa
+or the (?:reverse|opposite|other way)
 whether
 candidates?
 (?:not|cannot) rule out
@@ -358,6 +360,10 @@ not the case
 (?:eliminate|exclude|reject|discard|dismiss|rules?|ruling|drop|abandon|cross) (?:it|this|that|them|both)(?: out)?
 (?:take back|retract|scratch|forget|ignore|disregard) (?:all|everything|the (?:whole|entire|last|previous))
 (?:(?:kill|block|prevent|forbid|exclude|refute|preclude|want|need|demand|require)s) (?:it|this|that|him|her|them|both)
+(?:not|never) both(?: of \w+)?(?=$|[.,;!)]| (?:hold|are true|can))
+(?:exactly|only|at most) one(?: of (?:them|these|those|the two|the three))? (?:holds?|is true|(?:can|may|must) (?:hold|be true))
+at most one(?=$|[.,;!)])
+one or the other
 too far
 too late
 again no

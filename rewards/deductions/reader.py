@@ -110,6 +110,7 @@ class _TextReader:
         self.context_item: tuple[int, bool] | None = None  # the item that set it, if it was one: its indent, and if numbered
         self.context_level = 0  # of the heading that set it last, if one did
         self.after_items = False  # items or a blank line have followed since
+        self.after_or = False  # the line above ends in "or"
         self.header: list[str] | None = None  # of a table
         for line in text.splitlines(keepends=True):
             self.span = (self.span[1], self.span[1] + len(line))
@@ -146,6 +147,9 @@ class _TextReader:
             self._end_item()
         if not body or grammar.ANSWER_LINE.fullmatch(body):
             return
+        if grammar.OR.match(body):  # the lines above it are alternatives
+            self._retract_paragraph()
+        after_or, self.after_or = self.after_or, bool(grammar.ENDS_IN_OR.search(body))
         times = re.findall(r"<T\d+>", body)
         heads_aside = bool(grammar.HEADS_LIST.search(body)) and any(
             pattern.search(body) for pattern in (grammar.NOT_ASSERTED, grammar.SUPPOSES, grammar.REJECTS, grammar.POSSIBILITIES)
@@ -160,10 +164,9 @@ class _TextReader:
             return
         self._set_context((indent, mark[0].strip()[0].isdigit()) if mark else None, heads_aside)
         self.context_level = level if heads_aside else self.context_level
-        if self.in_code or self.context == ASIDE or grammar.CROSS_SIGN.search(line) or grammar.LETTERED_CASE.match(line):
+        context = self.context if mark or self.context == ASIDE else ""
+        if self.in_code or after_or or grammar.CROSS_SIGN.search(line) or grammar.LETTERED_CASE.match(line):
             context = ASIDE
-        else:
-            context = self.context if mark else ""
         sentences = SENTENCE.findall(body)
         if len(sentences) > 1 and grammar.PARAGRAPH_LABEL.match(body) and not grammar.FOLLOWS.match(sentences[1].strip()):
             sentences[0] = f"case: {sentences[0]}"
@@ -251,7 +254,7 @@ class _TextReader:
             position = len(self.sentences), self.span[0], self.level
             self.suppositions.append(_Supposition(parsed.supposes, *position, parsed.alternative, parsed.splits))
         if parsed.rejects and not (self.doubted or is_reason):
-            self._retract(self.paragraph if self.paragraph < len(self.sentences) else self.previous_paragraph)
+            self._retract_paragraph()
         if parsed.contradicts:
             self.contradiction = self.span[0]
         if parsed.rejects or parsed.corrects:
@@ -310,6 +313,10 @@ class _TextReader:
             self.argument = len(self.sentences)
         self.standing.append(len(self.sentences))
         self.sentences.append(Sentence(*self.span, assertions, fate))
+
+    def _retract_paragraph(self) -> None:
+        """Take back this paragraph, or the last one if this is empty so far."""
+        self._retract(self.paragraph if self.paragraph < len(self.sentences) else self.previous_paragraph)
 
     def _retract(self, start: int) -> None:
         """Take back what was asserted from the sentence `start` on, but nothing from before the supposition that is open.

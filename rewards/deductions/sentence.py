@@ -161,6 +161,8 @@ class SentenceReader:
             return (), False
         if any(denies(part) and grammar.DENIES_ALL.fullmatch(joint) for part, joint in parts):
             return (), False  # "It is impossible that X and Y"
+        if _alternatives(parts):
+            return (), False
         for clause, _ in parts:
             if "<" in clause:
                 if time_of_all and "<T" not in clause:
@@ -185,6 +187,14 @@ class SentenceReader:
         if not grammar.VERB.match(without_lead_ins(clause)):
             return True
         return joint == " and " and bool(grammar.PIECE_LAST.search(clause)) and self.clauses.read(clause) is None
+
+
+def _alternatives(parts: list[tuple[str, str]]) -> bool:
+    """Whether some of the clauses, each with the joint after it, are alternatives, so that it is unclear which stand alone."""
+    if any(grammar.TWO_CLAUSES.search(clause) for clause, _ in parts):
+        return any(grammar.DENIES_ALL.fullmatch(joint) for _, joint in parts)
+    clauses = [clause.strip(" ,") for clause, _ in parts]
+    return any(grammar.OR.match(clause) or grammar.ENDS_IN_OR.search(clause) for clause in clauses)
 
 
 def _split_rejection(sentence: str) -> tuple[str, bool, bool]:
