@@ -13,7 +13,7 @@ from itertools import chain
 from puzzles.clues import At, Beside, Carried, Clue, Iff, Motivated, Moved, Murder, Or, SameRoom, Together
 from puzzles.scenario import MURDER_WEAPON, Setting
 from rewards.deductions import forms
-from rewards.deductions.grammar import ADVERB, DENIAL, LEAD_IN, NOT_THAT
+from rewards.deductions.grammar import ADVERB, DENIAL, LABEL, LEAD_IN, NOT_THAT
 from rewards.deductions.names import Names
 
 MAX_CHARS_PER_NAME = 150  # a clause with fewer names is about something else
@@ -122,7 +122,7 @@ class ClauseReader:
                 and re.fullmatch(r"(?:the )?<R\d+>", cell)
             ):
                 return self.read(f"{piece} was in {cell} at {time}")
-        if re.fullmatch(r"<S\d+>", label) and "motive" in head and re.fullmatch(r"<M\d+>", cell):
+        if re.fullmatch(r"<S\d+>", label) and "motive" in head and LABEL.fullmatch(head) and re.fullmatch(r"<M\d+>", cell):
             return self.read(f"{label} is motivated by {cell}")
         return None
 

@@ -148,7 +148,8 @@ REWORDINGS = tuple(
         (r"\b(?:killer|culprit)\b", "murderer"),
         (r"\b(?:the |mr\.? )(?=<B0>)", ""),
         (r"\b(?:directly|immediately|right) (north|south|east|west) of\b", r"just \1 of"),
-        (r" ?\([^()]*\)", ""),  # a remark in brackets: those that take something back were handled earlier
+        # a remark in brackets: those that take something back were handled earlier; "clue 3 (first part): …" needs its own
+        (r" ?\((?:[^()]*\)(?! ?:)|(?:(?:from|by|see|with|using) )?(?:clues?|steps?|rules?|c)? ?\d[\d, &+and]*\))", ""),
         (r",? (?:either|too|as well)(?=[.!]?$)", ""),
         # names of the murderer, the scene and the suspect with a motive
         (r"\bthe (?:one|person|suspect) who (?:murdered|killed) <B0>", "the murderer"),

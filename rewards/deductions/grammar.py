@@ -75,6 +75,13 @@ OR = re.compile(r"[^\w<]*(?:(?:and|but)[ /])?(?:x?or|else)\b")  # begins a claus
 ENDS_IN_OR = re.compile(rf"(?:\bx?or|{EITHER})[^\w>]*+$|^either\b(?!.* or )")  # one to which the next is an alternative
 TWO_CLAUSES = re.compile(r" if and only if | or (?!(?:(?:in|at|by) )?(?:the )?<[RMT])")
 
+COLON = re.compile(": | [—–] ")
+HALF = r"(?:the )?(?:first|second|other|left|right)(?:-hand)?(?: half| part| side| one)?(?: of (?:it|the clue|clue \d+))?"
+LABEL = re.compile(  # before a colon; what comes after it is asserted
+    rf"(?:(?:(?:(?:we|i)'ve|{one_of(phrases.LABELS)}|<\w\d+>(?:'s)?|c?\d[\d.]*[a-z]?)(?!\w)|[&+/#.,()-]) ?)*+"
+    rf"|{HALF} (?:holds|must hold|(?:is|must be) (?:true|the true one|satisfied))|it (?:is|must be) (?:{HALF}|\(\w\))"
+)
+
 NOT_THAT = re.compile(r"(?>[^<]*?\b(?:no|not|cannot|never|nothing|nobody)\b)[^<]*\bthat\b")  # "it does not follow that"
 DENIES_ALL = re.compile(r"(?:,? ?(?:and|but|while|whereas),?|,) ")  # joints after which a denial may go on, or may not
 QUANTIFIED = re.compile(  # "everyone but Plum"
@@ -169,7 +176,10 @@ NO_REJECTION = re.compile(  # "no contradiction", "by contradiction"
     r"\b(?:no|any|without|never|avoid\w*|nor|not) (?:a |any |other |further |direct |the )*"
     r"(?:contradict\w*|conflict\w*|violat\w*|inconsisten\w*|fail|clash)|\b(?:for|towards?|by)(?: a)? contradiction"
 )
-NEGATES = re.compile(r"\b(?:(?:none|neither) of|not(?: been| be)? (?:in|at|true|so|possible|there|the case)|not hold|never)\b")
+NEGATES = re.compile(  # as a title, or in the head of a table
+    r"^(?:.*\b(?:so|hence|therefore|thus)\b)?+"
+    r".*\b(?:no|not|cannot|never|none|neither|nobody|nothing|nowhere|without|lacks?|errors?|mistakes|lies?|myths?|traps?|exclusions?)\b"
+)
 SETS_ASIDE = re.compile(  # as a title of what stands below it
     r"^(?!.*\?|[^a-z]*(?:who|what|where|when|why|which|how)\b)"
     rf".*(?:\b(?:{HEDGE}|un(?:proven|verified|confirmed|used))\b|{REJECTS.pattern})"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from puzzles.scenario import BODDY, MURDER_WEAPON, MURDERER, Setting
-from rewards.deductions.forms import A_PIECE
+from rewards.deductions.forms import A_PIECE, CONTRACTIONS
 from rewards.deductions.grammar import ABBREVIATION
 
 MARK = re.compile(r"<[A-Z]\d+>")
@@ -52,13 +52,17 @@ class Names:
         self._pattern = re.compile(rf"(?<![\w:-])(?:{'|'.join(clocks + words)})(?![\w-])", re.IGNORECASE)
 
     def mark(self, line: str) -> str:
-        """A line in lower case, with a mark for each name."""
+        """A line in lower case, with a mark for each name and without contractions."""
         pieces, last = [], 0
         for match in self._pattern.finditer(line):
             mark = "<?>" if _is_part_of_another_name(line, match) else self._marks[_key(match[0])]
             pieces += [_lower(line[last : match.start()]), mark]
             last = match.end()
-        return ABBREVIATION.sub(r"\1", "".join([*pieces, _lower(line[last:])]))
+        marked = ABBREVIATION.sub(r"\1", "".join([*pieces, _lower(line[last:])]))
+        if "'" in marked:
+            for pattern, new in CONTRACTIONS:
+                marked = pattern.sub(new, marked)
+        return marked
 
     def name(self, phrase: str) -> str:
         """The name that a phrase of marked text stands for, or the reference if it is "the murderer" or "the murder weapon"."""

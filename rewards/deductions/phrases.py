@@ -32,7 +32,7 @@ obviously
 similarly
 likewise
 yes
-no
+no(?=[,:])
 great
 good
 right
@@ -144,6 +144,138 @@ by elimination
 as well
 for (?:sure|certain)
 as (?:required|needed|expected)
+"""
+# words of what may stand before a colon without a statement ("The room, from clue 3 and step 2: …"); with any other word,
+# what comes after the colon may be a lie, or half a clue
+LABELS = """
+the
+this
+that
+it
+we
+what
+is
+are
+i
+have
+has
+got
+gives
+leaves
+remains
+remaining
+survives
+matters
+fits
+goes
+consider
+putting
+forces
+summarize
+summing
+sum
+up
+short
+here
+everything
+following
+settles?
+decides?
+fires
+pins?
+applies
+left
+follows
+know
+known
+established
+fixed
+forced
+true
+certain
+clear
+immediate
+shown
+proved
+deduced
+confirmed
+satisfied
+correct
+corrected
+start
+final
+key
+main
+important
+direct
+easy
+simple
+good
+news
+new
+another
+only
+one
+option
+last
+rest
+same
+together
+case
+so
+far
+again
+too
+for
+as
+from
+by
+with
+of
+in
+at
+on
+and
+to
+us
+combine
+combining
+clues?
+steps?
+rules?
+facts?
+deductions?
+inferences?
+conclusions?
+observations?
+results?
+consequences?
+answers?
+question
+notes?
+summary
+solution
+eliminations?
+murder(?:er)?(?:'s)?
+killer(?:'s)?
+culprit
+victim(?:'s)?
+body(?:'s)?
+suspects?
+weapons?
+rooms?
+times?
+motives?
+places?
+positions?
+locations?
+movements?
+moves?
+carrier
+route
+path
+scene
+crime
 """
 # between two clauses
 JOINTS = """
@@ -364,6 +496,10 @@ not the case
 (?:exactly|only|at most) one(?: of (?:them|these|those|the two|the three))? (?:holds?|is true|(?:can|may|must) (?:hold|be true))
 at most one(?=$|[.,;!)])
 one or the other
+unreachable
+inaccessible
+off[ -]limits
+out of reach
 too far
 too late
 again no

@@ -154,7 +154,7 @@ class _TextReader:
         heads_aside = bool(grammar.HEADS_LIST.search(body)) and any(
             pattern.search(body) for pattern in (grammar.NOT_ASSERTED, grammar.SUPPOSES, grammar.REJECTS, grammar.POSSIBILITIES)
         )
-        if "<" not in body:  # "Ruled out", as a title; "None of these holds:"
+        if len(times) == body.count("<"):  # "Ruled out", as a title; "None of these holds:"
             heads_aside |= is_title and bool(grammar.SETS_ASIDE.search(grammar.NO_REJECTION.sub("", body)))
             heads_aside |= bool((is_title or grammar.HEADS_LIST.search(body)) and grammar.NEGATES.search(body))
         if re.fullmatch(r"(?:at )?<T\d+>", body) or (

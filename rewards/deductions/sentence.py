@@ -90,9 +90,6 @@ class SentenceReader:
         return self._parsed[sentence]
 
     def _parse(self, sentence: str) -> ParsedSentence:
-        if "'" in sentence:
-            for pattern, new in forms.CONTRACTIONS:
-                sentence = pattern.sub(new, sentence)
         if corrects := grammar.CORRECTS.match(sentence):
             sentence = sentence[corrects.end() :]
         if closes := grammar.CLOSES_CASES.match(sentence):
@@ -163,7 +160,9 @@ class SentenceReader:
             return (), False  # "It is impossible that X and Y"
         if _alternatives(parts):
             return (), False
-        for clause, _ in parts:
+        for clause, joint in parts:
+            if grammar.COLON.fullmatch(joint) and not _introduces(clause):
+                return tuple(found), False
             if "<" in clause:
                 if time_of_all and "<T" not in clause:
                     clause = f"{clause.rstrip(' .!')} at {time_of_all[1]}"
@@ -187,6 +186,12 @@ class SentenceReader:
         if not grammar.VERB.match(without_lead_ins(clause)):
             return True
         return joint == " and " and bool(grammar.PIECE_LAST.search(clause)) and self.clauses.read(clause) is None
+
+
+def _introduces(clause: str) -> bool:
+    """Whether what comes after a clause and a colon is asserted: "Clue 3: X", "Plum did not move: X", but not "A trap: X"."""
+    label = grammar.ADVERB.sub("", without_lead_ins(clause))
+    return bool(grammar.LABEL.fullmatch(label) or ("<" in label and grammar.VERB.match(label)))
 
 
 def _alternatives(parts: list[tuple[str, str]]) -> bool:
