@@ -11,7 +11,7 @@ from re import _parser
 
 import pytest
 
-from puzzles.clues import At, Beside, facts
+from puzzles.clues import At, Beside, Motivated, Or, facts
 from puzzles.generator import candidate_clues, generate
 from puzzles.prompts import read_prompt
 from puzzles.scenario import Size
@@ -209,6 +209,230 @@ def test_what_is_not_rejected_is_asserted():
         (f"<think>\nSuppose {denied}.\n</think>\n{x}.", [this]),
     ):  # fmt: skip
         assert stated(text) == wanted, text
+
+
+# ---------------------------------------------------------------- what is not clearly asserted
+
+# X and Y are statements; P, G, W suspects, L a weapon, H and S rooms, T0 and T1 times
+SHORT = {"P": "Professor Plum", "G": "Mr. Green", "W": "Mrs. White", "L": "Lead Pipe", "H": "Hall", "S": "Study"}
+SHORT |= {"T0": "11:30 PM", "T1": "12:00 AM"}
+
+
+def spelled_out(text):
+    """A text without abbreviations."""
+    spelled = {"X": STATEMENTS[0], "Y": OTHER, **{short: f"the {SHORT[short]}" for short in "LHS"}}
+    return re.sub(r"\b(?:T\d|[PGWLHSXY])\b", lambda match: spelled.get(match[0], SHORT.get(match[0])), text)
+
+
+def place(short):
+    """The statement that "P H T0" stands for, or one of two."""
+    if " or " in short:
+        return canonical(Or(*map(place, short.split(" or "))))
+    return At(*(SHORT[name] for name in short.split()))
+
+
+UNCLEAR = {
+    "one piece in two rooms at a time": (
+        "P was in H, then in S at T1.",
+        "P was in H and then in S at T1.",
+        "P was in H and in S at T1.",
+        "P was in H, and at T1 in S.",
+        "P was in H, and at T1 not in S.",
+        "At T0, P was in H, then in S.",
+        "At T0, P was in H, then not in S.",
+        "P at T0 was in H, then in S.",
+        "P was in H, in S at T1 and T2.",
+        "P and L were in H, then in S at T1.",
+        "P was in H at T0 and T1, and in S at T1.",
+        "P was not in H, then in S at T1.",
+        "P was in H, now in S at T1.",
+    ),
+    "alternatives": (
+        "X — or in H at T1.",
+        "X — or Y.",
+        "X – or Y.",
+        "X; or Y.",
+        "X: or Y.",
+        "X → or Y.",
+        "X, or, Y.",
+        "X; xor Y.",
+        "X; else Y.",
+        "X; Y; not both.",
+        "X; Y; but not both.",
+        "X; Y; never both.",
+        "X; Y; one or the other.",
+        "X; Y: at most one.",
+        "X; Y; only one holds.",
+        "X. Or Y.",
+        "X.\nY.\nNot both.",
+        "1) X\n2) Y\nOnly one of these is true.",
+        "X\nOR\nY",
+        "X.\n\nor\n\nY.",
+        "X, or\nY.",
+        "- X\n- or Y",
+        "- X\n- or\n- Y",
+        "- X\n- Y\n- or P was not in H at T0",
+        "1. X.\n2. Or Y.",
+        "X.\n…or Y.",
+        "Either\n- X\n- Y",
+        "Either:\n- X\nor\n- Y",
+        "So we have either\n- X\n- Y",
+        "Either X; Y.",
+        "Either X, Y, or both.",
+        "X and Y or G is the murderer.",
+        "X or Y and G is the murderer.",
+        "X and Y if and only if G was in H at T1.",
+        "X and Y, or vice versa.",
+        "P has Fear and G has Pride, or the other way round.",
+        "One must be true:\n- X\n- Y",
+    ),
+    "a list of names": (
+        "Two of P, G and W were in H at T0.",
+        "At most two of P, G and W were in H at T0.",
+        "Not all of P, G, and W were in H at T0.",
+        "No two of P, G and W were in H at T0.",
+        "Half of P, G and W were in H at T0.",
+        "One or both of P and G were in H at T0.",
+        "The suspects other than P and G were in H at T0.",
+        "A weapon other than the Rope and L was in H at T0.",
+        "Few besides P and G were in H at T0.",
+        "Not P and G were in H at T0.",
+        "The one who met P and G was in H at T0.",
+        "The suspect who was with P, G, and W was in H at T0.",
+        "The weapon that P and G carried was in H at T0.",
+        "The person after P and G was in H at T0.",
+        "The rival of P and the murderer was in H at T0.",
+        "The pair of P and G is the murderer.",
+        "Either P or both G and W were in H at T0.",
+        "P, G, or both W and L were in H at T0.",
+        "Neither P nor G and W were in H at T0.",
+        "Neither both P and G nor W and L were in H at T0.",
+        "P and G can't have both killed Mr. Boddy.",
+        "Without P in H at T0, G is the murderer.",
+        "But for P in H at T0, G is the murderer.",
+        "Except P, G was the murderer.",
+    ),
+    "not both, or neither": (
+        "P cannot be in H at T0 and in H at T1.",
+        "P can't be in H at T0 and in S at T1, since they are not adjacent.",
+        "P could not have been in H at T0 and then in S at T1.",
+        "P must not be in H at T0 and T1.",
+        "P was not in H at T0 and in S at T1.",
+        "It does not follow that X and Y.",
+        "We cannot conclude that X, and Y.",
+        "P can't have been in H at both T0 and T1.",
+        "P was not in H at both T0 and T1.",
+        "P and G cannot be in H at T0.",
+        "P and G couldn't have both been in H at T0.",
+        "P and G cannot be both in H at T0.",
+        "P and G were never both in H at T0.",
+        "Both P and G were not in H at T0.",
+    ),
+    "no": (
+        "No Rope in H at T1.",
+        "So no Rope in H at T1.",
+        "No Rope was in H at T1.",
+        "And no Green in H at T1.",
+        "No, no Green in H at T1.",
+        "No Green is the murderer.",
+    ),
+    "a title that denies": (
+        "Where they cannot be at T0:\n- P - H",
+        "Where they couldn't be at T0:\n- P - H",
+        "At T0, they aren't in:\n- P: H",
+        "Who wasn't where at T0:\n- P: H",
+        "Unreachable at T0:\n- P - H",
+        "Never at T0:\n- P: H",
+        "Table of exclusions:\n| Piece | T0 |\n|---|---|\n| P | H |",
+        "Common errors:\n- X\n- Y",
+        "| Cannot be in | T0 | T1 |\n|---|---|---|\n| P | H | S |",
+        "| Isn't in | T0 | T1 |\n|---|---|---|\n| P | H | S |",
+        "| Unreachable | T0 | T1 |\n|---|---|---|\n| P | H | S |",
+        "| Suspect | not motive |\n|---|---|\n| P | Fear |",
+        "| Suspect | Non-motive |\n|---|---|\n| P | Fear |",
+        "| Suspect | motive (no) |\n|---|---|\n| P | Fear |",
+        "| Suspect | a motive he lacks |\n|---|---|\n| P | Fear |",
+    ),
+    "a label that denies, or names half a clue": (
+        "It is a lie: X.",
+        "A common error: X.",
+        "A trap — X.",
+        "It never happened: X.",
+        "Not derivable – X.",
+        "This does not follow: X.",
+        "We have no proof: X.",
+        "We cannot show: X.",
+        "Nobody has shown this: X.",
+        "The rumor goes: X.",
+        "The opposite: X.",
+        "Lie about P: X.",
+        "The negation of the clue about P: X.",
+        "Clue 3 (first part): X.",
+        "Clue 3 LHS: X.",
+        "Clue 3's consequent: X.",
+        "First half of clue 3: X.",
+        "Second disjunct: X.",
+        "A: X. B: Y. Exactly one holds.",
+        "(i): X; (ii): Y; exactly one is true.",
+    ),
+}
+
+
+@pytest.mark.parametrize("text", [text for texts in UNCLEAR.values() for text in texts])
+def test_what_is_not_clearly_asserted_asserts_nothing(text):
+    assert stated(spelled_out(text)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("P was in H at T0 and in S at T1.", ["P H T0", "P S T1"]),
+        ("P was in H at T0, then in S at T1.", ["P H T0", "P S T1"]),
+        ("At T0, P was in H, and at T1 in S.", ["P H T0", "P S T1"]),
+        ("P was in H at T0 and T1.", ["P H T0", "P H T1"]),
+        ("P was in H, not in S, at T1.", ["P H T1", "not P S T1"]),
+        ("P was then in S at T1.", ["P S T1"]),
+        ("P and G were both in H at T0.", ["P H T0", "G H T0"]),
+        ("Clue 3: P and L were in H at T0, and G was in S at T0.", ["P H T0", "L H T0", "G S T0"]),
+        ("P was with G, so P was in H at T0 and G was in H at T0.", ["P H T0", "G H T0"]),
+        ("We conclude that P was in H at T0 and G was in S at T0.", ["P H T0", "G S T0"]),
+        ("At T0, P was in H and G was in S.", ["P H T0", "G S T0"]),
+        ("Neither P nor G was in H at T0.", ["not P H T0", "not G H T0"]),
+        ("P was not in H at T0 and T1.", ["not P H T0", "not P H T1"]),
+        ("P and G were not in H at T0.", ["not P H T0", "not G H T0"]),
+        ("P cannot be in H at T0, and G cannot be in S at T1.", ["not P H T0", "not G S T1"]),
+        ("P and G were not both in H at T0, so G was in S at T0.", ["G S T0"]),
+        ("P was in H at T0; G was in S at T0.", ["P H T0", "G S T0"]),
+        ("P was in H at T0 or G was in S at T0; W was in H at T1.", ["P H T0 or G S T0", "W H T1"]),
+        ("P was in H at T0, so G was in S at T0 or W was in H at T1.", ["P H T0", "G S T0 or W H T1"]),
+        ("P was not in H at T0 either.\n- G was in S at T0", ["not P H T0", "G S T0"]),
+        ("No, P was in H at T0.", ["P H T0"]),
+        ("No: P was in H at T0.", ["P H T0"]),
+        ("Clue 3 and step 2: P was in H at T0.", ["P H T0"]),
+        ("Clue 7 (with clue 3): P was in H at T0.", ["P H T0"]),
+        ("Step 2 (clue 4): P was in H at T0.", ["P H T0"]),
+        ("Clue 3 — P was in H at T0.", ["P H T0"]),
+        ("The second half of clue 3 must hold: P was in H at T0.", ["P H T0"]),
+        ("This gives us: P was in H at T0.", ["P H T0"]),
+        ("Clue 5 is satisfied: P was in H at T0.", ["P H T0"]),
+        ("Consider clue 5: P was in H at T0.", ["P H T0"]),
+        ("To summarize: P was in H at T0.", ["P H T0"]),
+        ("Only one room is left: P was in H at T0.", ["P H T0"]),
+        ("P did not move: P was in H at T0.", ["P H T0"]),
+        ("P: P was in H at T0.", ["P H T0"]),
+        ("Positions at T0:\n- P - H\n- L - S", ["P H T0", "L S T0"]),
+        ("There is no other way, so at T0:\n- P - H", ["P H T0"]),
+        ("| Piece | T0 | T1 |\n|---|---|---|\n| P | H | S |", ["P H T0", "P S T1"]),
+    ],
+)
+def test_what_is_clearly_asserted_is_read(text, wanted):
+    assert stated(spelled_out(text)) == [(place(short.removeprefix("not ")), not short.startswith("not ")) for short in wanted]
+
+
+@pytest.mark.parametrize("head", ["Motive", "Final motive", "Motive (deduced)"])
+def test_a_table_of_motives_is_read(head):
+    text = f"| Suspect | {head} |\n|---|---|\n| Plum | Fear |"
+    assert stated(text) == [(Motivated("Professor Plum", "Fear"), True)]
 
 
 def test_phrases_stand_one_a_line_and_none_twice():
