@@ -156,10 +156,8 @@ we
 what
 is
 are
-i
 have
 has
-got
 gives
 leaves
 remains
@@ -223,7 +221,6 @@ same
 together
 case
 so
-far
 again
 too
 for
