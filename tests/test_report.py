@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,11 +22,30 @@ from recipes import ROOT
 from recipes.checkpoints import COMPLETE
 from recipes.demonstrations import small_steps
 from recipes.evaluation.logs import Run, benchmarks_by_puzzles
-from recipes.evaluation.plots import frontier
+from recipes.evaluation.plots import cost_plot, difficulty_plot, frontier, length_plot
 from recipes.evaluation.power_law import fit_power_law
 from recipes.evaluation.report import benchmark_tables, describe_scores, describe_soundness, describe_unread, main
 
 PUBLISHED = yaml.safe_load((ROOT / "recipes" / "evaluation" / "published.yaml").read_text())
+
+
+def test_no_run_is_missing_however_many_there_are_and_a_mean_may_be_outside_its_interval_by_rounding():
+    runs = [
+        SimpleNamespace(name=f"run {i}", puzzles=64, samples=1, training_length={1: 40}, length={0: 41}, before={}, after={})
+        for i in range(9)
+    ]
+    assert [line.get_label().partition(":")[0] for line in length_plot(runs).axes[0].lines][1::2] == [run.name for run in runs]
+    mean, low, high = 0.4, 0.4 + 1e-16, 0.5
+    assert low > mean
+    rows = [
+        {"name": f"model {i}", "by_difficulty": {"easy": {"n": 7, "mean": mean, "low": low, "high": high}}} for i in range(9)
+    ]
+    labels = [text.get_text() for text in difficulty_plot([], {"here": rows}).axes[0].get_legend().get_texts()]
+    assert labels == [row["name"] for row in rows]
+    cost = {"dollars": {"mean": mean, "low": low, "high": high}, "accuracy": {"mean": mean, "low": low, "high": high}}
+    cost_plot(
+        {"here": [row | cost for row in rows]}, {"date": "2025-03", "rows": [{"name": "R1", "dollars": 0.02, "accuracy": 0.5}]}
+    )
 
 
 def test_the_frontier_is_the_points_that_nothing_beats():
