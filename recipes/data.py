@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from datasets import ClassLabel, Dataset, Features, concatenate_datasets, load_dataset, load_dataset_builder
@@ -56,22 +56,15 @@ def generate_on_the_spot(args: PuzzleArguments, seed: int) -> tuple[Dataset, Dat
     options = build_options(args)
     held_out = build(seed, HELD_OUT, args.num_eval_puzzles, **options)
     wanted = args.num_train_puzzles or 1024
-    train = build(seed, 0, wanted, **options)
-    if args.difficulty:
-        found = []
-        for first in range(0, SEARCH_LIMIT * wanted, wanted):
-            rows = train if first == 0 else build(seed, first, wanted, **options)
-            found.append(rows.select([i for i, band in enumerate(rows["difficulty"]) if band in args.difficulty]))
-            if sum(map(len, found)) >= wanted:
-                break
-        train = concatenate_datasets(found)
-        if len(train) < wanted:
-            raise ValueError(
-                f"only {len(train)} of {SEARCH_LIMIT * wanted} generated puzzles are {' or '.join(args.difficulty)}, not "
-                f"{wanted}: ask for fewer, or another size, or make a dataset first (make dataset ARGS='--mix …')."
-            )
-        train = train.take(wanted)
-    return train, held_out
+    if not args.difficulty:
+        return build(seed, 0, wanted, **options), held_out
+
+    def of_these_bands(rows: Dataset) -> list[bool]:
+        return [band in args.difficulty for band in rows["difficulty"]]
+
+    what = f"generated puzzles are {' or '.join(args.difficulty)}"
+    fix = "ask for fewer, or another size, or make a dataset first (make dataset ARGS='--mix …')"
+    return search(seed, 0, wanted, options, of_these_bands, what, fix), held_out
 
 
 def fresh_puzzles(args: PuzzleArguments, seed: int, count: int, seen: Collection[str] = ()) -> Dataset:
@@ -83,16 +76,32 @@ def fresh_puzzles(args: PuzzleArguments, seed: int, count: int, seen: Collection
     Raises:
         ValueError: if too few are left.
     """
+    options = build_options(args)
+    if not seen:
+        return build(seed, FRESH, count, **options)
+
+    def are_new(rows: Dataset) -> list[bool]:
+        return [clue_set not in seen for clue_set in clue_sets(rows)]
+
+    what = "fresh puzzles differ in more than names from those trained on"
+    return search(seed, FRESH, count, options, are_new, what, "ask for fewer, or for larger puzzles")
+
+
+def search(
+    seed: int, first: int, wanted: int, options: dict, keep: Callable[[Dataset], list[bool]], what: str, fix: str
+) -> Dataset:
+    """The first `wanted` puzzles of a series, from the index `first` on, that `keep` chooses.
+
+    Raises:
+        ValueError: saying `what` too few of `SEARCH_LIMIT` times as many are, and the fix.
+    """
     found: list[Dataset] = []
-    for first in range(FRESH, FRESH + SEARCH_LIMIT * count, count):
-        rows = build(seed, first, count, **build_options(args))
-        found.append(rows.select([i for i, c in enumerate(clue_sets(rows)) if c not in seen]) if seen else rows)
-        if sum(map(len, found)) >= count:
-            return concatenate_datasets(found).take(count)
-    raise ValueError(
-        f"only {sum(map(len, found))} of {SEARCH_LIMIT * count} fresh puzzles differ in more than names from those trained on, "
-        f"not {count}: ask for fewer, or for larger puzzles."
-    )
+    for start in range(first, first + SEARCH_LIMIT * wanted, wanted):
+        rows = build(seed, start, wanted, **options)
+        found.append(rows.select([i for i, kept in enumerate(keep(rows)) if kept]))
+        if sum(map(len, found)) >= wanted:
+            return concatenate_datasets(found).take(wanted)
+    raise ValueError(f"only {sum(map(len, found))} of {SEARCH_LIMIT * wanted} {what}, not {wanted}: {fix}.")
 
 
 def clue_sets(rows: Dataset) -> list[str]:
